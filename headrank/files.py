@@ -1,0 +1,145 @@
+"""Files that appear whole or not at all, and digests of what they hold."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from headrank.errors import HeadRankError
+
+CHUNK = 1 << 20
+
+
+@contextlib.contextmanager
+def atomic(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary path in the target's folder; rename it over the target at the end.
+
+    If the block raises, the temporary file is removed and the target stays as it
+    was. The data is flushed to disk before the rename, so a power cut leaves the
+    old file or the new one, never half of one.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        # mkstemp makes files private; a result is as readable as any new file.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_dir(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary folder beside the target; it replaces the target at the end."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part"))
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write UTF-8 text whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike, value: object) -> None:
+    """Write indented JSON with a final newline; keys keep their order."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | os.PathLike) -> object:
+    """Return the JSON value of a file.
+
+    Raises:
+        HeadRankError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise HeadRankError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise HeadRankError(f"{path}: not valid JSON ({error}); make it anew") from None
+
+
+def write_jsonl(path: str | os.PathLike, records: Iterable[dict]) -> None:
+    """Write one JSON object a line, whole or not at all."""
+    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        for record in records:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def read_jsonl(path: str | os.PathLike) -> Iterator[tuple[int, dict]]:
+    """Yield ``(line number, object)`` for each non-empty line; numbers count from 1.
+
+    Raises:
+        HeadRankError: a line is not UTF-8 or not a JSON object; the message names it.
+    """
+    try:
+        file = open(path, "rb")
+    except FileNotFoundError:
+        raise HeadRankError(f"{path}: no such file") from None
+    with file:
+        for number, raw in enumerate(file, start=1):
+            if not raw.strip():
+                continue
+            try:
+                record = json.loads(raw.decode("utf-8"))
+            except (UnicodeDecodeError, json.JSONDecodeError) as error:
+                raise HeadRankError(f"{path}:{number}: not a line of JSON in UTF-8 ({error})") from None
+            if not isinstance(record, dict):
+                raise HeadRankError(
+                    f"{path}:{number}: expected a JSON object, found {type(record).__name__}"
+                )
+            yield number, record
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    result = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(CHUNK):
+            result.update(block)
+    return result.hexdigest()
+
+
+def digest(*paths: str | os.PathLike) -> str:
+    """Return a 16-digit digest of several files' contents, in the order given."""
+    result = hashlib.sha256()
+    for path in paths:
+        result.update(sha256(path).encode())
+    return result.hexdigest()[:16]
+
+
+def check_sha256(path: str | os.PathLike, expected: str, remedy: str) -> None:
+    """Refuse a file whose SHA-256 is not the pinned one.
+
+    Raises:
+        HeadRankError: names the file, both sums and the remedy.
+    """
+    found = sha256(path)
+    if found != expected:
+        raise HeadRankError(f"{path}: SHA-256 is {found}, pinned is {expected}; {remedy}")
