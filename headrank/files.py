@@ -109,7 +109,9 @@ def read_jsonl(path: str | os.PathLike) -> Iterator[tuple[int, dict]]:
             try:
                 record = json.loads(raw.decode("utf-8"))
             except (UnicodeDecodeError, json.JSONDecodeError) as error:
-                raise HeadRankError(f"{path}:{number}: not a line of JSON in UTF-8 ({error})") from None
+                raise HeadRankError(
+                    f"{path}:{number}: not a line of JSON in UTF-8 ({error})"
+                ) from None
             if not isinstance(record, dict):
                 raise HeadRankError(
                     f"{path}:{number}: expected a JSON object, found {type(record).__name__}"

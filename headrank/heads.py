@@ -1,0 +1,133 @@
+"""Selected heads: which (layer, head) pairs are read, and why."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from headrank.errors import HeadRankError
+from headrank.files import read_json, write_json
+
+
+@dataclass(frozen=True)
+class Head:
+    """One attention head; layer and head count from 0."""
+
+    layer: int
+    head: int
+    score: float = 0.0
+    discriminability: float = 0.0
+    entropy: float = 0.0
+
+
+@dataclass(frozen=True)
+class HeadSet:
+    """Heads in the order of their selection score, best first, with the profile's provenance."""
+
+    heads: tuple[Head, ...]
+    provenance: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        pairs = [(head.layer, head.head) for head in self.heads]
+        if not pairs:
+            raise HeadRankError("a head set holds no head; select at least one")
+        if len(set(pairs)) != len(pairs):
+            twice = next(pair for pair in pairs if pairs.count(pair) > 1)
+            raise HeadRankError(f"layer {twice[0]}, head {twice[1]} is selected twice; keep one")
+
+    @property
+    def deepest(self) -> int:
+        """Return the deepest selected layer: nothing behind it needs computing."""
+        return max(head.layer for head in self.heads)
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Return ``(layer, head)`` pairs, best first."""
+        return [(head.layer, head.head) for head in self.heads]
+
+    def mask(self, layers: int, heads: int) -> np.ndarray:
+        """Return ``[layers, heads]``, True where selected.
+
+        Raises:
+            HeadRankError: the set names a layer or head beyond the given shape.
+        """
+        self.check_model(layers, heads)
+        mask = np.zeros((layers, heads), dtype=bool)
+        for layer, head in self.pairs:
+            mask[layer, head] = True
+        return mask
+
+    def check_model(self, layers: int, heads: int, digest: str | None = None) -> None:
+        """Refuse heads that were selected for another model.
+
+        Args:
+            layers, heads: the model's shape.
+            digest: SHA-256 of the model's weights, compared with the profile's if both are known.
+
+        Raises:
+            HeadRankError: names what differs and the remedy.
+        """
+        for layer, head in self.pairs:
+            if layer >= layers or head >= heads:
+                raise HeadRankError(
+                    f"layer {layer}, head {head} is selected, but the reading has {layers} "
+                    f"layers of {heads} heads; profile the heads of this model"
+                )
+        known = self.provenance.get("model_digest")
+        if digest and known and digest != known:
+            raise HeadRankError(
+                f"the heads were selected on weights {known[:16]}, these are {digest[:16]}; "
+                "profile the heads of this model"
+            )
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write JSON: provenance and ``[{layer, head, score, discriminability, entropy}]``."""
+        write_json(
+            path, {"provenance": self.provenance, "heads": [asdict(head) for head in self.heads]}
+        )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> HeadSet:
+        """Return the head set of a JSON file; a bare list of heads is accepted too.
+
+        Raises:
+            HeadRankError: no such file, not JSON, or an entry without layer and head.
+        """
+        value = read_json(path)
+        entries = value.get("heads") if isinstance(value, dict) else value
+        if not isinstance(entries, list):
+            raise HeadRankError(f"{path}: expected a list of heads, or an object with 'heads'")
+        heads = []
+        for number, entry in enumerate(entries):
+            layer, head = (
+                (entry.get("layer"), entry.get("head")) if isinstance(entry, dict) else (None, None)
+            )
+            if not (isinstance(layer, int) and isinstance(head, int) and layer >= 0 and head >= 0):
+                raise HeadRankError(
+                    f"{path}: entry {number} is {entry!r}; each needs 'layer' and 'head', "
+                    "whole numbers from 0"
+                )
+            known = {
+                k: float(entry[k]) for k in ("score", "discriminability", "entropy") if k in entry
+            }
+            heads.append(Head(layer, head, **known))
+        return cls(tuple(heads), value.get("provenance", {}) if isinstance(value, dict) else {})
+
+
+def every_head(layers: int, heads: int) -> HeadSet:
+    """Return all heads of a model, as ICR uses them."""
+    return HeadSet(tuple(Head(layer, head) for layer in range(layers) for head in range(heads)))
+
+
+def overlap(first: HeadSet, second: HeadSet) -> int:
+    """Return how many heads two sets share."""
+    return len(set(first.pairs) & set(second.pairs))
+
+
+def top(scores: np.ndarray, count: int) -> Sequence[tuple[int, int]]:
+    """Return the ``count`` best ``(layer, head)`` of ``[layers, heads]``; ties by layer, head."""
+    flat = np.argsort(-scores, axis=None, kind="stable")[:count]
+    return [(int(i) // scores.shape[1], int(i) % scores.shape[1]) for i in flat]

@@ -1,0 +1,178 @@
+"""Training-free methods as folds: from one reading to one score a document.
+
+ICR (arXiv 2410.02642), QRHead (2506.09944), CoRe (2510.02219) and HeadRank
+(2604.17237) read the same numbers. They differ in the heads they sum, in whether the
+content-free query is subtracted and outlier tokens dropped, and in how heads are joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from headrank.errors import HeadRankError
+from headrank.heads import HeadSet, every_head
+from headrank.lists import query_generator
+from headrank.reading import ListReading, ReadingFile
+from headrank.trec import Run
+
+AGGREGATIONS = ("sum", "log-sum", "mean-z", "mean-log-share")
+# Below the smallest mass a float32 softmax over a long prompt gives a document.
+_TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Fold:
+    """How per-head document masses become one score.
+
+    Attributes:
+        calibrate: subtract the content-free query's mass (ICR).
+        outliers: after summing the heads, drop each document's tokens whose calibrated
+            mass is at most its mean minus two standard deviations (ICR).
+        aggregation: ``sum`` of masses; ``log-sum``, its logarithm (DESIGN: relevance z);
+            ``mean-z``, mean of each head's z-scores; ``mean-log-share``, mean of the
+            logarithms of each head's shares. [ours, but for sum]
+    """
+
+    calibrate: bool = False
+    outliers: bool = False
+    aggregation: str = "sum"
+
+    def __post_init__(self) -> None:
+        if self.aggregation not in AGGREGATIONS:
+            raise HeadRankError(
+                f"aggregation {self.aggregation!r} is unknown; allowed: {', '.join(AGGREGATIONS)}"
+            )
+        if self.outliers and not self.calibrate:
+            raise HeadRankError(
+                "outliers: true needs calibrate: true; the rule is defined on calibrated masses"
+            )
+        if self.calibrate and self.aggregation in ("log-sum", "mean-log-share"):
+            raise HeadRankError(
+                f"aggregation {self.aggregation} takes a logarithm, and calibrated masses can be "
+                "negative; use sum or mean-z"
+            )
+        if self.outliers and self.aggregation != "sum":
+            raise HeadRankError("outliers: true sums token masses; use aggregation: sum")
+
+
+def fold(reading: ListReading, heads: HeadSet | None, options: Fold) -> np.ndarray:
+    """Return ``[docs]`` float64 scores of one list; higher is more relevant.
+
+    Args:
+        heads: the heads to join; None joins all (ICR).
+
+    Raises:
+        HeadRankError: the reading lacks the calibration or the token arrays.
+    """
+    layers, width, _ = reading.query.shape
+    if options.calibrate and reading.calibration is None:
+        raise HeadRankError(
+            f"query {reading.query_id}: the reading holds no calibration; read again with one, "
+            "or set calibrate: false"
+        )
+    if options.outliers:
+        return without_outliers(_contrast(reading, heads), reading.spans)
+    chosen = heads or every_head(layers, width)
+    mask = chosen.mask(layers, width)
+    masses = reading.query[mask].astype(np.float64)
+    if options.calibrate:
+        masses -= reading.calibration[mask]
+    return aggregate(masses, options.aggregation)
+
+
+def aggregate(masses: np.ndarray, how: str) -> np.ndarray:
+    """Return ``[docs]`` from ``[heads, docs]``."""
+    if how == "sum":
+        return masses.sum(axis=0)
+    if how == "log-sum":
+        return np.log(np.maximum(masses.sum(axis=0), _TINY))
+    if how == "mean-z":
+        return zscore(masses).mean(axis=0)
+    shares = np.maximum(masses, _TINY)
+    return np.log(shares / shares.sum(axis=1, keepdims=True)).mean(axis=0)
+
+
+def zscore(values: np.ndarray) -> np.ndarray:
+    """Return values less their mean over their deviation, along the last axis; 0 if constant."""
+    centred = values - values.mean(axis=-1, keepdims=True)
+    deviation = values.std(axis=-1, keepdims=True)
+    return np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 0)
+
+
+def _contrast(reading: ListReading, heads: HeadSet | None) -> np.ndarray:
+    """Return ``[tokens]``: calibrated mass of each document token, summed over the heads."""
+    if heads is None:
+        return reading.contrast
+    if reading.tokens is None:
+        raise HeadRankError(
+            f"query {reading.query_id}: token masses were not kept; read again with tokens: all"
+        )
+    layers, width, _ = reading.tokens.shape
+    return reading.tokens[heads.mask(layers, width)].sum(axis=0, dtype=np.float64)
+
+
+def without_outliers(contrast: np.ndarray, spans: np.ndarray) -> np.ndarray:
+    """Return ``[docs]``: each document's sum without its strongly negative tokens.
+
+    ICR's rule: of each document, tokens at most its mean minus two (unbiased) standard
+    deviations are dropped, the rest are summed. A document of one token keeps it.
+
+    Args:
+        contrast: ``[tokens]`` calibrated masses, already summed over the heads.
+        spans: ``[docs, 2]`` token ranges.
+    """
+    scores = np.empty(len(spans))
+    for number, (start, stop) in enumerate(spans):
+        values = contrast[start:stop].astype(np.float64)
+        if len(values) > 1:
+            values = values[values > values.mean() - 2 * values.std(ddof=1)]
+        scores[number] = values.sum()
+    return scores
+
+
+def rank(shards: Sequence[ReadingFile], heads: HeadSet | None, options: Fold, name: str) -> Run:
+    """Return the run of a method over all shards of a query set."""
+    tokens = options.outliers and heads is not None
+    return Run.from_scores(
+        {
+            reading.query_id: dict(
+                zip(reading.doc_ids, fold(reading, heads, options).tolist(), strict=True)
+            )
+            for shard in shards
+            for reading in shard.lists(tokens=tokens)
+        },
+        name,
+    )
+
+
+def fuse(run: Run, first_stage: Run) -> Run:
+    """Return the sum of both runs' z-scores a query, over the documents of ``run``.
+
+    Raises:
+        HeadRankError: the first stage did not score a document.
+    """
+    fused = {}
+    for query, ranking in run.rankings.items():
+        documents = [document for document, _ in ranking]
+        known = dict(first_stage.rankings.get(query, []))
+        missing = [document for document in documents if document not in known]
+        if missing:
+            raise HeadRankError(
+                f"query {query}: the first stage has no score for document {missing[0]}; "
+                "fuse with the run the candidates came from"
+            )
+        both = np.array([[score for _, score in ranking], [known[d] for d in documents]])
+        fused[query] = dict(zip(documents, zscore(both).sum(axis=0).tolist(), strict=True))
+    return Run.from_scores(fused, f"{run.name}+{first_stage.name}")
+
+
+def random_run(candidates: Run, seed: int) -> Run:
+    """Return a seeded random ranking of the candidates: the control of every table."""
+    scores = {}
+    for query, ranking in candidates.rankings.items():
+        values = query_generator(seed, "random", query).random(len(ranking))
+        scores[query] = {d: float(v) for (d, _), v in zip(ranking, values, strict=True)}
+    return Run.from_scores(scores, "random")

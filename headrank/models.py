@@ -1,0 +1,217 @@
+"""Decoder models whose heads are read: conversion, loading, and what is supported."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+
+from headrank import attention
+from headrank.errors import HeadRankError
+from headrank.files import atomic_dir, read_json, sha256, write_json
+
+# Causal decoders that route through AttentionInterface with plain softmax attention,
+# each compared with eager attention in the tests.
+SUPPORTED = ("gemma3_text", "llama", "mistral", "qwen2", "qwen3")
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PROVENANCE = "headrank.json"
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class LoadedModel:
+    """A decoder without its language-model head, with its tokenizer.
+
+    Attributes:
+        decoder: the base model; attention is read through :mod:`headrank.attention`.
+        layers, heads: the decoder's depth and query heads a layer.
+        context: longest sequence in tokens.
+        digest: SHA-256 of the weights file the model was loaded from.
+    """
+
+    decoder: torch.nn.Module
+    tokenizer: Any
+    name: str
+    layers: int
+    heads: int
+    context: int
+    digest: str
+
+    @property
+    def device(self) -> torch.device:
+        """Return where the weights lie."""
+        return next(self.decoder.parameters()).device
+
+
+def convert_gguf(gguf: str | os.PathLike, target: str | os.PathLike, source: dict) -> None:
+    """Dequantise a GGUF file once into a folder of safetensors, config and tokenizer.
+
+    Args:
+        source: where the file came from; kept in ``headrank.json``.
+
+    Raises:
+        HeadRankError: unsupported architecture, or a tokenizer that does not return the
+            text it was given (Gemma's from GGUF does not).
+    """
+    gguf = Path(gguf)
+    model = AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, dtype=torch.float32
+    )
+    check_supported(model.config.model_type, str(gguf))
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    check_tokenizer(tokenizer, str(gguf))
+    # The weights are plain tensors by now, but transformers refuses to save a model
+    # that remembers its quantiser.
+    model.hf_quantizer = None
+    model.is_quantized = False
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    with atomic_dir(target) as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        record_model(folder, {**source, "note": f"dequantised from {gguf.name}"})
+
+
+def record_model(folder: str | os.PathLike, source: dict) -> None:
+    """Write ``headrank.json``: the source and the SHA-256 of every weights and tokenizer file."""
+    folder = Path(folder)
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != PROVENANCE)
+    hashes = {p.relative_to(folder).as_posix(): sha256(p) for p in files}
+    write_json(folder / PROVENANCE, {"source": source, "sha256": hashes})
+
+
+def verify_model(folder: str | os.PathLike) -> dict:
+    """Return the model's provenance after hashing every file of it again.
+
+    Raises:
+        HeadRankError: a file is missing or its bytes changed.
+    """
+    folder = Path(folder)
+    provenance = read_json(folder / PROVENANCE)
+    for name, expected in provenance["sha256"].items():
+        path = folder / name
+        if not path.is_file():
+            raise HeadRankError(f"{path}: missing; delete {folder} and convert the model again")
+        if sha256(path) != expected:
+            raise HeadRankError(
+                f"{path}: SHA-256 differs from the one noted when the model was converted; "
+                f"delete {folder} and convert it again"
+            )
+    return provenance
+
+
+def check_supported(model_type: str, where: str) -> None:
+    """Refuse an architecture whose attention was never compared with eager attention."""
+    if model_type not in SUPPORTED:
+        raise HeadRankError(
+            f"{where}: architecture {model_type!r} is not supported; supported: "
+            f"{', '.join(SUPPORTED)}"
+        )
+
+
+def check_tokenizer(tokenizer: Any, where: str) -> None:
+    """Refuse a tokenizer that loses text or does not know its chat template's tokens."""
+    text = "Heads 4 and 12 agree, don't they? naïve café (3.5%)"
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    back = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+    if back.strip() != text:
+        raise HeadRankError(
+            f"{where}: the tokenizer turns {text!r} into {back!r}; use a source with an intact "
+            "tokenizer.json"
+        )
+    if tokenizer.chat_template and not tokenizer.all_special_tokens:
+        raise HeadRankError(f"{where}: the tokenizer has a chat template but no special tokens")
+
+
+def load_model(
+    path: str | os.PathLike,
+    *,
+    dtype: str = "float32",
+    device: str = "cpu",
+    layers: int | None = None,
+    revision: str | None = None,
+) -> LoadedModel:
+    """Return a decoder ready to be read.
+
+    Args:
+        path: a folder of safetensors, config and tokenizer, or a hub repository.
+        dtype: ``float32`` or ``bfloat16``.
+        layers: keep only this many layers (depth truncation); None keeps all.
+        revision: the hub's commit, for a repository.
+
+    Raises:
+        HeadRankError: unknown dtype, missing files, unsupported architecture, more layers
+            than the model has, or weights with NaN.
+    """
+    if dtype not in DTYPES:
+        raise HeadRankError(f"dtype {dtype!r} is unknown; allowed: {', '.join(DTYPES)}")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise HeadRankError(f"device {device!r}: no CUDA device is visible; use --device cpu")
+    try:
+        config = AutoConfig.from_pretrained(path, revision=revision)
+        tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise HeadRankError(
+            f"{path}: no model can be loaded ({reason}); give a folder with config.json, "
+            "safetensors and tokenizer.json, or a hub repository that is reachable"
+        ) from None
+    config = config.get_text_config(decoder=True)
+    check_supported(config.model_type, str(path))
+    depth = config.num_hidden_layers
+    if layers is not None:
+        if not 1 <= layers <= depth:
+            raise HeadRankError(f"{path}: {layers} layers asked for, the model has {depth}")
+        config.num_hidden_layers = layers
+        if getattr(config, "layer_types", None):
+            config.layer_types = config.layer_types[:layers]
+    with _quiet_loading():
+        decoder = AutoModel.from_pretrained(
+            path,
+            config=config,
+            dtype=DTYPES[dtype],
+            revision=revision,
+            attn_implementation=attention.IMPLEMENTATION,
+        )
+    decoder.eval().requires_grad_(False).to(device)
+    for name, parameter in decoder.named_parameters():
+        if not torch.isfinite(parameter.sum()):
+            raise HeadRankError(
+                f"{path}: weights {name} hold NaN or infinity; fetch or convert the model again"
+            )
+    return LoadedModel(
+        decoder=decoder,
+        tokenizer=tokenizer,
+        name=str(path),
+        layers=config.num_hidden_layers,
+        heads=config.num_attention_heads,
+        context=config.max_position_embeddings,
+        digest=_weights_digest(Path(path)),
+    )
+
+
+class _quiet_loading:
+    """Silences transformers' report of weights left out on purpose (lm_head, cut layers)."""
+
+    def __enter__(self) -> None:
+        self.logger = logging.getLogger("transformers.modeling_utils")
+        self.level = self.logger.level
+        self.logger.setLevel(logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        self.logger.setLevel(self.level)
+
+
+def _weights_digest(folder: Path) -> str:
+    """Return the SHA-256 noted at conversion, or of the weights files themselves."""
+    if (folder / PROVENANCE).is_file():
+        hashes = read_json(folder / PROVENANCE)["sha256"]
+        return "+".join(h for name, h in sorted(hashes.items()) if name.endswith(".safetensors"))
+    if folder.is_dir():
+        return "+".join(sha256(p) for p in sorted(folder.glob("*.safetensors")))
+    return "unknown"

@@ -1,0 +1,300 @@
+"""One prompt for a query and its candidates, with the exact token span of every document.
+
+The candidates come first and the query last (HeadRank), so each query token can attend
+to every document. The prompt is cut in two where the query's part begins: the prefix
+holds all documents and is prefilled once; suffixes (the query, and the content-free
+query of the calibration) are short and share its key/value cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from headrank.errors import HeadRankError
+from headrank.lists import CandidateList, Passage
+
+ROWS = ("query", "suffix")
+OVERLONG = ("error", "truncate")
+_CONTENT = "\x02content\x03"
+
+
+@dataclass(frozen=True)
+class PromptOptions:
+    """Texts and limits of the prompt; every field changes the reading.
+
+    Attributes:
+        header: stands before the first document.
+        marker: stands before each document; ``{number}`` counts from 1.
+        separator: stands after each document and must end in a newline, so that no
+            token can reach from one document into the next part.
+        instruction: stands after the documents and opens the suffix.
+        query: the last part; holds ``{query}``.
+        chat: wrap the prompt in the model's own chat template, if it has one.
+        rows: whose attention is averaged: ``query`` (the query's own tokens) or
+            ``suffix`` (instruction to the end, as ICR and QRHead do). [ours]
+        calibration: the content-free query (ICR).
+        document_tokens: budget of each document, title included; None keeps all.
+        overlong: ``error`` or ``truncate`` a list that does not fit the context.
+    """
+
+    header: str = "Here are some passages:\n\n"
+    marker: str = "[{number}] "
+    separator: str = "\n\n"
+    instruction: str = "Which of the passages above answer the query below?"
+    query: str = "\n\nQuery: {query}"
+    chat: bool = True
+    rows: str = "query"
+    calibration: str = "N/A"
+    document_tokens: int | None = None
+    overlong: str = "error"
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("rows", self.rows, ROWS),
+            ("overlong", self.overlong, OVERLONG),
+        ):
+            if value not in allowed:
+                raise HeadRankError(f"prompt.{name} is {value!r}; allowed: {', '.join(allowed)}")
+        if not self.separator.endswith("\n"):
+            raise HeadRankError(
+                f"prompt.separator is {self.separator!r}; it must end in a newline, else a "
+                "token could belong to two documents"
+            )
+        if self.query.count("{query}") != 1:
+            raise HeadRankError(f"prompt.query is {self.query!r}; it must hold {{query}} once")
+        if self.document_tokens is not None and self.document_tokens < 1:
+            raise HeadRankError(
+                f"prompt.document_tokens is {self.document_tokens}; it must be 1 or more"
+            )
+
+
+@dataclass(frozen=True)
+class Suffix:
+    """Token ids after the documents, and the rows ``[start, stop)`` whose attention counts."""
+
+    ids: tuple[int, ...]
+    rows: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt in token ids.
+
+    Attributes:
+        prefix: ids of everything up to the instruction.
+        spans: ``[start, stop)`` of each document's text within the prefix.
+        suffixes: the query's first, then any others asked for.
+    """
+
+    prefix: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]
+    suffixes: tuple[Suffix, ...]
+
+    @property
+    def length(self) -> int:
+        """Return the tokens of the longest path through the prompt."""
+        return len(self.prefix) + max(len(suffix.ids) for suffix in self.suffixes)
+
+    def document_index(self) -> np.ndarray:
+        """Return ``[prefix tokens]``: the document each token belongs to, -1 for none."""
+        index = np.full(len(self.prefix), -1, dtype=np.int64)
+        for number, (start, stop) in enumerate(self.spans):
+            index[start:stop] = number
+        return index
+
+
+@dataclass
+class PromptBuilder:
+    """Builds prompts for one tokenizer; keeps what does not depend on the list.
+
+    Document and query texts are encoded with special tokens switched off: a passage that
+    holds ``<|im_end|>`` yields the characters, never the control token.
+    """
+
+    tokenizer: Any
+    options: PromptOptions = field(default_factory=PromptOptions)
+    context: int | None = None
+
+    def __post_init__(self) -> None:
+        if not getattr(self.tokenizer, "is_fast", False):
+            raise HeadRankError(
+                f"{type(self.tokenizer).__name__} gives no character offsets; "
+                "use a model with a fast tokenizer (tokenizer.json)"
+            )
+        before, after = self._wrapper()
+        self._opening = tuple(self.tokenizer.encode(before, add_special_tokens=False))
+        self._closing = tuple(self.tokenizer.encode(after, add_special_tokens=False))
+
+    def _wrapper(self) -> tuple[str, str]:
+        """Return the chat template's text before and after the user's content."""
+        if not (self.options.chat and self.tokenizer.chat_template):
+            return self.tokenizer.bos_token or "", ""
+        # Qwen3's template asks for thinking off by name; other templates ignore it.
+        text = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": _CONTENT}],
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=False,
+        )
+        before, found, after = text.partition(_CONTENT)
+        if not found or _CONTENT in after:
+            raise HeadRankError(
+                "the tokenizer's chat template does not show the user's content once; "
+                "set prompt.chat to false"
+            )
+        return before, after
+
+    def build(self, candidates: CandidateList, queries: Sequence[str] | None = None) -> Prompt:
+        """Return the prompt of one list.
+
+        Args:
+            candidates: documents in prompt order.
+            queries: texts that each get a suffix over the shared prefix; by default the
+                list's query and the calibration's.
+
+        Raises:
+            HeadRankError: no documents, an empty query, or more tokens than the context
+                holds (unless ``overlong`` is ``truncate``).
+        """
+        if queries is None:
+            queries = (candidates.query, self.options.calibration)
+        if not candidates.passages:
+            raise HeadRankError(f"query {candidates.query_id}: the list holds no document")
+        if not candidates.query.strip():
+            raise HeadRankError(f"query {candidates.query_id}: the query is empty")
+        budget = self.options.document_tokens
+        texts = self._cut([_text(passage) for passage in candidates.passages], budget)
+        prompt = self._assemble(texts, queries)
+        if self.context is None or prompt.length <= self.context:
+            return prompt
+        if self.options.overlong == "error":
+            fixed = prompt.length - sum(stop - start for start, stop in prompt.spans)
+            fits = max(0, (self.context - fixed) // len(texts))
+            raise HeadRankError(
+                f"query {candidates.query_id}: {len(texts)} documents make {prompt.length} tokens, "
+                f"the model's context is {self.context}; set document_tokens to at most {fits}, "
+                "rerank fewer candidates, or set overlong: truncate"
+            )
+        return self._shrink(candidates, texts, queries, prompt)
+
+    def _shrink(self, candidates, texts, queries, prompt: Prompt) -> Prompt:
+        """Return the prompt with the largest equal document budget that fits."""
+        longest = max(stop - start for start, stop in prompt.spans)
+        low, high, best = 0, longest, None
+        while low < high:
+            middle = (low + high + 1) // 2
+            attempt = self._assemble(self._cut(texts, middle), queries)
+            if attempt.length <= self.context:
+                low, best = middle, attempt
+            else:
+                high = middle - 1
+        if best is None:
+            raise HeadRankError(
+                f"query {candidates.query_id}: {len(texts)} documents do not fit {self.context} "
+                "tokens even with one token each; rerank fewer candidates"
+            )
+        return best
+
+    def _encode(self, texts: Sequence[str]) -> Any:
+        """Return one tokenizer call's ids and character offsets; special tokens stay text."""
+        return self.tokenizer(
+            list(texts),
+            add_special_tokens=False,
+            return_offsets_mapping=True,
+            return_attention_mask=False,
+            split_special_tokens=True,
+        )
+
+    def _cut(self, texts: list[str], budget: int | None) -> list[str]:
+        """Return the texts, each cut at the character where its token budget ends."""
+        if budget is None:
+            return texts
+        # A token covers at least one byte, so a short text needs no tokenizer.
+        long = [i for i, text in enumerate(texts) if len(text.encode()) > budget]
+        if not long:
+            return texts
+        texts = list(texts)
+        for i, offsets in zip(
+            long, self._encode([texts[i] for i in long])["offset_mapping"], strict=True
+        ):
+            if len(offsets) > budget:
+                texts[i] = texts[i][: offsets[budget - 1][1]].rstrip() or texts[i][:1]
+        return texts
+
+    def _assemble(self, texts: Sequence[str], queries: Sequence[str]) -> Prompt:
+        options = self.options
+        body, characters, length = [options.header], [], len(options.header)
+        for number, text in enumerate(texts, start=1):
+            marker = options.marker.format(number=number)
+            start = length + len(marker)
+            characters.append((start, start + len(text)))
+            body += [marker, text, options.separator]
+            length = start + len(text) + len(options.separator)
+        before, after = options.query.split("{query}")
+        head = options.instruction + before
+        tails = [head + query + after for query in queries]
+        encoded = self._encode(["".join(body), *tails])
+        ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
+        spans = token_spans(offsets[0], characters)
+        shift = len(self._opening)
+        suffixes = []
+        for query, tail_ids, tail_offsets in zip(queries, ids[1:], offsets[1:], strict=True):
+            if options.rows == "query":
+                (rows,) = token_spans(tail_offsets, [(len(head), len(head) + len(query))])
+                # Causal attention: what follows the last row cannot change it.
+                suffixes.append(Suffix(tuple(tail_ids[: rows[1]]), rows))
+            else:
+                whole = (*tail_ids, *self._closing)
+                suffixes.append(Suffix(whole, (0, len(whole))))
+        return Prompt(
+            prefix=self._opening + tuple(ids[0]),
+            spans=tuple((start + shift, stop + shift) for start, stop in spans),
+            suffixes=tuple(suffixes),
+        )
+
+
+def token_spans(
+    offsets: Sequence[tuple[int, int]], characters: Sequence[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Return for each character range the tokens ``[start, stop)`` that overlap it.
+
+    Offsets of one text never decrease, so two binary searches a range are exact; several
+    tokens of one character (bytes of an emoji) share its offsets and all count.
+
+    Raises:
+        HeadRankError: a range holds no token, or two ranges share one.
+    """
+    starts = np.fromiter((start for start, _ in offsets), dtype=np.int64, count=len(offsets))
+    stops = np.fromiter((stop for _, stop in offsets), dtype=np.int64, count=len(offsets))
+    spans, previous = [], 0
+    for start, stop in characters:
+        first = int(np.searchsorted(stops, start, side="right"))
+        last = int(np.searchsorted(starts, stop, side="left"))
+        if first >= last:
+            raise HeadRankError(
+                f"characters {start}..{stop} of the prompt hold no token: a text is empty or "
+                "is made of characters that the tokenizer drops"
+            )
+        if first < previous:
+            raise HeadRankError(
+                f"characters {start}..{stop} share a token with the text before them; choose a "
+                "separator and marker that end in a newline or a space"
+            )
+        spans.append((first, last))
+        previous = last
+    return spans
+
+
+def _text(passage: Passage) -> str:
+    """Return title and text as one string without line breaks at its ends."""
+    title, text = passage.title.strip(), passage.text.strip()
+    return f"{title}\n{text}" if title and text else title or text
+
+
+def without_calibration(prompt: Prompt) -> Prompt:
+    """Return the prompt with the query's suffix alone."""
+    return replace(prompt, suffixes=prompt.suffixes[:1])

@@ -1,0 +1,169 @@
+"""Readings: the per-head document scores of one prefill, kept so that ranking is a fold.
+
+A reading holds, for each query, ``[layers, heads, docs]`` for the query's suffix and for
+the calibration's. ICR, QRHead and CoRe drop outlier tokens *after* they sum over their
+heads, which document sums cannot give; so a reading may also keep the calibrated mass of
+every document token and head (``tokens``), and always keeps it summed over all heads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from headrank.errors import HeadRankError
+from headrank.files import atomic
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ListReading:
+    """What one prefill tells of one candidate list.
+
+    Attributes:
+        doc_ids: in prompt order.
+        query: ``[layers, heads, docs]``: sum over a document's tokens of the mean attention
+            that the query's rows pay them (float32).
+        calibration: the same for the content-free query; None if it was not read.
+        spans: ``[docs, 2]``: each document's tokens within the token arrays.
+        contrast: ``[tokens]``: query minus calibration mass of each document token, summed
+            over all heads.
+        tokens: ``[layers, heads, tokens]``: the same for each head; None if not kept.
+    """
+
+    query_id: str
+    doc_ids: tuple[str, ...]
+    query: np.ndarray
+    calibration: np.ndarray | None = None
+    spans: np.ndarray | None = None
+    contrast: np.ndarray | None = None
+    tokens: np.ndarray | None = None
+
+    def check(self, where: str) -> None:
+        """Refuse values that no softmax gives.
+
+        Raises:
+            HeadRankError: NaN, infinity or negative mass.
+        """
+        for name in ("query", "calibration"):
+            values = getattr(self, name)
+            if values is not None and not (np.isfinite(values).all() and (values >= 0).all()):
+                raise HeadRankError(
+                    f"{where}: query {self.query_id} has NaN or negative attention in {name!r}; "
+                    "check the model's weights, or read with dtype float32"
+                )
+
+
+class ReadingFile:
+    """The readings of one query set (or one shard of it), opened lazily from ``.npz``.
+
+    Arrays are read when asked for: folds that need document sums never load the token
+    arrays.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = Path(path)
+        try:
+            self._arrays = np.load(self.path, allow_pickle=False)
+            self.meta: dict = json.loads(str(self._arrays["meta"]))
+        except FileNotFoundError:
+            raise HeadRankError(f"{path}: no such reading") from None
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise self._damaged(error) from None
+        if self.meta.get("format") != _FORMAT:
+            raise HeadRankError(
+                f"{path}: reading format {self.meta.get('format')!r}, expected {_FORMAT}; "
+                "delete it and read again"
+            )
+
+    def _damaged(self, error: Exception) -> HeadRankError:
+        return HeadRankError(
+            f"{self.path}: the reading is damaged ({error}); delete it and read again"
+        )
+
+    def __len__(self) -> int:
+        return len(self.meta["queries"])
+
+    def __iter__(self) -> Iterator[ListReading]:
+        return self.lists()
+
+    def lists(self, tokens: bool = False) -> Iterator[ListReading]:
+        """Yield the readings; with ``tokens`` also the token arrays.
+
+        Raises:
+            HeadRankError: the file is damaged, holds NaN, or has no token arrays.
+        """
+        if tokens and not self.meta["tokens"]:
+            raise HeadRankError(
+                f"{self.path}: token masses were not kept, so outlier tokens cannot be dropped "
+                "for a chosen set of heads; set reading.tokens: all and read again"
+            )
+        for number, entry in enumerate(self.meta["queries"]):
+            wanted = ["query", "calibration", "spans", "contrast"] + (["tokens"] if tokens else [])
+            found = {}
+            for name in wanted:
+                key = f"{name}.{number}"
+                if key in self._arrays.files:
+                    try:
+                        found[name] = self._arrays[key]
+                    except Exception as error:  # zlib, zipfile and numpy each raise their own
+                        raise self._damaged(error) from None
+            if "query" not in found:
+                raise self._damaged(KeyError(f"query.{number}"))
+            reading = ListReading(entry["query_id"], tuple(entry["doc_ids"]), **found)
+            reading.check(str(self.path))
+            yield reading
+
+
+def save_readings(
+    path: str | os.PathLike, readings: Sequence[ListReading], provenance: Mapping
+) -> None:
+    """Write the readings of one shard as ``.npz``, whole or not at all.
+
+    Args:
+        provenance: model, prompt, order, adapter and versions: what determines the numbers.
+    """
+    meta = {
+        "format": _FORMAT,
+        "tokens": all(reading.tokens is not None for reading in readings),
+        "provenance": dict(provenance),
+        "queries": [{"query_id": r.query_id, "doc_ids": list(r.doc_ids)} for r in readings],
+    }
+    arrays = {"meta": np.array(json.dumps(meta, sort_keys=True))}
+    for number, reading in enumerate(readings):
+        for name in ("query", "calibration", "spans", "contrast", "tokens"):
+            values = getattr(reading, name)
+            if values is not None:
+                arrays[f"{name}.{number}"] = values
+    with atomic(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)
+
+
+def load_shards(paths: Sequence[str | os.PathLike]) -> list[ReadingFile]:
+    """Return the shards of one query set.
+
+    Raises:
+        HeadRankError: two shards were read with different settings, or hold one query twice.
+    """
+    shards = [ReadingFile(path) for path in paths]
+    seen: dict[str, Path] = {}
+    for shard in shards:
+        if shard.meta["provenance"] != shards[0].meta["provenance"]:
+            raise HeadRankError(
+                f"{shard.path} and {shards[0].path} were read with different settings; "
+                "delete both and read again"
+            )
+        for entry in shard.meta["queries"]:
+            if entry["query_id"] in seen:
+                raise HeadRankError(
+                    f"query {entry['query_id']} is in {seen[entry['query_id']]} and in "
+                    f"{shard.path}; delete both and read again"
+                )
+            seen[entry["query_id"]] = shard.path
+    return shards
