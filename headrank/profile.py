@@ -1,0 +1,264 @@
+"""Head profiles: how well each head separates grades, and how spread its attention is.
+
+Score of a head: ``Disc(h) - lambda * H(p^h) / log n``, averaged over the profiling queries
+(HeadRank, arXiv 2604.17237). The paper's Disc is not public; the forms here are [ours],
+but for ``contrastive`` (CoRe, 2510.02219) and ``mass`` (QRHead, 2506.09944).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+
+from headrank.errors import HeadRankError
+from headrank.files import atomic
+from headrank.heads import Head, HeadSet, top
+from headrank.reading import ListReading, ReadingFile
+from headrank.trec import Qrels
+
+_TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class SelectionOptions:
+    """How heads are selected from a profile.
+
+    Attributes:
+        criterion: ``graded`` | ``contrastive`` | ``contrastive-z`` | ``mass`` (see ``CRITERIA``).
+        heads: how many (HeadRank and CoRe 8, QRHead 16).
+        entropy_weight: lambda; 0 leaves entropy out (CoRe, QRHead).
+        layers: select within these layers ``[first, last]`` only; None allows all.
+    """
+
+    criterion: str = "graded"
+    heads: int = 8
+    entropy_weight: float = 0.0
+    layers: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.criterion not in CRITERIA:
+            raise HeadRankError(
+                f"criterion {self.criterion!r} is unknown; allowed: {', '.join(CRITERIA)}"
+            )
+        if self.heads < 1:
+            raise HeadRankError(f"heads is {self.heads}; select at least 1")
+        if self.entropy_weight < 0:
+            raise HeadRankError(f"entropy_weight is {self.entropy_weight}; it must be 0 or more")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Per-query values of every head, from which any selection is a fold.
+
+    Attributes:
+        queries: profiling query ids.
+        discriminability: ``{criterion: [queries, layers, heads]}``.
+        entropy: ``[queries, layers, heads]`` in 0..1: entropy of a head's shares over the
+            candidates, divided by the logarithm of their number.
+        provenance: what the readings were made with.
+    """
+
+    queries: tuple[str, ...]
+    discriminability: dict[str, np.ndarray]
+    entropy: np.ndarray
+    provenance: dict
+
+    def scores(self, options: SelectionOptions, queries: np.ndarray | None = None) -> np.ndarray:
+        """Return ``[layers, heads]`` selection scores, averaged over the (given) queries."""
+        disc = self.discriminability[options.criterion]
+        values = disc - options.entropy_weight * self.entropy
+        means = (values if queries is None else values[queries]).mean(axis=0)
+        if options.layers is not None:
+            first, last = options.layers
+            outside = np.ones(means.shape[0], dtype=bool)
+            outside[first : last + 1] = False
+            means[outside] = -np.inf
+        return means
+
+    def select(self, options: SelectionOptions) -> HeadSet:
+        """Return the best heads under the options, best first.
+
+        Raises:
+            HeadRankError: more heads asked for than the allowed layers have.
+        """
+        scores = self.scores(options)
+        available = int(np.isfinite(scores).sum())
+        if options.heads > available:
+            raise HeadRankError(
+                f"{options.heads} heads asked for, {available} are available in the allowed layers"
+            )
+        disc = self.discriminability[options.criterion].mean(axis=0)
+        entropy = self.entropy.mean(axis=0)
+        heads = tuple(
+            Head(layer, head, *(float(a[layer, head]) for a in (scores, disc, entropy)))
+            for layer, head in top(scores, options.heads)
+        )
+        provenance = {
+            **self.provenance,
+            "selection": asdict(options),
+            "profiling_queries": len(self.queries),
+        }
+        return HeadSet(heads, provenance)
+
+    def stability(self, options: SelectionOptions, resamples: int, seed: int) -> np.ndarray:
+        """Return ``[layers, heads]``: share of bootstrap samples of the queries that select it."""
+        generator = np.random.default_rng(seed)
+        counts = np.zeros(self.entropy.shape[1:])
+        for _ in range(resamples):
+            drawn = generator.integers(len(self.queries), size=len(self.queries))
+            for pair in top(self.scores(options, drawn), options.heads):
+                counts[pair] += 1
+        return counts / resamples
+
+    def table(self) -> pd.DataFrame:
+        """Return one row a head: mean and standard error of each criterion and of entropy."""
+        _, layers, heads = self.entropy.shape
+        columns: dict[str, np.ndarray] = {
+            "layer": np.repeat(np.arange(layers), heads),
+            "head": np.tile(np.arange(heads), layers),
+        }
+        root = np.sqrt(len(self.queries))
+        for name, values in {**self.discriminability, "entropy": self.entropy}.items():
+            columns[name] = values.mean(axis=0).ravel()
+            spread = values.std(axis=0, ddof=1) if len(self.queries) > 1 else values[0] * np.nan
+            columns[f"{name}_se"] = spread.ravel() / root
+        return pd.DataFrame(columns)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write ``.npz``, whole or not at all."""
+        meta = {
+            "queries": list(self.queries),
+            "criteria": list(self.discriminability),
+            "provenance": self.provenance,
+        }
+        arrays = {f"disc.{name}": a for name, a in self.discriminability.items()}
+        with atomic(path) as temporary, open(temporary, "wb") as file:
+            np.savez(
+                file,
+                meta=np.array(json.dumps(meta, sort_keys=True)),
+                entropy=self.entropy,
+                **arrays,
+            )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Profile:
+        """Return a saved profile.
+
+        Raises:
+            HeadRankError: missing or damaged.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                meta = json.loads(str(arrays["meta"]))
+                disc = {name: arrays[f"disc.{name}"] for name in meta["criteria"]}
+                entropy = arrays["entropy"]
+        except FileNotFoundError:
+            raise HeadRankError(f"{path}: no such profile") from None
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise HeadRankError(
+                f"{path}: the profile is damaged ({error}); delete it and profile again"
+            ) from None
+        return cls(tuple(meta["queries"]), disc, entropy, meta["provenance"])
+
+
+def profile_heads(
+    shards: Sequence[ReadingFile], qrels: Qrels, temperature: float = 0.001
+) -> Profile:
+    """Return the profile of every head over the readings of labelled queries.
+
+    A candidate without a judgment counts as grade 0. Queries whose candidates all have
+    one grade separate nothing and are left out.
+
+    Args:
+        temperature: of the contrastive form on raw masses (CoRe uses .001 to .1).
+
+    Raises:
+        HeadRankError: no query has two grades among its candidates.
+    """
+    queries, entropies = [], []
+    values: dict[str, list[np.ndarray]] = {name: [] for name in CRITERIA}
+    for shard in shards:
+        for reading in shard:
+            judged = qrels.grades.get(reading.query_id, {})
+            grades = np.array([max(0, judged.get(d, 0)) for d in reading.doc_ids])
+            if len(np.unique(grades)) < 2:
+                continue
+            queries.append(reading.query_id)
+            mass = reading.query.astype(np.float64)
+            entropies.append(entropy(mass))
+            for name, criterion in CRITERIA.items():
+                values[name].append(criterion(mass, grades, temperature))
+    if not queries:
+        raise HeadRankError(
+            "no profiling query has candidates of two different grades; give queries with "
+            "judged relevant and other documents among their candidates"
+        )
+    provenance = {**shards[0].meta["provenance"], "temperature": temperature}
+    return Profile(
+        tuple(queries),
+        {name: np.stack(arrays) for name, arrays in values.items()},
+        np.stack(entropies),
+        provenance,
+    )
+
+
+def entropy(mass: np.ndarray) -> np.ndarray:
+    """Return ``[layers, heads]`` normalised entropy of shares from ``[layers, heads, docs]``."""
+    shares = np.maximum(mass, _TINY)
+    shares = shares / shares.sum(axis=-1, keepdims=True)
+    return -(shares * np.log(shares)).sum(axis=-1) / np.log(mass.shape[-1])
+
+
+def contrastive(mass: np.ndarray, grades: np.ndarray, temperature: float) -> np.ndarray:
+    """Return ``[layers, heads]``: CoRe's softmax of mass / temperature at the relevant documents.
+
+    Each relevant document stands against all that are not relevant; their values are averaged.
+    """
+    logits = mass / temperature
+    logits = logits - logits.max(axis=-1, keepdims=True)
+    weights = np.exp(logits)
+    negatives = weights[..., grades == 0].sum(axis=-1, keepdims=True)
+    positives = weights[..., grades > 0]
+    total = positives + negatives
+    return np.divide(positives, total, out=np.zeros_like(positives), where=total > 0).mean(axis=-1)
+
+
+def contrastive_z(mass: np.ndarray, grades: np.ndarray, temperature: float) -> np.ndarray:
+    """Return CoRe's form on each head's z-scores, so heads of any scale compare. [ours]"""
+    centred = mass - mass.mean(axis=-1, keepdims=True)
+    deviation = mass.std(axis=-1, keepdims=True)
+    z = np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 0)
+    return contrastive(z, grades, 1.0)
+
+
+def graded(mass: np.ndarray, grades: np.ndarray, temperature: float) -> np.ndarray:
+    """Return ``[layers, heads]``: how far adjacent grades lie apart in log mass. [ours]
+
+    Mean over pairs of adjacent present grades of ``sigmoid(log s_i - log s_j)`` with i the
+    higher: 0.5 tells nothing, 1 separates fully. Each boundary between grades counts alike.
+    """
+    z = np.log(np.maximum(mass, _TINY))
+    levels = np.unique(grades)
+    boundaries = []
+    for low, high in zip(levels, levels[1:], strict=False):
+        margins = z[..., grades == high][..., :, None] - z[..., grades == low][..., None, :]
+        boundaries.append((1 / (1 + np.exp(-margins))).mean(axis=(-2, -1)))
+    return np.mean(boundaries, axis=0)
+
+
+def mass_on_relevant(mass: np.ndarray, grades: np.ndarray, temperature: float) -> np.ndarray:
+    """Return ``[layers, heads]``: attention mass on the relevant documents (QRHead's QR score)."""
+    return mass[..., grades > 0].sum(axis=-1)
+
+
+CRITERIA: dict[str, Callable[[np.ndarray, np.ndarray, float], np.ndarray]] = {
+    "graded": graded,
+    "contrastive": contrastive,
+    "contrastive-z": contrastive_z,
+    "mass": mass_on_relevant,
+}
