@@ -1,0 +1,125 @@
+"""The files of a collection; documents and queries, and their lines in JSONL."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from headrank.errors import HeadRankError
+from headrank.files import read_jsonl
+
+CORPUS = "corpus.jsonl"
+QUERIES = "queries.jsonl"
+QRELS = "qrels.tsv"
+CANDIDATES = "candidates.run"
+EXCLUDED = "excluded.tsv"
+CARD = "collection.json"
+REQUIRED = (CORPUS, QUERIES, QRELS)
+OPTIONAL = (CANDIDATES, EXCLUDED)
+
+# A split names files of the workflow, so it is kept to characters every file system takes.
+SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document of a corpus; the title may be empty."""
+
+    doc_id: str
+    title: str
+    text: str
+
+    @property
+    def contents(self) -> str:
+        """Title and text on two lines; the text alone without a title, and the reverse."""
+        return "\n".join(part for part in (self.title, self.text) if part.strip())
+
+
+@dataclass(frozen=True)
+class Query:
+    """One query and the split it belongs to."""
+
+    query_id: str
+    text: str
+    split: str = "test"
+
+
+def read_documents(path: str | os.PathLike) -> Iterator[tuple[int, Document]]:
+    """Yield ``(line number, document)`` of a corpus file, one line in memory at a time.
+
+    A document without text is yielded like any other: whether that is an error is the
+    caller's decision.
+
+    Raises:
+        HeadRankError: a line is not UTF-8 or not JSON, a field is missing or not a string,
+            or an id cannot stand in a TREC file; the message names the line.
+    """
+    for number, record in read_jsonl(path):
+        where = f"{path}:{number}"
+        doc_id = check_id(_field(record, "doc_id", where), "doc_id", where)
+        # "title": null is what exports write for a document without one.
+        title = _field(record, "title", where) if record.get("title") is not None else ""
+        yield number, Document(doc_id, title, _field(record, "text", where))
+
+
+def read_queries(path: str | os.PathLike) -> Iterator[tuple[int, Query]]:
+    """Yield ``(line number, query)`` of a query file; a query without a split is in ``test``.
+
+    Raises:
+        HeadRankError: as `read_documents`; also a query without text, or a split that
+            cannot be part of a file name.
+    """
+    for number, record in read_jsonl(path):
+        where = f"{path}:{number}"
+        query_id = check_id(_field(record, "query_id", where), "query_id", where)
+        text = _field(record, "text", where)
+        if not text.strip():
+            raise HeadRankError(f"{where}: query {query_id} has an empty text; remove it")
+        split = _field(record, "split", where) if record.get("split") is not None else "test"
+        if not SPLIT.fullmatch(split):
+            raise HeadRankError(
+                f"{where}: query {query_id} has split {split!r}; use letters, digits, '.', '_' "
+                "and '-', because splits name files"
+            )
+        yield number, Query(query_id, text, split)
+
+
+def check_id(value: str, field: str, where: str) -> str:
+    """Return the id if it can stand in a TREC file, whose columns white space separates.
+
+    Raises:
+        HeadRankError: the id is empty or holds white space.
+    """
+    if not value:
+        raise HeadRankError(f"{where}: {field} is empty; give every record an id")
+    if len(value.split()) != 1 or value != value.strip():
+        raise HeadRankError(
+            f"{where}: {field} {value!r} holds white space, which separates the columns of "
+            "TREC files; replace it, for example by '_'"
+        )
+    return value
+
+
+def empty_text(document: Document, where: str) -> HeadRankError:
+    """Return the error for a document that has neither a title nor a text."""
+    return HeadRankError(
+        f"{where}: document {document.doc_id} has an empty text and no title; give it a text, "
+        "remove it, or import the collection with `empty: drop`"
+    )
+
+
+def _field(record: dict, field: str, where: str) -> str:
+    """Return a field that must be there and a string."""
+    if field not in record:
+        raise HeadRankError(
+            f"{where}: the field {field!r} is missing; found: {', '.join(record) or 'none'}"
+        )
+    value = record[field]
+    if not isinstance(value, str):
+        raise HeadRankError(
+            f"{where}: the field {field!r} is {type(value).__name__} {value!r:.80}, expected a "
+            "string in quotes"
+        )
+    return value
