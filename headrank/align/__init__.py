@@ -1,0 +1,1 @@
+"""Alignment: graded preferences trained into the selected heads' attention."""

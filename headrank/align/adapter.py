@@ -1,0 +1,125 @@
+"""LoRA adapters on the query and key projections, and what they belong to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
+
+from headrank.errors import HeadRankError
+from headrank.files import read_json, write_json
+from headrank.heads import HeadSet
+from headrank.models import LoadedModel
+
+CARD = "headrank.json"
+HEADS = "heads.json"
+
+
+def add_adapter(
+    model: LoadedModel, heads: HeadSet, *, rank: int, alpha: int, dropout: float, seed: int
+) -> PeftModel:
+    """Return the model wrapped with a fresh adapter on q_proj and k_proj.
+
+    Layers 0 to the deepest selected one are adapted: later ones never reach a selected
+    head. The decoder inside ``model`` is changed in place and stays the one to read.
+    """
+    heads.check_model(model.layers, model.heads, model.digest)
+    # peft draws the A matrices from the global generator; B starts at zero, so the first
+    # reading equals the frozen model's.
+    torch.manual_seed(seed)
+    depth = "|".join(str(layer) for layer in range(heads.deepest + 1))
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        # A pattern, since peft's layers_to_transform does not find the layers of a decoder
+        # that stands without its language-model head.
+        target_modules=rf"layers\.({depth})\.self_attn\.(q_proj|k_proj)",
+        bias="none",
+    )
+    config.base_model_name_or_path = Path(model.name).name
+    return get_peft_model(model.decoder, config)
+
+
+def save_adapter(wrapped: PeftModel, folder: str | os.PathLike, heads: HeadSet, card: dict) -> None:
+    """Write peft's own files, the heads, and a card that says what the adapter belongs to."""
+    wrapped.save_pretrained(folder)
+    # peft adds a template of a README that says nothing about this adapter.
+    (Path(folder) / "README.md").unlink(missing_ok=True)
+    heads.save(Path(folder) / HEADS)
+    write_json(Path(folder) / CARD, card)
+
+
+def load_adapter(
+    model: LoadedModel, folder: str | os.PathLike, heads: HeadSet | None = None
+) -> HeadSet:
+    """Put a saved adapter into the model's decoder; return the heads it was trained for.
+
+    Args:
+        heads: the heads about to be read, if they are known; they must be the adapter's.
+
+    Raises:
+        HeadRankError: no adapter there, another base model, or other heads.
+    """
+    folder = Path(folder)
+    if not (folder / "adapter_config.json").is_file():
+        raise HeadRankError(
+            f"{folder}: no adapter_config.json; give the folder that alignment wrote"
+        )
+    trained = HeadSet.load(folder / HEADS)
+    card = read_json(folder / CARD)
+    if card["model_digest"] != model.digest and "unknown" not in (
+        card["model_digest"],
+        model.digest,
+    ):
+        raise HeadRankError(
+            f"{folder}: the adapter was trained on weights {card['model_digest'][:16]}, the model "
+            f"{model.name} has {model.digest[:16]}; load its own base model or align this one"
+        )
+    trained.check_model(model.layers, model.heads)
+    if heads is not None and set(heads.pairs) != set(trained.pairs):
+        raise HeadRankError(
+            f"{folder}: the adapter was trained for heads {sorted(trained.pairs)}, but "
+            f"{sorted(heads.pairs)} are to be read; use the adapter's heads.json or align again"
+        )
+    PeftModel.from_pretrained(model.decoder, folder).eval().requires_grad_(False)
+    return trained
+
+
+def adapter_state(wrapped: PeftModel) -> dict[str, torch.Tensor]:
+    """Return copies of the trainable tensors by name."""
+    return {
+        name: parameter.detach().clone()
+        for name, parameter in wrapped.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+def restore_state(wrapped: PeftModel, state: dict[str, torch.Tensor]) -> None:
+    """Copy trainable tensors back into the model."""
+    own = dict(wrapped.named_parameters())
+    with torch.no_grad():
+        for name, values in state.items():
+            own[name].copy_(values)
+
+
+@contextmanager
+def frozen(wrapped: PeftModel) -> Iterator[None]:
+    """Switch the adapter off inside the block: the frozen model's reading."""
+    with wrapped.disable_adapter(), torch.no_grad():
+        yield
+
+
+def save_tensors(path: str | os.PathLike, tensors: dict[str, torch.Tensor]) -> None:
+    """Write named tensors as safetensors (no pickle)."""
+    save_file({name: t.contiguous() for name, t in tensors.items()}, path)
+
+
+def load_tensors(path: str | os.PathLike) -> dict[str, torch.Tensor]:
+    """Return the named tensors of a safetensors file."""
+    return load_file(path)

@@ -1,0 +1,38 @@
+"""The training-time reading: selected heads of one list, with or without gradients."""
+
+from __future__ import annotations
+
+import contextlib
+
+import torch
+
+from headrank.attention import ReadingComplete, Recorder, Target
+from headrank.heads import HeadSet
+from headrank.models import LoadedModel
+from headrank.prompt import Prompt
+
+
+def selected_mass(model: LoadedModel, prompt: Prompt, heads: HeadSet) -> torch.Tensor:
+    """Return ``[selected heads, docs]`` float32 masses of the query's suffix.
+
+    One pass over the whole prompt without a cache, so gradients flow through the recorded
+    attention back to every layer below; nothing behind the deepest selected head's
+    attention weights is computed.
+    """
+    chosen: dict[int, list[int]] = {}
+    for layer, head in sorted(heads.pairs):
+        chosen.setdefault(layer, []).append(head)
+    suffix = prompt.suffixes[0]
+    start = len(prompt.prefix)
+    ids = torch.tensor([prompt.prefix + suffix.ids], device=model.device)
+    target = Target(
+        rows=(start + suffix.rows[0], start + suffix.rows[1]),
+        index=torch.from_numpy(prompt.document_index()).to(model.device),
+        documents=len(prompt.spans),
+    )
+    recorder = Recorder(
+        targets=(target,), layers=frozenset(chosen), heads=chosen, deepest=heads.deepest
+    )
+    with contextlib.suppress(ReadingComplete):
+        model.decoder(input_ids=ids, use_cache=False, recorder=recorder)
+    return torch.cat([recorder.mass[layer][0] for layer in sorted(chosen)])

@@ -1,0 +1,44 @@
+"""Mining pairs with the model itself: margins of the unaligned heads on the training lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from tqdm import tqdm
+
+from headrank.align.forward import selected_mass
+from headrank.align.losses import relevance
+from headrank.heads import HeadSet
+from headrank.lists import CandidateList, arrange
+from headrank.models import LoadedModel
+from headrank.pairs import PairOptions, PairSet, mine_pairs
+from headrank.prompt import PromptBuilder
+from headrank.trec import Qrels
+
+
+@torch.no_grad()
+def mine_with_model(
+    model: LoadedModel,
+    builder: PromptBuilder,
+    heads: HeadSet,
+    lists: Sequence[CandidateList],
+    qrels: Qrels,
+    options: PairOptions,
+    seed: int,
+    progress: bool = True,
+) -> PairSet:
+    """Return the hard pairs of training lists, each read once in a seeded shuffled order.
+
+    Raises:
+        HeadRankError: heads of another model, or no list with two grades.
+    """
+    heads.check_model(model.layers, model.heads, model.digest)
+
+    def read(candidates: CandidateList) -> tuple[str, tuple[str, ...], object]:
+        moved = arrange(candidates, "shuffled", seed)
+        mass = selected_mass(model, builder.build(moved, (moved.query,)), heads)
+        return moved.query_id, moved.doc_ids, relevance(mass).cpu().numpy()
+
+    bar = tqdm(lists, desc="mining pairs", unit="query", disable=not progress)
+    return mine_pairs((read(candidates) for candidates in bar), qrels.grades, options, seed)

@@ -1,0 +1,74 @@
+"""Settings of alignment training, with the advice that measurements gave beside each default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headrank.align.losses import REGULARISERS, SCALES
+from headrank.errors import HeadRankError
+
+REFERENCES = ("none", "frozen")
+
+
+@dataclass(frozen=True)
+class AlignOptions:
+    """How an adapter is trained. Every field changes the result.
+
+    Attributes:
+        rank, alpha, dropout: of LoRA.
+        learning_rate: peak of the schedule (linear warm-up, then cosine to zero).
+        warmup: share of all steps.
+        epochs: passes over the training lists; each shuffles every list anew.
+        batch: lists whose gradients are accumulated for one step.
+        clip: largest gradient norm.
+        beta: sharpness of the preference loss.
+        reference: ``none`` (reference-free) or ``frozen`` (against the frozen model, as DPO).
+        scale: relevance before the loss, ``log`` or ``min-max`` (see losses.relevance).
+        regulariser: ``graded-kl``, ``middle-spread`` or ``none``.
+        regulariser_weight: its factor in the loss.
+        spread_floor: of the middle-zone hinge, in units of relevance.
+        patience: stop after this many epochs without a better validation nDCG@10.
+        checkpoint_every: steps between checkpoints that a killed run resumes from.
+    """
+
+    rank: int = 8
+    alpha: int = 16
+    dropout: float = 0.0
+    learning_rate: float = 1e-3
+    warmup: float = 0.1
+    epochs: int = 2
+    batch: int = 2
+    clip: float = 1.0
+    beta: float = 1.0
+    reference: str = "none"
+    scale: str = "log"
+    regulariser: str = "graded-kl"
+    regulariser_weight: float = 0.5
+    spread_floor: float = 0.5
+    patience: int = 2
+    checkpoint_every: int = 20
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("reference", REFERENCES),
+            ("scale", SCALES),
+            ("regulariser", REGULARISERS),
+        ):
+            if getattr(self, name) not in allowed:
+                raise HeadRankError(
+                    f"alignment.{name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}"
+                )
+        for name in ("rank", "alpha", "epochs", "batch", "patience", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise HeadRankError(f"alignment.{name} is {getattr(self, name)}; use 1 or more")
+        for name in ("learning_rate", "clip", "beta"):
+            if not getattr(self, name) > 0:
+                raise HeadRankError(
+                    f"alignment.{name} is {getattr(self, name)}; it must be above 0"
+                )
+        if not 0 <= self.warmup < 1:
+            raise HeadRankError(f"alignment.warmup is {self.warmup}; it is a share in 0..1")
+        if self.regulariser_weight < 0:
+            raise HeadRankError(
+                f"alignment.regulariser_weight is {self.regulariser_weight}; use 0 or more"
+            )
