@@ -1,0 +1,55 @@
+# make demo       real tables and figures from real collections (about 20 minutes on two cores)
+# make test       every test; make test-fast: those that need no download and no model
+# make lint       style of code, rules and workflow
+# Everything they need goes into .venv, resources and results, inside this folder.
+
+SHELL := bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := $(CURDIR)/.venv
+CORES ?= all
+
+export PATH := $(VENV)/bin:$(PATH)
+export PYTHONHASHSEED := 0
+export PYTHONNOUSERSITE := 1
+# Threads that wait must not burn the core that another job needs.
+export OMP_WAIT_POLICY := passive
+export TOKENIZERS_PARALLELISM := false
+# Caches that libraries would keep in the user's home.
+export XDG_CACHE_HOME := $(VENV)/cache
+export XDG_CONFIG_HOME := $(VENV)/config
+export MPLCONFIGDIR := $(VENV)/cache/matplotlib
+export HF_HOME := $(CURDIR)/resources/huggingface
+export IR_DATASETS_HOME := $(CURDIR)/resources/ir_datasets
+
+.PHONY: demo report test test-fast lint environment clean
+.DEFAULT_GOAL := demo
+
+demo: environment
+	snakemake --cores $(CORES)
+	snakemake --report results/report.html
+
+test: environment
+	python -m pytest
+
+test-fast: environment
+	python -m pytest -m "not slow"
+
+lint: environment
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile rules
+	snakemake --lint
+
+environment: $(VENV)/complete
+
+# torch first and alone, so that pip takes the build for this machine; then the exact rest.
+$(VENV)/complete: requirements.lock
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	|| { echo "Python 3.11 is needed; name it with: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --no-cache-dir --quiet torch==2.13.0
+	$(VENV)/bin/pip install --no-cache-dir --quiet --requirement requirements.lock
+	touch $@
+
+clean:
+	rm -rf $(VENV) results logs .snakemake

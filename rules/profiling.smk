@@ -1,0 +1,40 @@
+rule profile:
+    input:
+        readings=lambda wildcards: readings(
+            config["profiling"]["sets"], wildcards.model, "none", config["profiling"]["order"]
+        ),
+        qrels=[f"results/sets/{name}/qrels.tsv" for name in config["profiling"]["sets"]],
+    output:
+        profile="results/profiles/{model}/profile.npz",
+        table="results/profiles/{model}/profile.csv",
+    log:
+        "logs/profiles/{model}/profile.log",
+    conda:
+        "../envs/ir.yaml"
+    params:
+        temperature=config["profiling"]["temperature"],
+        code=code("profile"),
+    message:
+        "Profile the heads of {wildcards.model}"
+    script:
+        "../workflow/scripts/profile_heads.py"
+
+
+rule select_heads:
+    input:
+        "results/profiles/{model}/profile.npz",
+    output:
+        "results/profiles/{model}/heads/{selection}.json",
+    log:
+        "logs/profiles/{model}/heads/{selection}.log",
+    wildcard_constraints:
+        selection=one_of(config["selections"]),
+    conda:
+        "../envs/ir.yaml"
+    params:
+        options=lambda wildcards: config["selections"][wildcards.selection],
+        code=code("heads", "profile"),
+    message:
+        "Select heads of {wildcards.model} as {wildcards.selection}"
+    script:
+        "../workflow/scripts/select_heads.py"

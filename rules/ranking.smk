@@ -1,0 +1,110 @@
+rule rank_by_attention:
+    input:
+        readings=lambda wildcards: readings(
+            [wildcards.set], wildcards.model, wildcards.adapter, wildcards.order
+        ),
+        heads=ranking_heads,
+    output:
+        "results/runs/{set}/{model}/{adapter}/{order}/{method}.run",
+    log:
+        "logs/runs/{set}/{model}/{adapter}/{order}/{method}.log",
+    wildcard_constraints:
+        method=one_of(methods_of("attention")),
+    conda:
+        "../envs/ir.yaml"
+    params:
+        options=lambda wildcards: METHODS[wildcards.method],
+        code=code("methods"),
+    message:
+        "Rank {wildcards.set} by {wildcards.method}, {wildcards.model}, order {wildcards.order}"
+    script:
+        "../workflow/scripts/rank_by_attention.py"
+
+
+rule rank_by_first_stage:
+    input:
+        "results/sets/{set}/candidates.run",
+    output:
+        "results/runs/{set}/{method}.run",
+    log:
+        "logs/runs/{set}/{method}.log",
+    wildcard_constraints:
+        method=one_of(methods_of("first-stage")),
+    conda:
+        "../envs/ir.yaml"
+    message:
+        "Keep the first stage of {wildcards.set} as {wildcards.method}"
+    script:
+        "../workflow/scripts/rank_by_first_stage.py"
+
+
+rule rank_at_random:
+    input:
+        "results/sets/{set}/candidates.run",
+    output:
+        "results/runs/{set}/{method}.run",
+    log:
+        "logs/runs/{set}/{method}.log",
+    wildcard_constraints:
+        method=one_of(methods_of("random")),
+    conda:
+        "../envs/ir.yaml"
+    params:
+        seed=config["seed"],
+        code=code("methods"),
+    message:
+        "Rank {wildcards.set} at random"
+    script:
+        "../workflow/scripts/rank_at_random.py"
+
+
+rule rank_by_encoder:
+    input:
+        unpack(lambda wildcards: set_files(wildcards.set)),
+        model=lambda wildcards: "resources/models/{encoder}/headrank.json".format(
+            **METHODS[wildcards.method]
+        ),
+    output:
+        "results/runs/{set}/{method}.run",
+    log:
+        "logs/runs/{set}/{method}.log",
+    benchmark:
+        "results/benchmarks/runs/{set}/{method}.jsonl"
+    wildcard_constraints:
+        method=one_of(methods_of("dense")),
+    conda:
+        "../envs/torch-cpu.yaml"
+    resources:
+        mem_mb=3000,
+    params:
+        max_tokens=lambda wildcards: config["encoders"][METHODS[wildcards.method]["encoder"]][
+            "max_tokens"
+        ],
+        code=code("dense"),
+    message:
+        "Rank {wildcards.set} by the encoder {wildcards.method}"
+    script:
+        "../workflow/scripts/rank_by_encoder.py"
+
+
+rule fuse:
+    input:
+        run="results/runs/{cell}/{method}.run",
+        first_stage=lambda wildcards: (
+            f"results/sets/{wildcards.cell.split('/')[0]}/candidates.run"
+        ),
+    output:
+        "results/runs/{cell}/{method}+{first}.run",
+    log:
+        "logs/runs/{cell}/{method}+{first}.log",
+    wildcard_constraints:
+        cell="[^/]+(/[^/]+/[^/]+/[^/]+)?",
+        first=one_of(methods_of("first-stage")),
+    conda:
+        "../envs/ir.yaml"
+    params:
+        code=code("methods"),
+    message:
+        "Fuse {wildcards.method} with {wildcards.first} on {wildcards.cell}"
+    script:
+        "../workflow/scripts/fuse.py"

@@ -1,0 +1,36 @@
+# Adapter `none` is the model as it came.
+
+
+rule read:
+    input:
+        unpack(lambda wildcards: set_files(wildcards.set)),
+        model="resources/models/{model}/headrank.json",
+    output:
+        "results/readings/{set}/{model}/{adapter}/{order}/{shard}.npz",
+    log:
+        "logs/readings/{set}/{model}/{adapter}/{order}/{shard}.log",
+    benchmark:
+        "results/benchmarks/readings/{set}/{model}/{adapter}/{order}/{shard}.jsonl"
+    wildcard_constraints:
+        model=one_of(MODELS),
+        adapter="none",
+    conda:
+        "../envs/torch-cpu.yaml"
+    threads: config["reading"]["threads"]
+    resources:
+        mem_mb=memory,
+        gpu=on_gpu(1),
+        gpu_manufacturer=on_gpu("nvidia"),
+    params:
+        model=lambda wildcards: {key: MODELS[wildcards.model][key] for key in ("dtype", "device")},
+        prompt=config["prompt"],
+        seed=config["seed"],
+        shards=config["reading"]["shards"],
+        calibrate=config["reading"]["calibrate"],
+        tokens=config["reading"]["tokens"],
+        code=code("attention", "lists", "models", "prompt", "reader", "reading"),
+    message:
+        "Read the heads of {wildcards.model} on {wildcards.set}, order {wildcards.order}, "
+        "adapter {wildcards.adapter}, shard {wildcards.shard}"
+    script:
+        "../workflow/scripts/read_set.py"

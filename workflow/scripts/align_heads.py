@@ -1,0 +1,86 @@
+"""Train an adapter on mined pairs; a killed run goes on from its last checkpoint."""
+
+import importlib.metadata
+import os
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import torch
+
+from headrank.align.data import load_training
+from headrank.align.options import AlignOptions
+from headrank.align.train import align
+from headrank.heads import HeadSet
+from headrank.joblog import job_log
+from headrank.lists import load_lists
+from headrank.models import load_model, verify_model
+from headrank.pairs import PairSet
+from headrank.prompt import PromptBuilder, PromptOptions
+from headrank.trec import Qrels
+
+
+def main(
+    sets: list[Path],
+    validation: Path,
+    model: Path,
+    heads: str,
+    pairs: str,
+    target: Path,
+    checkpoint: Path,
+    *,
+    weights: dict,
+    prompt: dict,
+    documents: int,
+    options: dict,
+    seed: int,
+    threads: int,
+) -> None:
+    """Write the adapter's folder."""
+    torch.set_num_threads(threads)
+    verify_model(model)
+    chosen = HeadSet.load(heads)
+    loaded = load_model(model, layers=chosen.deepest + 1, **weights)
+    builder = PromptBuilder(loaded.tokenizer, PromptOptions(**prompt), loaded.context)
+    lists, qrels = load_training(sets, documents)
+    mined = PairSet.load(pairs)
+    packages = ("torch", "transformers", "peft", "numpy")
+    align(
+        loaded,
+        builder,
+        chosen,
+        lists,
+        qrels,
+        mined,
+        target,
+        validation=load_lists(validation),
+        validation_qrels=Qrels.load(validation / "qrels.tsv"),
+        options=AlignOptions(**options),
+        seed=seed,
+        checkpoint=checkpoint,
+        provenance={
+            "training": [path.name for path in sets],
+            "validation": validation.name,
+            "versions": {name: importlib.metadata.version(name) for name in packages},
+            **weights,
+        },
+    )
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        main(
+            [Path(path).parent for path in snakemake.input.queries],
+            Path(snakemake.input.validation).parent,
+            Path(snakemake.input.model).parent,
+            snakemake.input.heads,
+            snakemake.input.pairs,
+            Path(snakemake.output.card).parent,
+            Path(snakemake.params.checkpoint),
+            weights=snakemake.params.model,
+            prompt=snakemake.params.prompt,
+            documents=snakemake.params.documents,
+            options=snakemake.params.options,
+            seed=snakemake.params.seed,
+            threads=snakemake.threads,
+        )

@@ -1,0 +1,16 @@
+"""Fetch one pinned file of a package from the package index."""
+
+from pathlib import Path
+
+from headrank.joblog import job_log
+from headrank.sources.pypi import fetch_pypi
+
+
+def main(requirement: str, sha256: str, target: str) -> None:
+    """Write the file; it is never installed."""
+    fetch_pypi(requirement, Path(target).name, sha256, Path(target))
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        main(snakemake.params.requirement, snakemake.params.sha256, snakemake.output[0])

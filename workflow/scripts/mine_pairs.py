@@ -1,0 +1,61 @@
+"""Mine hard adjacent-level pairs on the training lists with the unaligned heads."""
+
+import os
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import torch
+
+from headrank.align.data import load_training
+from headrank.align.mine import mine_with_model
+from headrank.files import atomic
+from headrank.heads import HeadSet
+from headrank.joblog import job_log
+from headrank.models import load_model, verify_model
+from headrank.pairs import PairOptions
+from headrank.prompt import PromptBuilder, PromptOptions
+
+
+def main(
+    sets: list[Path],
+    model: Path,
+    heads: str,
+    pairs: str,
+    summary: str,
+    *,
+    weights: dict,
+    prompt: dict,
+    documents: int,
+    options: dict,
+    seed: int,
+    threads: int,
+) -> None:
+    """Write the pairs and their summary by grade boundary."""
+    torch.set_num_threads(threads)
+    verify_model(model)
+    chosen = HeadSet.load(heads)
+    loaded = load_model(model, layers=chosen.deepest + 1, **weights)
+    builder = PromptBuilder(loaded.tokenizer, PromptOptions(**prompt), loaded.context)
+    lists, qrels = load_training(sets, documents)
+    mined = mine_with_model(loaded, builder, chosen, lists, qrels, PairOptions(**options), seed)
+    mined.save(pairs)
+    with atomic(summary) as temporary:
+        mined.summary().to_csv(temporary, index=False)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        main(
+            [Path(path).parent for path in snakemake.input.queries],
+            Path(snakemake.input.model).parent,
+            snakemake.input.heads,
+            snakemake.output.pairs,
+            snakemake.output.summary,
+            weights=snakemake.params.model,
+            prompt=snakemake.params.prompt,
+            documents=snakemake.params.documents,
+            options=snakemake.params.options,
+            seed=snakemake.params.seed,
+            threads=snakemake.threads,
+        )

@@ -1,0 +1,43 @@
+"""Profile every head of a model on labelled queries."""
+
+import logging
+
+from headrank.errors import HeadRankError
+from headrank.files import atomic
+from headrank.joblog import job_log
+from headrank.profile import profile_heads
+from headrank.reading import load_shards
+from headrank.trec import Qrels
+
+logger = logging.getLogger(__name__)
+
+
+def main(
+    readings: list[str], qrels: list[str], profile: str, table: str, temperature: float
+) -> None:
+    """Write the profile (.npz) and its table (.csv)."""
+    grades: dict = {}
+    for path in qrels:
+        found = Qrels.load(path).grades
+        if twice := grades.keys() & found.keys():
+            raise HeadRankError(
+                f"{path}: query {min(twice)} also stands in another profiling set; "
+                "query ids must differ"
+            )
+        grades.update(found)
+    result = profile_heads(load_shards(readings), Qrels(grades), temperature)
+    logger.info("%d profiling queries of %d have two grades", len(result.queries), len(grades))
+    result.save(profile)
+    with atomic(table) as temporary:
+        result.table().to_csv(temporary, index=False)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        main(
+            list(snakemake.input.readings),
+            list(snakemake.input.qrels),
+            snakemake.output.profile,
+            snakemake.output.table,
+            snakemake.params.temperature,
+        )

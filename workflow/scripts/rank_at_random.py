@@ -1,0 +1,15 @@
+"""Rank the candidates at random: the control of every table."""
+
+from headrank.joblog import job_log
+from headrank.methods import random_run
+from headrank.trec import Run
+
+
+def main(candidates: str, target: str, seed: int) -> None:
+    """Write a seeded random run."""
+    random_run(Run.load(candidates), seed).save(target)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        main(snakemake.input[0], snakemake.output[0], snakemake.params.seed)

@@ -1,0 +1,33 @@
+"""Rank the candidates by a sentence encoder: the dense baseline."""
+
+import os
+from pathlib import Path
+
+# Jobs read what earlier jobs put on disk; compute nodes may have no network.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import torch
+
+from headrank.dense import dense_run
+from headrank.joblog import job_log
+from headrank.lists import load_lists
+from headrank.models import verify_model
+
+
+def main(lists: Path, model: Path, target: str, max_tokens: int, name: str, threads: int) -> None:
+    """Write the encoder's run."""
+    torch.set_num_threads(threads)
+    verify_model(model)
+    dense_run(model, load_lists(lists), max_tokens=max_tokens, name=name).save(target)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        main(
+            Path(snakemake.input.queries).parent,
+            Path(snakemake.input.model).parent,
+            snakemake.output[0],
+            snakemake.params.max_tokens,
+            snakemake.wildcards.method,
+            snakemake.threads,
+        )

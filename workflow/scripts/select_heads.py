@@ -1,0 +1,20 @@
+"""Select heads from a profile."""
+
+import logging
+
+from headrank.joblog import job_log
+from headrank.profile import Profile, SelectionOptions
+
+logger = logging.getLogger(__name__)
+
+
+def main(profile: str, options: dict, target: str) -> None:
+    """Write the selected heads as JSON."""
+    heads = Profile.load(profile).select(SelectionOptions(**options))
+    logger.info("layer, head: %s", " ".join(f"({layer},{head})" for layer, head in heads.pairs))
+    heads.save(target)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        main(snakemake.input[0], snakemake.params.options, snakemake.output[0])

@@ -1,0 +1,31 @@
+"""Write down what the results were made with."""
+
+from pathlib import Path
+
+import headrank
+from headrank.files import write_json
+from headrank.joblog import job_log
+from headrank.manifest import manifest
+
+
+def main(
+    config: dict, models: list[str], collections: list[str], results: list[str], target: str
+) -> None:
+    """Write the manifest as JSON."""
+    named = {
+        "models": {Path(path).parent.name: path for path in models},
+        "collections": {Path(path).parent.name: path for path in collections},
+    }
+    repository = Path(headrank.__file__).parents[1]
+    write_json(target, manifest(config, **named, results=results, repository=repository))
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        main(
+            snakemake.params.config,
+            list(snakemake.input.models),
+            list(snakemake.input.collections),
+            list(snakemake.input.results),
+            snakemake.output[0],
+        )
