@@ -54,6 +54,7 @@ def check_parts(
     exclusions: Mapping[str, set[str]],
     evaluated: Iterable[str] | None,
     absent: set[str],
+    empty: str,
 ) -> dict[str, object]:
     """Return the counts of a collection whose parts fit together.
 
@@ -63,6 +64,7 @@ def check_parts(
         qrels, candidates, exclusions: the folder's other files, loaded.
         evaluated: splits whose queries must all have judgments; None means all.
         absent: documents that may be judged although the corpus does not hold them.
+        empty: ``error``, or ``drop`` to count documents without text as absent.
 
     Raises:
         HeadRankError: a repeated document id, a document without text, a judgment,
@@ -85,10 +87,10 @@ def check_parts(
                     "remove its lines here"
                 )
     wanted = {doc for _, lists in named.values() for docs in lists.values() for doc in docs}
-    documents, unknown = _scan_corpus(folder / CORPUS, wanted)
+    documents, unknown, without_text = _scan_corpus(folder / CORPUS, wanted, empty)
     for name, (column, lists) in named.items():
         # A judgment of an absent document counts as a miss; a candidate must have a text.
-        refused = unknown - absent if name == QRELS else unknown
+        refused = unknown - absent - without_text if name == QRELS else unknown
         for query, doc in ((q, d) for q, docs in lists.items() for d in docs if d in refused):
             line = _line_of(folder / name, {0: query, column: doc})
             raise HeadRankError(
@@ -105,6 +107,8 @@ def check_parts(
         "grades": {str(grade): grades[grade] for grade in sorted(grades)},
         "splits": dict(sorted(Counter(query.split for _, query in queries.values()).items())),
     }
+    if without_text:
+        counts["empty"] = len(without_text)
     if candidates is not None:
         counts["candidates"] = sum(len(ranking) for ranking in ranked.values())
     if exclusions:
@@ -146,19 +150,23 @@ def _check_judged(
             )
 
 
-def _scan_corpus(path: Path, wanted: set[str]) -> tuple[int, set[str]]:
-    """Return the number of documents and the wanted ids that are not among them.
+def _scan_corpus(path: Path, wanted: set[str], empty: str) -> tuple[int, set[str], set[str]]:
+    """Return how many documents have text, the wanted ids not among them, and those without.
 
     Eight bytes a document are kept, a hash of its id: enough to find a repeated id in a
     corpus of millions, where the ids themselves would take a gigabyte.
     """
     keys = array("q")
     unknown = set(wanted)
+    without_text: set[str] = set()
     for number, document in read_documents(path):
-        if not document.contents:
-            raise empty_text(document, f"{path}:{number}")
         keys.append(hash(document.doc_id))
-        unknown.discard(document.doc_id)
+        if document.contents:
+            unknown.discard(document.doc_id)
+        elif empty == "drop":
+            without_text.add(document.doc_id)
+        else:
+            raise empty_text(document, f"{path}:{number}")
     if not keys:
         raise HeadRankError(f"{path}: the corpus is empty")
     ordered = np.sort(np.frombuffer(keys, dtype=np.int64))
@@ -170,7 +178,7 @@ def _scan_corpus(path: Path, wanted: set[str]) -> tuple[int, set[str]]:
             first = lines.setdefault(document.doc_id, number)
             if first != number:
                 raise _repeated(path, number, "doc_id", document.doc_id, first)
-    return len(keys), unknown
+    return len(keys) - len(without_text), unknown, without_text
 
 
 def _repeated(path: Path, number: int, field: str, name: str, first: int) -> HeadRankError:

@@ -180,7 +180,8 @@ def save_collection(
         candidates: a run to take in place of a first stage.
         exclusions: ``{query_id: doc_ids}`` that must not become candidates.
         absent: judged documents that the corpus is known not to hold; their judgments stay
-            and count as never retrieved.
+            and count as never retrieved. Like the description it is read after the
+            documents, so the generator that yields them may fill it.
 
     Raises:
         HeadRankError: as `validate_collection`.
@@ -206,7 +207,7 @@ def save_collection(
             write_text(temporary / EXCLUDED, "".join(f"{q}\t{d}\n" for q, d in pairs))
         absent = sorted(absent)
         try:
-            counts = _validate(temporary, None, set(absent))
+            counts = _validate(temporary, None, set(absent), "error")
         except HeadRankError as error:
             # The temporary folder is about to go: name the one the reader knows.
             raise HeadRankError(str(error).replace(str(temporary), str(target))) from None
@@ -222,7 +223,7 @@ def save_collection(
 
 
 def validate_collection(
-    folder: str | os.PathLike, evaluated: Iterable[str] | None = None
+    folder: str | os.PathLike, evaluated: Iterable[str] | None = None, empty: str = "error"
 ) -> dict[str, object]:
     """Return the counts of a collection that passes every check.
 
@@ -233,6 +234,8 @@ def validate_collection(
     Args:
         folder: the collection.
         evaluated: splits whose queries must all have judgments; None means all splits.
+        empty: ``error`` refuses a document without text; ``drop`` counts such documents as
+            ``empty`` and the rest as ``documents``.
 
     Raises:
         HeadRankError: a missing file or field, a line that is not UTF-8, an id twice or
@@ -241,7 +244,7 @@ def validate_collection(
     """
     card = Path(folder) / CARD
     absent = read_json(card).get("absent", []) if card.exists() else []
-    return _validate(Path(folder), evaluated, set(absent))
+    return _validate(Path(folder), evaluated, set(absent), empty)
 
 
 def verify_collection(folder: str | os.PathLike) -> None:
@@ -259,7 +262,7 @@ def verify_collection(folder: str | os.PathLike) -> None:
             raise HeadRankError(f"{Path(folder) / name}: not listed in {CARD}; {remedy}")
 
 
-def _validate(folder: Path, evaluated: Iterable[str] | None, absent: set[str]) -> dict:
+def _validate(folder: Path, evaluated: Iterable[str] | None, absent: set[str], empty: str) -> dict:
     """Return the counts; see `validate_collection`."""
     _file(folder, CORPUS)
     return check_parts(
@@ -270,6 +273,7 @@ def _validate(folder: Path, evaluated: Iterable[str] | None, absent: set[str]) -
         exclusions=load_exclusions(folder),
         evaluated=evaluated,
         absent=absent,
+        empty=empty,
     )
 
 

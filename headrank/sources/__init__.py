@@ -1,0 +1,1 @@
+"""Where models and collections come from: one module a kind of source."""

@@ -1,0 +1,541 @@
+"""Archives, package files, hub folders, local folders and ir_datasets, without network."""
+
+import base64
+import hashlib
+import io
+import json
+import subprocess
+import tarfile
+import threading
+import zipfile
+from typing import NamedTuple
+
+import pytest
+
+from headrank.collection import (
+    iter_documents,
+    load_candidates,
+    load_exclusions,
+    load_qrels,
+    load_queries,
+    verify_collection,
+)
+from headrank.errors import HeadRankError
+from headrank.sources import pypi
+from headrank.sources.huggingface import fetch_huggingface
+from headrank.sources.local import import_local
+from headrank.sources.pypi import extract_folder, extract_member, fetch_pypi, open_member
+
+COMMIT = "c1899de289a04d12100db370d81485cdf75e47ca"
+
+
+def refused(*parts):
+    """Expect an error for the user whose message holds every part."""
+    return pytest.raises(HeadRankError, match="(?s)" + "".join(f"(?=.*{part})" for part in parts))
+
+
+def hash_of(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# --- members of archives ---------------------------------------------------------------
+
+MEMBERS = {"pkg/data/a.txt": b"alpha", "pkg/data/sub/b.txt": b"beta", "pkg/other.txt": b"o"}
+
+
+def make_zip(path, members=MEMBERS):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+def make_tar(path, members=MEMBERS):
+    with tarfile.open(path, "w:gz") as archive:
+        for name, data in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return path
+
+
+MAKE = {"a.whl": make_zip, "a.zip": make_zip, "a.tar.gz": make_tar}
+
+
+@pytest.fixture(params=MAKE)
+def archive(request, tmp_path):
+    return MAKE[request.param](tmp_path / request.param)
+
+
+def test_a_member_is_read_and_extracted(archive, tmp_path):
+    assert open_member(archive, "pkg/data/a.txt") == b"alpha"
+    target = tmp_path / "out" / "renamed.txt"
+    extract_member(archive, "pkg/data/a.txt", target, hashlib.sha256(b"alpha").hexdigest())
+    assert target.read_bytes() == b"alpha"
+
+
+def test_a_missing_member_lists_the_nearest(archive):
+    with refused("no member 'pkg/a.txt'", "nearest: pkg/data/a.txt$"):
+        open_member(archive, "pkg/a.txt")
+    with refused("nearest: pkg/other.txt"):
+        open_member(archive, "pkg/othr.txt")
+    with refused("no member 'pkg/data/'"):
+        open_member(archive, "pkg/data/")
+
+
+def test_a_member_with_another_hash_does_not_appear(archive, tmp_path):
+    with refused("SHA-256", "pinned is 0000", "pkg/data/a.txt"):
+        extract_member(archive, "pkg/data/a.txt", tmp_path / "out.txt", "0" * 64)
+    assert not (tmp_path / "out.txt").exists()
+
+
+def test_a_folder_is_extracted_whole(archive, tmp_path):
+    names = extract_folder(archive, "pkg/data", tmp_path / "out")
+    assert names == ["a.txt", "sub/b.txt"]
+    assert (tmp_path / "out/sub/b.txt").read_bytes() == b"beta"
+    with refused("no member 'pkg/dat/'"):
+        extract_folder(archive, "pkg/dat", tmp_path / "out2")
+
+
+@pytest.mark.parametrize("make, name", [(make_zip, "a.zip"), (make_tar, "a.tar.gz")])
+@pytest.mark.parametrize("evil", ["pkg/../../evil.txt", "pkg//etc/evil.txt", "pkg/a\\..\\evil.txt"])
+def test_no_member_is_written_outside_the_target(tmp_path, make, name, evil):
+    archive = make(tmp_path / name, {"pkg/good.txt": b"x", evil: b"y"})
+    with refused("would be written outside"):
+        extract_folder(archive, "pkg", tmp_path / "in/out")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [name, "in"]
+
+
+def test_a_link_in_a_tar_is_no_member(tmp_path):
+    path = tmp_path / "a.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        entry = tarfile.TarInfo("pkg/link")
+        entry.type, entry.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(entry)
+    with refused("not a plain file"):
+        open_member(path, "pkg/link")
+
+
+def test_archives_that_cannot_be_read(tmp_path):
+    with refused("no such archive"):
+        open_member(tmp_path / "none.whl", "x")
+    (tmp_path / "x.rar").write_bytes(b"")
+    with refused("known endings"):
+        open_member(tmp_path / "x.rar", "x")
+    for name in ("broken.whl", "broken.tar.gz"):
+        (tmp_path / name).write_bytes(b"not an archive")
+        with refused(name, "cannot be read", "fetch it again"):
+            open_member(tmp_path / name, "x")
+    whole = make_tar(tmp_path / "a.tar.gz", {"big.bin": bytes(range(256)) * 400}).read_bytes()
+    (tmp_path / "cut.tar.gz").write_bytes(whole[: len(whole) // 2])
+    with refused("cut.tar.gz", "cannot be read"):
+        open_member(tmp_path / "cut.tar.gz", "big.bin")
+
+
+# --- files of a package index ----------------------------------------------------------
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch):
+    """A folder in place of the package index: pip is real, the network is not used."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+def make_wheel(folder, file="tiny-1.0-py3-none-any.whl"):
+    info = "tiny-1.0.dist-info"
+    members = {
+        "tiny/data.txt": b"payload",
+        f"{info}/METADATA": b"Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n",
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\n"
+        + f"Tag: {'-'.join(file[:-4].split('-')[-3:])}\n".encode(),
+    }
+    rows = []
+    for name, data in members.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+        rows.append(f"{name},sha256={digest},{len(data)}")
+    members[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,"]).encode()
+    return make_zip(folder / file, members)
+
+
+BACKEND = b"""
+import os
+def get_requires_for_build_wheel(settings=None):
+    return []
+def prepare_metadata_for_build_wheel(folder, settings=None):
+    os.mkdir(os.path.join(folder, "tiny-1.0.dist-info"))
+    with open(os.path.join(folder, "tiny-1.0.dist-info", "METADATA"), "w") as file:
+        file.write("Metadata-Version: 2.1\\nName: tiny\\nVersion: 1.0\\n")
+    return "tiny-1.0.dist-info"
+"""
+
+
+def make_sdist(folder):
+    project = b'[build-system]\nrequires = []\nbuild-backend = "own"\nbackend-path = ["."]\n'
+    members = {
+        "tiny-1.0/pyproject.toml": project,
+        "tiny-1.0/own.py": BACKEND,
+        "tiny-1.0/PKG-INFO": b"Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n",
+        "tiny-1.0/data.txt": b"payload",
+    }
+    return make_tar(folder / "tiny-1.0.tar.gz", members)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        make_wheel,
+        lambda folder: make_wheel(folder, "tiny-1.0-cp39-cp39-win_amd64.whl"),
+        make_sdist,
+    ],
+    ids=["wheel", "wheel for another machine", "source archive"],
+)
+def test_a_file_is_fetched_with_its_hash_and_nothing_else_stays(index, tmp_path, make):
+    source = make(index)
+    target = tmp_path / "archives" / source.name
+    fetch_pypi("tiny==1.0", source.name, hash_of(source), target)
+    assert target.read_bytes() == source.read_bytes()
+    assert [path.name for path in target.parent.iterdir()] == [source.name]
+
+
+def test_another_hash_is_refused_with_both_sums(index, tmp_path):
+    source = make_wheel(index)
+    target = tmp_path / "archives" / source.name
+    with refused("tiny==1.0", hash_of(source), "pinned is 1111", "by hand", str(target)):
+        fetch_pypi("tiny==1.0", source.name, "1" * 64, target)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_a_file_that_is_there_needs_no_download(tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("pip was called"))
+    target = make_wheel(tmp_path)
+    fetch_pypi("tiny==1.0", target.name, hash_of(target), target)
+    with refused(target.name, "SHA-256", "remove it to fetch it again"):
+        fetch_pypi("tiny==1.0", target.name, "2" * 64, target)
+
+
+def test_a_file_the_index_does_not_have(index, tmp_path):
+    with refused("tiny==1.0", "does not offer", "pip download", "by hand"):
+        fetch_pypi("tiny==1.0", "tiny-1.0.tar.gz", "1" * 64, tmp_path / "tiny-1.0.tar.gz")
+
+
+def test_another_file_name_than_configured(index, tmp_path):
+    source = make_wheel(index, "tiny-1.0-1-py3-none-any.whl")
+    with refused("came as tiny-1.0-1-py3-none-any.whl", "correct the file's name"):
+        fetch_pypi("tiny==1.0", "tiny-1.0-py3-none-any.whl", hash_of(source), tmp_path / "tiny.whl")
+
+
+def test_no_network_names_the_command_and_the_remedy(index, tmp_path, monkeypatch):
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    # Port 9 of this machine: refused at once, as by a machine without network.
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    target = tmp_path / "archives" / "tiny-1.0-py3-none-any.whl"
+    with refused("cannot be reached", "no network", "pip download --no-deps", str(target)):
+        fetch_pypi("tiny==1.0", target.name, "1" * 64, target)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_no_pip(tmp_path, monkeypatch):
+    monkeypatch.setattr(pypi.importlib.util, "find_spec", lambda name: None)
+    with refused("has no pip", "ensurepip", "by hand"):
+        fetch_pypi("tiny==1.0", "tiny-1.0.tar.gz", "1" * 64, tmp_path / "x")
+
+
+def test_a_wheels_tags_are_passed_on(tmp_path):
+    file = "gensim-4.4.0-cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl"
+    command = pypi.download_command(file, tmp_path / "pins", tmp_path)
+    assert {
+        "--platform=manylinux_2_24_x86_64",
+        "--platform=manylinux_2_28_x86_64",
+        "--implementation=cp",
+        "--python-version=3.11",
+        "--abi=cp311",
+        "--only-binary=:all:",
+        "--no-deps",
+    } <= set(command)
+    pure = pypi.download_command("tiny-1.0-py2.py3-none-any.whl", tmp_path / "pins", tmp_path)
+    assert not any(part.startswith(("--platform", "--abi", "--python")) for part in pure)
+    with refused("not a wheel's name"):
+        pypi.download_command("tiny.whl", tmp_path / "pins", tmp_path)
+
+
+# --- model folders of the hub ----------------------------------------------------------
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A hub that writes what it is given; ``hub.files`` and ``hub.error`` set its answer."""
+    import huggingface_hub
+
+    class Hub:
+        files = ("config.json", "model.safetensors", "tokenizer.json")
+        error = None
+        calls = ()
+
+        def snapshot_download(self, **options):
+            self.calls = (*self.calls, options)
+            for name in (*self.files, ".cache/huggingface/x.lock"):
+                path = options["local_dir"] / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(name)
+            if self.error:
+                raise self.error
+
+    hub = Hub()
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", hub.snapshot_download)
+    return hub
+
+
+def test_a_model_folder_appears_whole(hub, tmp_path):
+    (tmp_path / "model").mkdir()
+    fetch_huggingface("Qwen/Qwen3-0.6B", COMMIT, tmp_path / "model")
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == sorted(hub.files)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    (call,) = hub.calls
+    assert (call["repo_id"], call["revision"]) == ("Qwen/Qwen3-0.6B", COMMIT)
+    assert "*.safetensors" in call["allow_patterns"] and "*.bin" not in call["allow_patterns"]
+
+
+@pytest.mark.parametrize("revision", ["main", "v1.0", COMMIT[:12], COMMIT.upper()])
+def test_a_revision_that_can_move_is_refused(hub, tmp_path, revision):
+    with refused(f"revision '{revision}'", "branch or tag can move"):
+        fetch_huggingface("Qwen/Qwen3-0.6B", revision, tmp_path / "model")
+    assert hub.calls == ()
+
+
+def test_without_network_both_remedies_are_told_and_the_part_is_kept(hub, tmp_path):
+    hub.error = ConnectionError("name resolution")
+    with refused("Qwen/Qwen3-0.6B", "ConnectionError", "where there is network", "kind: local"):
+        fetch_huggingface("Qwen/Qwen3-0.6B", COMMIT, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    hub.error = None
+    fetch_huggingface("Qwen/Qwen3-0.6B", COMMIT, tmp_path / "model")
+    assert hub.calls[0]["local_dir"] == hub.calls[1]["local_dir"]
+
+
+def test_a_repository_the_hub_refuses(hub, tmp_path):
+    hub.error = type("GatedRepoError", (OSError,), {})("licence")
+    with refused("hub refuses it", "hf auth login"):
+        fetch_huggingface("a/b", COMMIT, tmp_path / "model")
+
+
+def test_a_repository_without_the_files(hub, tmp_path):
+    hub.files = ("config.json", "tokenizer.json")
+    with refused(r"no file '\*.safetensors' came", "config.json, tokenizer.json"):
+        fetch_huggingface("a/b", COMMIT, tmp_path / "model")
+    with refused("no file 'x.gguf' came"):
+        fetch_huggingface("a/b", COMMIT, tmp_path / "model", files=["x.gguf"])
+    assert not (tmp_path / "model").exists()
+
+
+# --- local folders ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def local(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    documents = [("d1", "one"), ("d2", "two"), ("d3", ""), ("d4", "")]
+    (folder / "corpus.jsonl").write_text(
+        "".join(json.dumps({"doc_id": name, "text": text}) + "\n" for name, text in documents)
+    )
+    (folder / "queries.jsonl").write_text(
+        '{"query_id": "q1", "text": "a"}\n{"query_id": "q2", "text": "b", "split": "train"}\n'
+    )
+    (folder / "qrels.tsv").write_text("q1 0 d1 1\nq1 0 d3 2\n")
+    (folder / "candidates.run").write_text("q1 Q0 d2 1 1.5 x\nq2 Q0 d1 1 1.5 x\n")
+    (folder / "excluded.tsv").write_text("q1 d1\nq2 d2\n")
+    return folder
+
+
+def test_a_local_folder_is_checked_where_it_is(local, tmp_path):
+    with refused(f"{local}/corpus.jsonl:3", "empty text", "empty: drop"):
+        import_local(local, tmp_path / "c", unjudged="drop")
+    with refused(f"{local}/queries.jsonl:2", "query q2", "no judgments", "unjudged: drop"):
+        import_local(local, tmp_path / "c", empty="drop")
+    assert not (tmp_path / "c").exists()
+
+
+def test_what_a_local_import_drops_is_counted(local, tmp_path):
+    counts = import_local(local, tmp_path / "c", empty="drop", unjudged="drop")
+    assert (counts["documents"], counts["queries"], counts["judgments"]) == (2, 1, 2)
+    verify_collection(tmp_path / "c")
+    card = json.loads((tmp_path / "c/collection.json").read_text())
+    assert card["source"]["dropped_documents"] == 2
+    assert card["source"]["dropped_queries"] == 1
+    assert card["absent"] == ["d3"]
+    assert list(load_candidates(tmp_path / "c").rankings) == ["q1"]
+    assert load_exclusions(tmp_path / "c") == {"q1": {"d1"}}
+    # A saved collection can be a source in turn, with what it is known to lack.
+    again = import_local(tmp_path / "c", tmp_path / "again")
+    assert again == counts
+
+
+def test_a_local_source_must_be_there_and_elsewhere(local, tmp_path):
+    with refused("nowhere: no such folder"):
+        import_local(tmp_path / "nowhere", tmp_path / "c")
+    with refused("over itself"):
+        import_local(local, local)
+    with refused("empty is 'skip'; allowed: error, drop"):
+        import_local(local, tmp_path / "c", empty="skip")
+
+
+# --- ir_datasets -----------------------------------------------------------------------
+
+
+class TitledDoc(NamedTuple):
+    doc_id: str
+    title: str
+    text: str
+
+    def default_text(self):
+        return f"{self.title} {self.text}"
+
+
+@pytest.fixture
+def irds(tmp_path, monkeypatch):
+    """Registers a small dataset under a new id and returns the id."""
+    ir_datasets = pytest.importorskip("ir_datasets")
+    from ir_datasets.formats import TrecQrels, TrecScoredDocs, TsvDocs, TsvQueries
+    from ir_datasets.util import LocalDownload, RequestsDownload
+
+    monkeypatch.setenv("IR_DATASETS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("IR_DATASETS_DL_TRIES", "1")
+    monkeypatch.setenv("IR_DATASETS_DL_DISABLE_PBAR", "true")
+    files = tmp_path / "irds"
+    files.mkdir()
+
+    def register(
+        docs="d1\tWings\tLift grows.\nd2\t\tDrag slows.\nd3\t\t\nd4\tHeat\tIt flows.\n",
+        queries="q1\twhat makes lift\nq2\twhat slows\n",
+        qrels="q1 0 d1 2\nq1 0 d3 1\nq2 0 d2 1\nq2 0 d4 -1\n",
+        scored="q1 Q0 d2 1 3.5 x\nq1 Q0 d1 2 2.5 x\nq2 Q0 d4 1 1.0 x\n",
+        offline=False,
+        suffix="",
+    ):
+        parts = {"docs": docs, "queries": queries, "qrels": qrels, "scored": scored}
+        for name, text in parts.items():
+            (files / name).write_text(text)
+        source = RequestsDownload("http://127.0.0.1:9/x") if offline else None
+        dataset = ir_datasets.Dataset(
+            TsvDocs(source or LocalDownload(files / "docs"), doc_cls=TitledDoc),
+            TsvQueries(LocalDownload(files / "queries")),
+            TrecQrels(source or LocalDownload(files / "qrels"), {}),
+            TrecScoredDocs(LocalDownload(files / "scored")),
+        )
+        name = f"headrank-{tmp_path.name}{suffix}"
+        ir_datasets.registry.register(name, dataset)
+        return name
+
+    return register
+
+
+def export(*arguments, **options):
+    from headrank.sources.irds import export_ir_datasets
+
+    return export_ir_datasets(*arguments, **options)
+
+
+def test_a_dataset_is_exported_to_our_layout(irds, tmp_path):
+    name = irds()
+    expect = {"documents": 4, "queries": 2, "judgments": 4, "grades": {"-1": 1, "1": 2, "2": 1}}
+    counts = export(name, tmp_path / "c", expect)
+    assert counts["documents"] == 3
+    documents = {document.doc_id: document for document in iter_documents(tmp_path / "c")}
+    assert (documents["d1"].title, documents["d1"].text) == ("Wings", "Lift grows.")
+    assert (documents["d2"].title, documents["d2"].text) == ("", "Drag slows.")
+    assert load_queries(tmp_path / "c", "test")["q2"].text == "what slows"
+    assert load_qrels(tmp_path / "c").grades["q2"] == {"d2": 1, "d4": -1}
+    assert load_candidates(tmp_path / "c") is None
+    card = json.loads((tmp_path / "c/collection.json").read_text())
+    assert card["source"]["id"] == name
+    assert card["source"]["dropped_documents"] == 1
+    assert card["absent"] == ["d3"]
+    verify_collection(tmp_path / "c")
+
+
+def test_only_judged_and_scored_documents(irds, tmp_path):
+    docs = "d0\t\tNobody names it.\nd1\tWings\tLift.\nd2\t\tDrag.\nd4\tHeat\tFlows.\n"
+    name = irds(docs=docs, qrels="q1 0 d1 1\nq2 0 d2 1\n")
+    export(name, tmp_path / "c", {"documents": 3}, documents="judged+scored", candidates=True)
+    assert [d.doc_id for d in iter_documents(tmp_path / "c")] == ["d1", "d2", "d4"]
+    assert load_candidates(tmp_path / "c").rankings["q1"] == [("d2", 3.5), ("d1", 2.5)]
+
+
+def test_other_counts_than_expected(irds, tmp_path):
+    name = irds()
+    with refused(name, "queries 2, expected 3", "judgments 4, expected 5"):
+        export(name, tmp_path / "c", {"queries": 3, "judgments": 5})
+    with refused(name, "documents 4, expected 9"):
+        export(name, tmp_path / "c", {"documents": 9})
+    assert not (tmp_path / "c").exists()
+
+
+def test_queries_without_judgments(irds, tmp_path):
+    queries = "q1\twhat makes lift\nq2\twhat slows\nq3\tnobody judged\n"
+    name = irds(queries=queries)
+    with refused("1 of 3 queries have no judgments", "unjudged: drop"):
+        export(name, tmp_path / "c")
+    assert export(name, tmp_path / "c", unjudged="drop")["queries"] == 2
+
+
+def test_the_judged_subset_is_named(irds, tmp_path):
+    name = irds(queries="q1\ta\nq2\tb\nq3\tc\n")
+    irds(suffix="/judged")
+    (tmp_path / "irds/queries").write_text("q1\ta\nq2\tb\nq3\tc\n")
+    with refused(f"export {name}/judged, or"):
+        export(name, tmp_path / "c")
+
+
+def test_judgments_of_documents_that_are_not_in_the_corpus(irds, tmp_path):
+    name = irds(qrels="q1 0 d1 1\nq2 0 d9 1\n")
+    with refused("1 judged documents are not in its corpus", "d9", "unknown: keep"):
+        export(name, tmp_path / "c")
+    export(name, tmp_path / "c", unknown="keep")
+    assert load_qrels(tmp_path / "c").grades["q2"] == {"d9": 1}
+
+
+def test_scored_documents_without_scores(irds, tmp_path):
+    name = irds(scored="q1 d1\nq1 d2\nq2 d4\nq2 d1\n")
+    with refused("all have the same score", "candidates: false"):
+        export(name, tmp_path / "c", candidates=True)
+
+
+def test_two_grades_for_one_pair(irds, tmp_path):
+    name = irds(qrels="q1 0 d1 1\nq1 0 d1 2\nq2 0 d2 1\n")
+    with refused("document d1 has grades 1 and 2"):
+        export(name, tmp_path / "c")
+
+
+def test_without_network(irds, tmp_path):
+    name = irds(offline=True)
+    with refused(name, "ConnectionError", str(tmp_path / "home"), "IR_DATASETS_HOME"):
+        export(name, tmp_path / "c")
+
+
+def test_an_unknown_dataset_names_the_nearest(irds, tmp_path):
+    with refused("no dataset 'beir/scifakt/test'", "beir/scifact/test"):
+        export("beir/scifakt/test", tmp_path / "c")
+    with refused("has no qrels"):
+        export("beir/scifact", tmp_path / "c")
+
+
+def test_one_export_of_an_archive_at_a_time(irds, tmp_path):
+    from filelock import FileLock
+
+    name = irds()
+    (tmp_path / "home").mkdir(exist_ok=True)
+    worker = threading.Thread(target=export, args=(name, tmp_path / "c"))
+    with FileLock(tmp_path / "home" / f"headrank-{name}.lock"):
+        worker.start()
+        worker.join(0.3)
+        assert worker.is_alive() and not (tmp_path / "c").exists()
+    worker.join(10)
+    assert (tmp_path / "c/collection.json").exists()
