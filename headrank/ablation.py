@@ -1,0 +1,68 @@
+"""Differences of ablated settings to the default, on the same queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from headrank.errors import HeadRankError
+from headrank.significance import bca_interval, holm, paired_permutation
+
+
+def differences(
+    default: pd.Series,
+    variants: Mapping[tuple[str, str], pd.Series],
+    defaults: Mapping[str, str],
+    *,
+    confidence: float = 0.95,
+    resamples: int = 100_000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return one row a setting, the default first within each factor.
+
+    Columns: factor, setting, default (bool), n, mean, difference, low, high (BCa), p
+    (paired permutation), p_holm (over all variants). The default's difference is 0.
+
+    Args:
+        default: value of each query under the default, averaged over seeds if there are
+            several; the index is the query.
+        variants: ``{(factor, setting): the same for one changed setting}``.
+        defaults: ``{factor: the default's setting}``, factors in the order of the table.
+
+    Raises:
+        HeadRankError: no variant, a factor without a default, or other queries than the
+            default's.
+    """
+    if not variants:
+        raise HeadRankError("no ablated setting; name at least one")
+    rows = []
+    for factor, usual in defaults.items():
+        rows.append(_row(factor, usual, default) | {"default": True})
+        rows[-1] |= {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
+        for (name, setting), values in variants.items():
+            if name != factor:
+                continue
+            if not values.index.is_unique or set(values.index) != set(default.index):
+                lone = len(set(values.index) ^ set(default.index))
+                raise HeadRankError(
+                    f"{factor} {setting}: {lone} queries differ from the default's; evaluate "
+                    "both on the same qrels, one value a query"
+                )
+            paired = values.loc[default.index].to_numpy(float)
+            base = default.to_numpy(float)
+            low, high = bca_interval(paired - base, confidence, seed=seed)
+            row = _row(factor, setting, values) | {"default": False}
+            row |= {"difference": float((paired - base).mean()), "low": low, "high": high}
+            rows.append(row | {"p": paired_permutation(paired, base, resamples, seed)})
+    if unknown := {name for name, _ in variants} - set(defaults):
+        raise HeadRankError(f"factors {sorted(unknown)} have no default setting; name it")
+    table = pd.DataFrame(rows)
+    table["p_holm"] = 1.0
+    table.loc[~table["default"], "p_holm"] = holm(table.loc[~table["default"], "p"])
+    return table
+
+
+def _row(factor: str, setting: str, values: pd.Series) -> dict:
+    mean = float(values.mean())
+    return {"factor": factor, "setting": setting, "n": len(values), "mean": mean}

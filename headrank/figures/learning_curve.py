@@ -1,0 +1,59 @@
+"""What more training queries buy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from headrank.figures.style import COLUMN, LOOKS, new_figure, reference_lines, styled
+
+
+@styled
+def learning_curve(
+    points: pd.DataFrame, references: Mapping[str, float], *, measure: str = "nDCG@10"
+) -> Figure:
+    """Return the measure against the number of training queries: seeds as points, their mean.
+
+    Args:
+        points: a row a seed: queries, seed, value (mean over evaluation queries).
+        references: ``{method: value}`` drawn as lines: untuned heads, BM25, MiniLM.
+    """
+    figure = new_figure(COLUMN, 2.4)
+    axes = figure.subplots()
+    look = LOOKS["headrank"]
+    groups = points.groupby("queries")["value"].agg(["mean", "min", "max"]).reset_index()
+    axes.fill_between(
+        groups["queries"],
+        groups["min"],
+        groups["max"],
+        color=look.colour,
+        alpha=0.14,
+        linewidth=0,
+        label="range",
+    )
+    axes.plot(groups["queries"], groups["mean"], color=look.colour, label="HeadRank, mean of seeds")
+    axes.plot(
+        points["queries"],
+        points["value"],
+        linestyle="none",
+        marker="o",
+        markersize=3,
+        markerfacecolor="white",
+        markeredgecolor=look.colour,
+        markeredgewidth=0.6,
+        label="one seed",
+    )
+    axes.set_xscale("log")
+    sizes = groups["queries"].to_list()
+    axes.set_xticks(sizes, [f"{size:,}" for size in sizes], rotation=40, ha="right")
+    axes.minorticks_off()
+    axes.set_xlabel("Training queries")
+    axes.set_ylabel(measure)
+    values = [*points["value"], *references.values()]
+    margin = 0.08 * (max(values) - min(values)) or 0.05
+    axes.set_ylim(min(values) - margin, max(values) + margin)
+    reference_lines(axes, references)
+    figure.legend(loc="outside upper center", ncols=3, columnspacing=1)
+    return figure

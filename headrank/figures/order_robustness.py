@@ -1,0 +1,66 @@
+"""One measure of each method in each prompt order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from headrank.figures.style import BLACK, BLUE, ORANGE, PAGE, PURPLE, RED, SKY, new_figure, styled
+from headrank.labels import label
+
+_ORDERS = {
+    "shuffled": (BLUE, "o"),
+    "first-stage": (ORANGE, "s"),
+    "reversed": (RED, "D"),
+}
+_MORE = [(SKY, "^"), (PURPLE, "v"), (BLACK, "P")]
+
+
+@styled
+def order_robustness(means: pd.DataFrame, *, measure: str = "nDCG@10") -> Figure:
+    """Return one panel a set: methods down, one point an order, with intervals.
+
+    A method without a prompt order (the first stage, an encoder) has one black point.
+
+    Args:
+        means: rows in the order to show: set, method, order (``-`` for none), mean, low, high.
+    """
+    sets = list(dict.fromkeys(means["set"]))
+    methods = list(dict.fromkeys(means["method"]))
+    orders = [order for order in dict.fromkeys(means["order"]) if order != "-"]
+    more = iter(_MORE * len(orders))
+    marks = {order: _ORDERS.get(order) or next(more) for order in orders}
+    shifts = dict(zip(orders, 0.22 * (np.arange(len(orders)) - (len(orders) - 1) / 2), strict=True))
+    figure = new_figure(min(PAGE, 1.3 + 1.95 * len(sets)), 0.95 + 0.27 * len(methods))
+    panels = figure.subplots(1, len(sets), sharey=True, squeeze=False)[0]
+    for axes, name in zip(panels, sets, strict=True):
+        part = means[means["set"] == name]
+        for order in [*orders, "-"]:
+            points = part[part["order"] == order]
+            if points.empty:
+                continue
+            colour, marker = marks.get(order, (BLACK, "|"))
+            places = [methods.index(m) + shifts.get(order, 0) for m in points["method"]]
+            axes.errorbar(
+                points["mean"],
+                places,
+                xerr=[points["mean"] - points["low"], points["high"] - points["mean"]],
+                fmt=marker,
+                color=colour,
+                elinewidth=0.9,
+                markersize=3.6 if order != "-" else 7,
+                label=order if order != "-" else "no prompt order",
+            )
+        axes.set_title(name)
+        axes.set_xlabel(measure)
+        for row in range(1, len(methods), 2):
+            axes.axhspan(row - 0.5, row + 0.5, color="#f6f6f6", linewidth=0, zorder=0)
+        axes.grid(axis="y", visible=False)
+        axes.tick_params(axis="y", length=0)
+    panels[0].set_yticks(range(len(methods)), [label(method) for method in methods])
+    panels[0].set_ylim(len(methods) - 0.5, -0.5)
+    handles, names = panels[0].get_legend_handles_labels()
+    columns = len(names) if len(sets) > 1 else 2
+    figure.legend(handles, names, loc="outside lower center", ncols=columns)
+    return figure

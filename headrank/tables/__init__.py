@@ -1,0 +1,33 @@
+"""Tables of an experiment, each as CSV, GitHub Markdown and LaTeX."""
+
+from headrank.tables.alignment import (
+    ablation_table,
+    head_table,
+    middle_table,
+    pairs_table,
+    seeds_table,
+)
+from headrank.tables.breakdown import measure_table, order_table
+from headrank.tables.cells import Layout, average_seeds, cell_means
+from headrank.tables.main import main_table
+from headrank.tables.table import Cell, Column, Row, Table, emphasise, from_frame
+
+__all__ = [
+    "Cell",
+    "Column",
+    "Layout",
+    "Row",
+    "Table",
+    "ablation_table",
+    "average_seeds",
+    "cell_means",
+    "emphasise",
+    "from_frame",
+    "head_table",
+    "main_table",
+    "measure_table",
+    "middle_table",
+    "order_table",
+    "pairs_table",
+    "seeds_table",
+]

@@ -1,0 +1,201 @@
+"""Tables about heads, pairs and training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from headrank import labels
+from headrank.errors import HeadRankError
+from headrank.heads import HeadSet
+from headrank.tables.table import Column, Table, from_frame
+
+_VALUE = {"digits": 3}
+
+
+def head_table(
+    selections: Mapping[str, HeadSet], stability: Mapping[str, np.ndarray] | None = None
+) -> Table:
+    """Return the selected heads of each selection, best first.
+
+    Args:
+        stability: ``{selection: [layers, heads]}``: share of bootstrap samples of the
+            profiling queries that select a head (``Profile.stability``).
+    """
+    rows = []
+    for name, chosen in selections.items():
+        for rank, head in enumerate(chosen.heads, start=1):
+            share = None
+            if stability is not None and name in stability:
+                share = float(stability[name][head.layer, head.head])
+            others = sum(
+                (head.layer, head.head) in other.pairs
+                for key, other in selections.items()
+                if key != name
+            )
+            rows.append(
+                {
+                    "selection": labels.label(name),
+                    "rank": rank,
+                    "layer": head.layer,
+                    "head": head.head,
+                    "score": head.score,
+                    "discriminability": head.discriminability,
+                    "entropy": head.entropy,
+                    "stability": share,
+                    "shared": others,
+                }
+            )
+    columns = [
+        Column("rank", "Rank", digits=0),
+        Column("layer", "Layer", digits=0),
+        Column("head", "Head", digits=0),
+        Column("score", "Score", **_VALUE),
+        Column("discriminability", "Discriminability", **_VALUE),
+        Column("entropy", "Entropy", **_VALUE),
+        Column("stability", "Stability", digits=2),
+        Column("shared", "Other selections", digits=0),
+    ]
+    notes = (
+        "Layers and heads count from 0. Score: discriminability less weighted entropy, mean over "
+        "profiling queries; scales differ between criteria.",
+        "Stability: share of bootstrap samples of the profiling queries that select the head. "
+        "Other selections: how many of them hold the head too.",
+    )
+    frame = pd.DataFrame(rows)
+    return from_frame("Selected heads", frame, columns, section="selection", notes=notes)
+
+
+def pairs_table(summary: pd.DataFrame) -> Table:
+    """Return the pairs of each boundary between grades (``PairSet.summary``)."""
+    columns = [
+        Column("chosen_grade", "Chosen grade", digits=0),
+        Column("rejected_grade", "Rejected grade", digits=0),
+        Column("pairs", "Pairs", digits=0),
+        Column("queries", "Queries", digits=0),
+        Column("mean_margin", "Mean margin", signed=True, **_VALUE),
+        Column("misordered", "Misordered", digits=3),
+    ]
+    notes = (
+        "Margin: relevance of the chosen less that of the rejected document under the unaligned "
+        "heads. Misordered: share of pairs with a margin of 0 or less.",
+    )
+    return from_frame("Training pairs", summary, columns, notes=notes)
+
+
+def ablation_table(differences: pd.DataFrame, *, measure: str, alpha: float = 0.05) -> Table:
+    """Return each setting's mean and its difference to the default, factor by factor.
+
+    Args:
+        differences: of :func:`headrank.ablation.differences`.
+    """
+    frame = differences.assign(
+        setting=[
+            f"{row.setting} (default)" if row.default else str(row.setting)
+            for row in differences.itertuples()
+        ],
+        # The default differs from itself by nothing: neither an interval nor a test.
+        difference=differences["difference"].where(~differences["default"]),
+        p_holm=differences["p_holm"].where(~differences["default"]),
+    )
+    columns = [
+        Column("setting", "Setting"),
+        Column("mean", measure, **_VALUE),
+        Column("difference", "Difference", signed=True, **_VALUE),
+        Column("p_holm", "p (Holm)", digits=3),
+    ]
+    count = int((~differences["default"]).sum())
+    notes = (
+        f"Difference to the default on the same {int(differences['n'].max())} queries, with its "
+        f"BCa interval; p of a paired permutation test after Holm's correction over {count} rows.",
+    )
+    return from_frame(
+        f"Ablations, {measure}",
+        frame,
+        columns,
+        section="factor",
+        intervals={"difference": ("low", "high")},
+        notes=notes,
+        tidy=differences,
+    )
+
+
+def middle_table(rates: pd.DataFrame, *, confidence: float = 0.95) -> Table:
+    """Return promotion rates from the middle zone, system by system.
+
+    Args:
+        rates: rows of :func:`headrank.middle.promotion` with a column ``system`` before them,
+            and optionally ``set``.
+    """
+    index = [name for name in ("set", "system") if name in rates.columns]
+    known = rates.drop_duplicates(index)[index]
+    wide = rates.pivot(
+        index=index, columns="kind", values=["rate", "low", "high", "documents", "queries"]
+    )
+    wide.columns = [f"{kind}_{name}" for name, kind in wide.columns]
+    frame = known.merge(wide.reset_index(), on=index)  # in the order given, pivot sorts
+    frame["system"] = [labels.label(name) for name in frame["system"]]
+    columns = [Column("system", "System")]
+    for kind, title in (("relevant", "Relevant"), ("other", "Other")):
+        columns.append(Column(f"{kind}_rate", title, "promoted (%)", digits=1))
+        frame[[f"{kind}_{name}" for name in ("rate", "low", "high")]] *= 100
+        columns.append(Column(f"{kind}_documents", title, "documents", digits=0))
+    frame[[f"gap_{name}" for name in ("rate", "low", "high")]] *= 100
+    columns.append(Column("gap_rate", "Selectivity gap", "points", digits=1, signed=True))
+    order = ["system", "relevant_rate", "other_rate", "gap_rate"]
+    order += ["relevant_documents", "other_documents"]
+    columns.sort(key=lambda column: order.index(column.key))
+    notes = (
+        "Middle zone: prompt positions n/4 to 3n/4. Promoted: share of its documents that reach "
+        "the top quartile of the final ranking; a random ranking promotes a quarter.",
+        f"Brackets: {confidence:.0%} bootstrap intervals over queries.",
+    )
+    return from_frame(
+        "Promotion from the middle zone",
+        frame,
+        columns,
+        section="set" if "set" in frame.columns else None,
+        intervals={f"{k}_rate": (f"{k}_low", f"{k}_high") for k in ("relevant", "other", "gap")},
+        notes=notes,
+        tidy=rates,
+    )
+
+
+def seeds_table(values: pd.DataFrame, *, measure: str, keys: Sequence[str] = ("set",)) -> Table:
+    """Return mean and standard deviation over training seeds, with the lowest and highest.
+
+    Args:
+        values: a row a seed: the keys, ``system``, ``seed``, ``value`` (mean over queries).
+
+    Raises:
+        HeadRankError: a seed stands twice for one system.
+    """
+    groups = values.groupby([*keys, "system"], sort=False)
+    for key, part in groups:
+        if part["seed"].duplicated().any():
+            twice = part.loc[part["seed"].duplicated(), "seed"].iloc[0]
+            raise HeadRankError(
+                f"{', '.join(map(str, key))}: seed {twice} has two values; keep one"
+            )
+    frame = groups["value"].agg(["mean", "std", "min", "max", "size"]).reset_index()
+    frame["system"] = [labels.label(name) for name in frame["system"]]
+    section, *others = keys or [None]
+    columns = [Column(key, key.capitalize()) for key in others]
+    columns += [
+        Column("system", "Method"),
+        Column("mean", measure, **_VALUE),
+        Column("min", "Lowest", **_VALUE),
+        Column("max", "Highest", **_VALUE),
+        Column("size", "Seeds", digits=0),
+    ]
+    return from_frame(
+        f"{measure} over training seeds",
+        frame,
+        columns,
+        section=section,
+        errors={"mean": "std"},
+        notes=("Mean ± standard deviation over training seeds; queries are the same.",),
+        tidy=values,
+    )

@@ -1,0 +1,139 @@
+"""The main table: every method against sets and prompt orders, with significance marks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from headrank import labels
+from headrank.tables.cells import FREE, Layout, System, cell_means, systems
+from headrank.tables.table import Cell, Column, Row, Table, emphasise
+
+BETTER, WORSE = "†", "‡"
+
+
+def main_table(
+    per_query: pd.DataFrame,
+    significance: pd.DataFrame | None,
+    layout: Layout,
+    *,
+    measure: str,
+    baseline: str | None = None,
+    alpha: float = 0.05,
+    confidence: float = 0.95,
+) -> Table:
+    """Return the main table: methods in groups against sets and prompt orders, with averages.
+
+    The best of each column is bold, the best of each model underlined if there are several;
+    controls are out of both. Averages are over sets, each counting alike.
+
+    Args:
+        significance: columns model, set, order, measure, system, baseline, mean_difference,
+            p_holm; None marks nothing.
+        baseline: the method against which the others are marked.
+        confidence: of the intervals in the tidy numbers.
+
+    Raises:
+        HeadRankError: see ``systems`` and ``cell_means``.
+    """
+    rows_of = systems(per_query, layout)
+    means = cell_means(per_query, measure, layout.orders, confidence)
+    values = means.set_index(["model", "method", "set", "order"])["mean"].to_dict()
+    counts = means.groupby("set", sort=False)["n"].first()
+    marks = _marks(significance, rows_of, measure, baseline, alpha)
+    columns = [Column("method", "Method")]
+    grid = [(name, order) for name in layout.sets for order in layout.orders]
+    columns += [
+        layout.column(
+            f"{name}.{order}", layout.name(order), f"{layout.name(name)} (n = {counts[name]})"
+        )
+        for name, order in grid
+    ]
+    averaged = layout.orders if len(layout.sets) > 1 else ()
+    columns += [layout.column(f"average.{o}", layout.name(o), "average") for o in averaged]
+    several = len({system.model for system in rows_of} - {FREE}) > 1
+    rows, seen = [], []
+    for system in rows_of:
+        own = (system.model, system.method)
+        cells = [Cell(system.label)]
+        for name, order in grid:
+            mark = marks.get((*own, name, order))
+            seen += [] if mark is None else [own]
+            cells.append(Cell(values.get((*own, name, order)), mark=mark or ""))
+        for order in averaged:
+            known = [values.get((*own, name, order)) for name in layout.sets]
+            cells.append(Cell(None if None in known else float(np.mean(known))))
+        section = system.group
+        if several and system.model != FREE:
+            section += f", {layout.name(system.model)}"
+        block = "" if system.model == FREE else system.model
+        ranked = system.group != labels.CONTROLS
+        rows.append(Row(tuple(cells), section, block, ranked))
+    notes = [f"{measure}, mean over all n judged queries of a set; columns: prompt order."]
+    if averaged:
+        notes[0] += " Averages are over sets."
+    notes.append("Bold: best of the column" + (", underlined: best of the model" * several))
+    notes[-1] += "; controls are left out."
+    if significance is not None and baseline is not None:
+        notes.append(_mark_note(rows_of, seen, baseline, alpha, len(significance), layout))
+    tidy = means.merge(_tidy_marks(marks), how="left") if marks else means
+    title = f"{measure} by method, set and prompt order"
+    return Table(title, tuple(columns), emphasise(columns, rows), tuple(notes), tidy)
+
+
+def _marks(
+    significance: pd.DataFrame | None,
+    rows: Iterable[System],
+    measure: str,
+    baseline: str | None,
+    alpha: float,
+) -> dict[tuple[str, str, str, str], str]:
+    """Return ``{(model, method, set, order): mark}`` of the compared cells; "" if n.s.
+
+    A comparison counts in either direction. A method without a model can be marked only if
+    its comparison is the same for every model.
+    """
+    if significance is None or baseline is None:
+        return {}
+    known: dict[tuple, set[str]] = {}
+    for row in significance[significance["measure"] == measure].to_dict("records"):
+        sign = 1 if row["baseline"] == baseline else -1
+        if baseline not in (row["system"], row["baseline"]):
+            continue
+        method = row["system"] if sign == 1 else row["baseline"]
+        mark = ""
+        if row["p_holm"] < alpha:
+            mark = BETTER if sign * row["mean_difference"] > 0 else WORSE
+        for model in (row.get("model", FREE), FREE):
+            known.setdefault((model, method, row["set"], row["order"]), set()).add(mark)
+    own = {(system.model, system.method) for system in rows}
+    return {
+        key: next(iter(marks)) for key, marks in known.items() if key[:2] in own and len(marks) == 1
+    }
+
+
+def _tidy_marks(marks: Mapping[tuple[str, str, str, str], str]) -> pd.DataFrame:
+    keys = ["model", "method", "set", "order"]
+    return pd.DataFrame([dict(zip(keys, key, strict=True), mark=m) for key, m in marks.items()])
+
+
+def _mark_note(
+    rows: Sequence[System],
+    seen: Sequence[tuple[str, str]],
+    baseline: str,
+    alpha: float,
+    family: int,
+    layout: Layout,
+) -> str:
+    name = labels.label(baseline, layout.names)
+    note = (
+        f"{BETTER} above, {WORSE} below {name} by a paired permutation test, p < {alpha:g} after "
+        f"Holm's correction over {family} comparisons."
+    )
+    others = [s for s in rows if (s.model, s.method) not in seen and s.method != baseline]
+    if others:
+        left_out = dict.fromkeys(system.label for system in others)
+        note += f" Not compared with it: {'; '.join(left_out)}."
+    return note
