@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
 from headrank import attention
@@ -145,8 +146,8 @@ def load_model(
         revision: the hub's commit, for a repository.
 
     Raises:
-        HeadRankError: unknown dtype, missing files, unsupported architecture, more layers
-            than the model has, or weights with NaN.
+        HeadRankError: unknown dtype, missing or damaged files, unsupported architecture,
+            more layers than the model has, or weights that are absent or hold NaN.
     """
     if dtype not in DTYPES:
         raise HeadRankError(f"dtype {dtype!r} is unknown; allowed: {', '.join(DTYPES)}")
@@ -155,13 +156,12 @@ def load_model(
     try:
         config = AutoConfig.from_pretrained(path, revision=revision)
         tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise HeadRankError(
             f"{path}: no model can be loaded ({reason}); give a folder with config.json, "
             "safetensors and tokenizer.json, or a hub repository that is reachable"
         ) from None
-    config = config.get_text_config(decoder=True)
     check_supported(config.model_type, str(path))
     depth = config.num_hidden_layers
     if layers is not None:
@@ -170,13 +170,28 @@ def load_model(
         config.num_hidden_layers = layers
         if getattr(config, "layer_types", None):
             config.layer_types = config.layer_types[:layers]
-    with _quiet_loading():
-        decoder = AutoModel.from_pretrained(
-            path,
-            config=config,
-            dtype=DTYPES[dtype],
-            revision=revision,
-            attn_implementation=attention.IMPLEMENTATION,
+    try:
+        with _quiet_loading():
+            decoder, report = AutoModel.from_pretrained(
+                path,
+                config=config,
+                dtype=DTYPES[dtype],
+                revision=revision,
+                attn_implementation=attention.IMPLEMENTATION,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # refused by name below
+            )
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise HeadRankError(
+            f"{path}: the weights cannot be loaded ({reason}); fetch or convert the model again"
+        ) from None
+    # transformers draws absent weights at random and only logs it: the reading would be noise.
+    absent = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+    if absent:
+        raise HeadRankError(
+            f"{path}: {len(absent)} weights are missing or of another shape, first {absent[0]}; "
+            "fetch or convert the model again"
         )
     decoder.eval().requires_grad_(False).to(device)
     for name, parameter in decoder.named_parameters():
