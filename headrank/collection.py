@@ -42,6 +42,7 @@ from headrank.records import (
     Document,
     Query,
     check_id,
+    check_utf8,
     empty_text,
     read_documents,
 )
@@ -125,7 +126,7 @@ def load_qrels(folder: str | os.PathLike) -> Qrels:
         HeadRankError: a malformed line; the message names it.
     """
     path = _file(folder, QRELS)
-    _check_utf8(path)
+    check_utf8(path)
     return Qrels.load(path)
 
 
@@ -134,7 +135,7 @@ def load_candidates(folder: str | os.PathLike) -> Run | None:
     path = Path(folder) / CANDIDATES
     if not path.exists():
         return None
-    _check_utf8(path)
+    check_utf8(path)
     return Run.load(path)
 
 
@@ -148,7 +149,7 @@ def load_exclusions(folder: str | os.PathLike) -> dict[str, set[str]]:
     excluded: dict[str, set[str]] = {}
     if not path.exists():
         return excluded
-    _check_utf8(path)
+    check_utf8(path)
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         fields = line.split()
         if fields and len(fields) != 2:
@@ -275,18 +276,6 @@ def _validate(folder: Path, evaluated: Iterable[str] | None, absent: set[str], e
         absent=absent,
         empty=empty,
     )
-
-
-def _check_utf8(path: Path) -> None:
-    """Refuse a text file with a line that is not UTF-8; the message names the line."""
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise HeadRankError(
-                    f"{path}:{number}: not UTF-8 ({error}); convert the file to UTF-8"
-                ) from None
 
 
 def _file(folder: str | os.PathLike, name: str) -> Path:

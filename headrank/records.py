@@ -102,6 +102,18 @@ def check_id(value: str, field: str, where: str) -> str:
     return value
 
 
+def check_utf8(path: str | os.PathLike) -> None:
+    """Refuse a text file with a line that is not UTF-8; the message names the line."""
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise HeadRankError(
+                    f"{path}:{number}: not UTF-8 ({error}); convert the file to UTF-8"
+                ) from None
+
+
 def empty_text(document: Document, where: str) -> HeadRankError:
     """Return the error for a document that has neither a title nor a text."""
     return HeadRankError(

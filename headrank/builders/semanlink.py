@@ -31,7 +31,7 @@ EXPECTED = {
 # Mark-up of HTML and Markdown; a link keeps its text and loses its address, which would
 # often spell out a tag.
 MARKUP = re.compile(r"</?(?:a|b|br|embed|i|li|object|ol|p|param|ul)\b[^<>]*>", re.IGNORECASE)
-LINK = re.compile(r"\[([^\[\]]*)\]\([^()\s]*\)")
+LINK = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(\s*[^()\s]*\s*\)")
 
 
 def build(archive: str | os.PathLike, expected: Mapping[str, object] = EXPECTED) -> Parts:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from expected_errors import refused
 
 from headrank.collection import (
     Document,
@@ -18,7 +19,6 @@ from headrank.collection import (
     validate_collection,
     verify_collection,
 )
-from headrank.errors import HeadRankError
 from headrank.trec import Qrels, Run
 
 DOCUMENTS = [
@@ -48,11 +48,6 @@ def write(folder, documents=DOCUMENTS, queries=QUERIES, qrels=QRELS, **more):
 @pytest.fixture
 def folder(tmp_path):
     return write(tmp_path / "collection")
-
-
-def refused(*parts):
-    """Expect an error for the user whose message holds every part."""
-    return pytest.raises(HeadRankError, match="(?s)" + "".join(f"(?=.*{part})" for part in parts))
 
 
 def test_documents_stream_in_order_and_titles_are_optional(folder):
