@@ -1,0 +1,167 @@
+"""Postings whose values are finished BM25 scores, and the exact search over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import bm25s
+import numpy as np
+from numba import njit
+from scipy.sparse import csc_matrix
+
+_EXACT_LENGTHS = 24
+"""Lengths below this are stored exactly: 255 less the codes that 31-bit numbers need."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A collection as flat arrays.
+
+    ``terms`` and ``documents`` [tokens]: the term and the document's position of each token;
+    ``lengths`` [documents]: tokens of each document.
+    """
+
+    terms: np.ndarray
+    documents: np.ndarray
+    lengths: np.ndarray
+
+    @property
+    def mean_length(self) -> float:
+        """Return the mean number of terms of the documents that have one."""
+        return int(self.lengths.sum(dtype=np.int64)) / int(np.count_nonzero(self.lengths))
+
+
+class LuceneScores(bm25s.BM25):
+    """bm25s with Lucene's postings: it has no option for the length's encoding."""
+
+    def build_index_from_ids(
+        self,
+        unique_token_ids: list[int],
+        corpus_token_ids: Tokens,
+        show_progress: bool = True,
+        leave_progress: bool = False,
+    ) -> dict:
+        """Return the postings as a sparse matrix of scores, ``[documents, terms]`` by columns.
+
+        bm25s names this method as the place to build an index in another way.
+        """
+        lengths = corpus_token_ids.lengths
+        matrix = csc_matrix(
+            (
+                np.ones(len(corpus_token_ids.terms), np.int32),
+                (corpus_token_ids.documents, corpus_token_ids.terms),
+            ),
+            shape=(len(lengths), len(unique_token_ids)),
+        )
+        documents = int(np.count_nonzero(lengths))
+        df = np.diff(matrix.indptr)
+        idf = np.log(1 + (documents - df + 0.5) / (df + 0.5)).astype(np.float32)
+        # Lucene's order of float32 operations, so that equal scores stay equal.
+        k1, b = np.float32(self.k1), np.float32(self.b)
+        mean = np.float32(corpus_token_ids.mean_length)
+        with np.errstate(divide="ignore"):
+            inverse = 1 / (k1 * ((1 - b) + b * stored_length(lengths).astype(np.float32) / mean))
+        weight = np.repeat(idf, df)
+        data = weight - weight / (1 + matrix.data.astype(np.float32) * inverse[matrix.indices])
+        self.nonoccurrence_array = None
+        return {
+            "data": data,
+            "indices": matrix.indices,
+            "indptr": matrix.indptr,
+            "num_docs": len(lengths),
+        }
+
+
+def stored_length(lengths: np.ndarray) -> np.ndarray:
+    """Return document lengths in terms as Lucene reads them back from one byte.
+
+    Exact below 40; from there the excess over 24 keeps its four leading binary digits.
+
+    Source: Lucene's ``SmallFloat.intToByte4`` and ``byte4ToInt``.
+    """
+    excess = np.maximum(np.asarray(lengths, np.int64) - _EXACT_LENGTHS, 0)
+    digits = np.frexp(excess.astype(np.float64))[1].astype(np.int64)
+    dropped = np.maximum(digits - 4, 0)
+    return np.minimum(lengths, _EXACT_LENGTHS) + (excess >> dropped << dropped)
+
+
+@njit
+def _worse(value, position, other_value, other_position):  # pragma: no cover
+    """Return whether the first document ranks behind the other."""
+    return value < other_value or (value == other_value and position > other_position)
+
+
+@njit
+def _sink(values, positions, size, value, position):  # pragma: no cover
+    """Put a document at the root of the heap and let it sink to its place."""
+    place = 0
+    while True:
+        child = 2 * place + 1
+        if child >= size:
+            break
+        right = child + 1
+        if right < size and _worse(
+            values[right], positions[right], values[child], positions[child]
+        ):
+            child = right
+        if not _worse(values[child], positions[child], value, position):
+            break
+        values[place], positions[place] = values[child], positions[child]
+        place = child
+    values[place], positions[place] = value, position
+
+
+@njit
+def best(data, indices, indptr, terms, counts, excluded, depth, totals):  # pragma: no cover
+    """Return positions and scores of the best documents: score descending, position ascending.
+
+    ``totals`` [documents] is scratch space, -1 everywhere before and after. Sums are kept
+    in float64 and rounded once, so neither the order of the terms nor that of the
+    documents moves a score.
+    """
+    postings = 0
+    for term in terms:
+        postings += indptr[term + 1] - indptr[term]
+    touched = np.empty(min(postings, len(totals)), np.int32)
+    found = 0
+    for i in range(len(terms)):
+        for j in range(indptr[terms[i]], indptr[terms[i] + 1]):
+            position = indices[j]
+            if totals[position] < 0:
+                totals[position] = 0
+                touched[found] = position
+                found += 1
+            totals[position] += counts[i] * data[j]
+    for position in excluded:
+        totals[position] = -1
+
+    # A heap whose root is the worst document kept.
+    values = np.empty(depth, np.float32)
+    positions = np.empty(depth, np.int32)
+    size = 0
+    for i in range(found):
+        position = touched[i]
+        value = np.float32(totals[position])
+        totals[position] = -1
+        if value < 0:
+            continue
+        if size < depth:
+            place = size
+            size += 1
+            while place > 0:
+                parent = (place - 1) // 2
+                if not _worse(value, position, values[parent], positions[parent]):
+                    break
+                values[place], positions[place] = values[parent], positions[parent]
+                place = parent
+            values[place], positions[place] = value, position
+        elif _worse(values[0], positions[0], value, position):
+            _sink(values, positions, size, value, position)
+    # Take the worst out again and again; it goes to the end.
+    kept = size
+    while size > 1:
+        size -= 1
+        value, position = values[size], positions[size]
+        values[size], positions[size] = values[0], positions[0]
+        _sink(values, positions, size, value, position)
+    return positions[:kept], values[:kept]
