@@ -64,6 +64,9 @@ def export_ir_datasets(
         queries = [Query(q.query_id, q.default_text(), split) for q in dataset.queries_iter()]
         run = _candidates(dataset, dataset_id) if candidates else None
         expected_documents = expected.pop("documents", None)
+        if "grades" in expected:
+            # YAML reads the grades as numbers, JSON can only have them as text.
+            expected["grades"] = {str(grade): n for grade, n in expected["grades"].items()}
         check_counts(_counts(queries, qrels), expected, dataset_id)
         asked = _judged(irds, dataset_id, queries, qrels, unjudged)
         if run is not None:

@@ -200,7 +200,7 @@ def export(*arguments, **options):
 
 def test_a_dataset_is_exported_to_our_layout(irds, tmp_path):
     name = irds()
-    expect = {"documents": 4, "queries": 2, "judgments": 4, "grades": {"-1": 1, "1": 2, "2": 1}}
+    expect = {"documents": 4, "queries": 2, "judgments": 4, "grades": {-1: 1, 1: 2, 2: 1}}
     counts = export(name, tmp_path / "c", expect)
     assert counts["documents"] == 3
     documents = {document.doc_id: document for document in iter_documents(tmp_path / "c")}
