@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,80 @@ class SuffixMass:
 
 
 @torch.inference_mode()
+def read_prompts(
+    model: LoadedModel,
+    prompts: Sequence[Prompt],
+    *,
+    deepest: int | None = None,
+    heads: dict[int, list[int]] | None = None,
+    keep_tokens: bool = False,
+) -> list[Recorder]:
+    """Return one filled recorder a suffix, with a target for each prompt of the batch.
+
+    The prefixes are prefilled once, side by side; the key/value cache is cropped back
+    after each suffix. Nothing behind the attention weights of ``deepest`` is computed, and
+    no language-model head.
+
+    Args:
+        prompts: lists read in one batch; each has the same number of suffixes. Shorter
+            prefixes are padded on the left, shorter suffixes on the right: causal rows
+            never see the latter, and the mask hides the former.
+        deepest: last layer read (counting from 0); None reads all layers.
+        heads: ``{layer: [head, ...]}``: record these only; None records every head.
+        keep_tokens: also record the mass of each document token.
+
+    Raises:
+        HeadRankError: a layer that the model does not have.
+    """
+    last = model.layers - 1 if deepest is None else deepest
+    if not 0 <= last < model.layers:
+        raise HeadRankError(f"layer {last} asked for; the model has layers 0..{model.layers - 1}")
+    device = model.device
+    lengths = torch.tensor([len(prompt.prefix) for prompt in prompts], device=device)
+    width = int(lengths.max())
+    padding = [width - len(prompt.prefix) for prompt in prompts]
+    ids = torch.tensor(
+        [(0,) * pad + p.prefix for pad, p in zip(padding, prompts, strict=True)], device=device
+    )
+    indices = [
+        torch.from_numpy(np.concatenate([np.full(pad, -1), p.document_index()])).to(device)
+        for pad, p in zip(padding, prompts, strict=True)
+    ]
+    places = torch.arange(width, device=device) - (width - lengths)[:, None]
+    # Without padding no mask is given: SDPA's causal kernel is the fast one.
+    mask = (places >= 0).long() if any(padding) else None
+    # A cache without the model's config keeps every position in every layer; sliding
+    # layers then see their window through the mask, and cropping is always exact.
+    cache = DynamicCache()
+    _forward(model, ids, places.clamp_min(0), mask, cache, Recorder(deepest=last))
+    recorders = []
+    for suffixes in zip(*(prompt.suffixes for prompt in prompts), strict=True):
+        longest = max(len(suffix.ids) for suffix in suffixes)
+        tail = torch.tensor(
+            [s.ids + (0,) * (longest - len(s.ids)) for s in suffixes], device=device
+        )
+        recorder = Recorder(
+            targets=tuple(
+                Target(
+                    rows=(width + suffix.rows[0], width + suffix.rows[1]),
+                    index=index,
+                    documents=len(prompt.spans),
+                )
+                for prompt, suffix, index in zip(prompts, suffixes, indices, strict=True)
+            ),
+            layers=None if heads is None else frozenset(heads),
+            heads=heads,
+            deepest=last,
+            keep_tokens=keep_tokens,
+        )
+        seen = None if mask is None else torch.cat([mask, torch.ones_like(tail)], dim=1)
+        positions = lengths[:, None] + torch.arange(longest, device=device)
+        _forward(model, tail, positions, seen, cache, recorder)
+        cache.crop(-longest)
+        recorders.append(recorder)
+    return recorders
+
+
 def read_prompt(
     model: LoadedModel,
     prompt: Prompt,
@@ -40,46 +114,33 @@ def read_prompt(
     deepest: int | None = None,
     keep_tokens: bool = False,
 ) -> list[SuffixMass]:
-    """Return the masses of every suffix of a prompt over one shared prefix.
-
-    The prefix is prefilled once; its key/value cache is cropped back after each suffix.
-    Nothing behind the attention weights of ``deepest`` is computed, and no
-    language-model head.
-
-    Args:
-        deepest: last layer read (counting from 0); None reads all layers.
-        keep_tokens: also return the mass of each document token.
-    """
-    last = model.layers - 1 if deepest is None else deepest
-    if not 0 <= last < model.layers:
-        raise HeadRankError(f"layer {last} asked for; the model has layers 0..{model.layers - 1}")
-    device = model.device
-    # A cache without the model's config keeps every position in every layer; sliding
-    # layers then see their window through the mask, and cropping is always exact.
-    cache = DynamicCache()
-    _forward(model, prompt.prefix, cache, Recorder(deepest=last))
-    index = torch.from_numpy(prompt.document_index()).to(device)
-    masses = []
-    for suffix in prompt.suffixes:
-        start = len(prompt.prefix)
-        rows = (start + suffix.rows[0], start + suffix.rows[1])
-        target = Target(rows=rows, index=index, documents=len(prompt.spans))
-        recorder = Recorder(targets=(target,), deepest=last, keep_tokens=keep_tokens)
-        _forward(model, suffix.ids, cache, recorder)
-        cache.crop(-len(suffix.ids))
-        masses.append(
-            SuffixMass(
-                documents=_stack(recorder.mass),
-                tokens=_stack(recorder.tokens) if keep_tokens else None,
-            )
+    """Return the masses of all heads for every suffix of one prompt; see ``read_prompts``."""
+    return [
+        SuffixMass(
+            documents=_stack(recorder.mass),
+            tokens=_stack(recorder.tokens) if keep_tokens else None,
         )
-    return masses
+        for recorder in read_prompts(model, [prompt], deepest=deepest, keep_tokens=keep_tokens)
+    ]
 
 
-def _forward(model: LoadedModel, ids, cache: DynamicCache, recorder: Recorder) -> None:
-    tokens = torch.tensor([ids], device=model.device)
+def _forward(
+    model: LoadedModel,
+    ids: torch.Tensor,
+    positions: torch.Tensor,
+    mask: torch.Tensor | None,
+    cache: DynamicCache,
+    recorder: Recorder,
+) -> None:
     with contextlib.suppress(ReadingComplete):
-        model.decoder(input_ids=tokens, past_key_values=cache, use_cache=True, recorder=recorder)
+        model.decoder(
+            input_ids=ids,
+            position_ids=positions,
+            attention_mask=mask,
+            past_key_values=cache,
+            use_cache=True,
+            recorder=recorder,
+        )
 
 
 def _stack(layers: dict[int, list[torch.Tensor]]) -> np.ndarray:
