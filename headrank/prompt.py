@@ -16,6 +16,7 @@ import numpy as np
 
 from headrank.errors import HeadRankError
 from headrank.lists import CandidateList, Passage
+from headrank.spans import token_spans, within_budget
 
 ROWS = ("query", "suffix")
 OVERLONG = ("error", "truncate")
@@ -66,6 +67,12 @@ class PromptOptions:
             )
         if self.query.count("{query}") != 1:
             raise HeadRankError(f"prompt.query is {self.query!r}; it must hold {{query}} once")
+        try:
+            self.marker.format(number=1)
+        except (LookupError, ValueError):
+            raise HeadRankError(
+                f"prompt.marker is {self.marker!r}; {{number}} is all that may stand in braces"
+            ) from None
         if self.document_tokens is not None and self.document_tokens < 1:
             raise HeadRankError(
                 f"prompt.document_tokens is {self.document_tokens}; it must be 1 or more"
@@ -157,8 +164,8 @@ class PromptBuilder:
                 list's query and the calibration's.
 
         Raises:
-            HeadRankError: no documents, an empty query, or more tokens than the context
-                holds (unless ``overlong`` is ``truncate``).
+            HeadRankError: no documents, one without text, an empty query, or more tokens
+                than the context holds (unless ``overlong`` is ``truncate``).
         """
         if queries is None:
             queries = (candidates.query, self.options.calibration)
@@ -166,25 +173,37 @@ class PromptBuilder:
             raise HeadRankError(f"query {candidates.query_id}: the list holds no document")
         if not candidates.query.strip():
             raise HeadRankError(f"query {candidates.query_id}: the query is empty")
+        for document, passage in zip(candidates.doc_ids, candidates.passages, strict=True):
+            if not _text(passage):
+                raise HeadRankError(
+                    f"query {candidates.query_id}: document {document} has no text to be read; "
+                    "leave it out of the candidates"
+                )
         budget = self.options.document_tokens
         texts = self._cut([_text(passage) for passage in candidates.passages], budget)
         prompt = self._assemble(texts, queries)
         if self.context is None or prompt.length <= self.context:
             return prompt
-        if self.options.overlong == "error":
-            fixed = prompt.length - sum(stop - start for start, stop in prompt.spans)
-            fits = max(0, (self.context - fixed) // len(texts))
+        fits, shorter = self._shrink(texts, queries, prompt)
+        if shorter is None:
             raise HeadRankError(
-                f"query {candidates.query_id}: {len(texts)} documents make {prompt.length} tokens, "
-                f"the model's context is {self.context}; set document_tokens to at most {fits}, "
-                "rerank fewer candidates, or set overlong: truncate"
+                f"query {candidates.query_id}: {len(texts)} documents do not fit the model's "
+                f"context of {self.context} tokens even with one token each; rerank fewer "
+                "candidates"
             )
-        return self._shrink(candidates, texts, queries, prompt)
+        if self.options.overlong == "truncate":
+            return shorter
+        raise HeadRankError(
+            f"query {candidates.query_id}: {len(texts)} documents make {prompt.length} tokens, "
+            f"the model's context is {self.context}; set document_tokens to at most {fits}, "
+            "rerank fewer candidates, or set overlong: truncate"
+        )
 
-    def _shrink(self, candidates, texts, queries, prompt: Prompt) -> Prompt:
-        """Return the prompt with the largest equal document budget that fits."""
-        longest = max(stop - start for start, stop in prompt.spans)
-        low, high, best = 0, longest, None
+    def _shrink(
+        self, texts: list[str], queries: Sequence[str], prompt: Prompt
+    ) -> tuple[int, Prompt | None]:
+        """Return the largest equal document budget that fits and its prompt; (0, None) if none."""
+        low, high, best = 0, max(stop - start for start, stop in prompt.spans), None
         while low < high:
             middle = (low + high + 1) // 2
             attempt = self._assemble(self._cut(texts, middle), queries)
@@ -192,12 +211,7 @@ class PromptBuilder:
                 low, best = middle, attempt
             else:
                 high = middle - 1
-        if best is None:
-            raise HeadRankError(
-                f"query {candidates.query_id}: {len(texts)} documents do not fit {self.context} "
-                "tokens even with one token each; rerank fewer candidates"
-            )
-        return best
+        return low, best
 
     def _encode(self, texts: Sequence[str]) -> Any:
         """Return one tokenizer call's ids and character offsets; special tokens stay text."""
@@ -210,19 +224,27 @@ class PromptBuilder:
         )
 
     def _cut(self, texts: list[str], budget: int | None) -> list[str]:
-        """Return the texts, each cut at the character where its token budget ends."""
+        """Return the texts, each cut at the character where its token budget ends.
+
+        Tokens are counted as they will stand: behind a marker and before the separator. A
+        text's first character is kept even if it alone takes more.
+        """
         if budget is None:
             return texts
-        # A token covers at least one byte, so a short text needs no tokenizer.
-        long = [i for i, text in enumerate(texts) if len(text.encode()) > budget]
-        if not long:
-            return texts
         texts = list(texts)
-        for i, offsets in zip(
-            long, self._encode([texts[i] for i in long])["offset_mapping"], strict=True
-        ):
-            if len(offsets) > budget:
-                texts[i] = texts[i][: offsets[budget - 1][1]].rstrip() or texts[i][:1]
+        marker = self.options.marker.format(number=1)
+        # A token covers at least one byte, so a short text needs no tokenizer.
+        pending = [i for i, text in enumerate(texts) if len(text.encode()) > budget]
+        while pending:
+            encoded = self._encode([marker + texts[i] + self.options.separator for i in pending])
+            cut = []
+            for i, offsets in zip(pending, encoded["offset_mapping"], strict=True):
+                shorter = within_budget(texts[i], offsets, len(marker), budget)
+                if shorter != texts[i]:
+                    cut.append(i)
+                    texts[i] = shorter
+            # The end of a cut text can split into more tokens than it had within the word.
+            pending = cut
         return texts
 
     def _assemble(self, texts: Sequence[str], queries: Sequence[str]) -> Prompt:
@@ -255,38 +277,6 @@ class PromptBuilder:
             spans=tuple((start + shift, stop + shift) for start, stop in spans),
             suffixes=tuple(suffixes),
         )
-
-
-def token_spans(
-    offsets: Sequence[tuple[int, int]], characters: Sequence[tuple[int, int]]
-) -> list[tuple[int, int]]:
-    """Return for each character range the tokens ``[start, stop)`` that overlap it.
-
-    Offsets of one text never decrease, so two binary searches a range are exact; several
-    tokens of one character (bytes of an emoji) share its offsets and all count.
-
-    Raises:
-        HeadRankError: a range holds no token, or two ranges share one.
-    """
-    starts = np.fromiter((start for start, _ in offsets), dtype=np.int64, count=len(offsets))
-    stops = np.fromiter((stop for _, stop in offsets), dtype=np.int64, count=len(offsets))
-    spans, previous = [], 0
-    for start, stop in characters:
-        first = int(np.searchsorted(stops, start, side="right"))
-        last = int(np.searchsorted(starts, stop, side="left"))
-        if first >= last:
-            raise HeadRankError(
-                f"characters {start}..{stop} of the prompt hold no token: a text is empty or "
-                "is made of characters that the tokenizer drops"
-            )
-        if first < previous:
-            raise HeadRankError(
-                f"characters {start}..{stop} share a token with the text before them; choose a "
-                "separator and marker that end in a newline or a space"
-            )
-        spans.append((first, last))
-        previous = last
-    return spans
 
 
 def _text(passage: Passage) -> str:
