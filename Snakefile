@@ -37,6 +37,7 @@ include: "rules/reading.smk"
 include: "rules/profiling.smk"
 include: "rules/ranking.smk"
 include: "rules/evaluation.smk"
+include: "rules/studies.smk"
 include: "rules/report.smk"
 
 

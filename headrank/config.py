@@ -149,6 +149,7 @@ def cross_problems(config: Mapping) -> Iterator[str]:
     yield from _experiment_problems(config)
     yield from _profiling_problems(config)
     yield from _evaluation_problems(config)
+    yield from _report_problems(config)
 
 
 def _archive_problems(config: Mapping) -> Iterator[str]:
@@ -325,3 +326,27 @@ def _evaluation_problems(config: Mapping) -> Iterator[str]:
         for name in pair:
             if name not in methods:
                 yield choice(f"evaluation.comparisons.{number}", name, methods)
+
+
+def _report_problems(config: Mapping) -> Iterator[str]:
+    report, experiment, methods = config["report"], config["experiment"], config["methods"]
+    if report["set"] not in (None, *experiment["sets"]):
+        yield choice("report.set", report["set"], experiment["sets"])
+    if report["baseline"] not in (None, *experiment["methods"]):
+        yield choice("report.baseline", report["baseline"], experiment["methods"])
+    for number, name in enumerate(report["controls"]):
+        if name not in experiment["methods"]:
+            yield choice(f"report.controls.{number}", name, experiment["methods"])
+    attention = sorted(name for name, entry in methods.items() if entry["kind"] == "attention")
+    selected = [name for name in attention if methods[name]["heads"] != "all"]
+    if report["method"] not in (None, *selected):
+        yield choice("report.method", report["method"], selected)
+    for number, name in enumerate(report["panels"]):
+        if name not in attention:
+            yield choice(f"report.panels.{number}", name, attention)
+    shown = {report["method"], *report["panels"]} & set(selected)
+    if shown and not config["profiling"]["sets"]:
+        yield (
+            "profiling.sets is []; allowed: at least one set of role profiling, since the report "
+            f"shows the heads of {', '.join(sorted(shown))}"
+        )

@@ -152,4 +152,64 @@ def used_collections():
     )
 
 
+def fold_of(name):
+    """How a method folds its heads: the arguments of headrank.methods.Fold."""
+    return {key: METHODS[name][key] for key in ("calibrate", "outliers", "aggregation")}
+
+
+def panel_methods():
+    """Heads and fold of the methods that the figures of heads compare."""
+    return {
+        name: {"heads": METHODS[name]["heads"], "fold": fold_of(name)} for name in REPORT["panels"]
+    }
+
+
+def study_options():
+    """What the studies measure."""
+    return {
+        "measure": config["evaluation"]["main"],
+        "relevance_level": COLLECTIONS[SETS[REPORT_SET]["collection"]]["relevance_level"],
+        "confidence": config["evaluation"]["confidence"],
+        "seed": config["seed"],
+    }
+
+
+def heads_of(methods, model):
+    """Files of the selected heads that some methods fold."""
+    names = dict.fromkeys(METHODS[name]["heads"] for name in methods)
+    return [f"results/profiles/{model}/heads/{name}.json" for name in names if name != "all"]
+
+
+def table_files(name):
+    """The files of one table."""
+    return [f"results/tables/{name}{end}" for end in (".csv", ".md", ".tex")]
+
+
+def products():
+    """Every table and figure that this experiment can fill."""
+    models = EXPERIMENT["models"]
+    tables = ["main", "measures"]
+    if any(cell[1] != "-" for cell in CELLS):
+        tables += ["orders"] if {"reversed", "shuffled"} <= set(config["orders"]) else []
+        figures = ["order_robustness"]
+    else:
+        figures = []
+    if REPORT["method"]:
+        tables += [f"heads/{model}" for model in models]
+        figures += ["head_scores"]
+    if REPORT["panels"]:
+        figures += ["homogenisation"]
+    if any(METHODS[name]["heads"] != "all" for name in REPORT["panels"]):
+        figures += ["ndcg_by_heads"]
+    return [
+        *(path for name in tables for path in table_files(name)),
+        *collect(
+            "results/figures/{model}/{name}.{end}", model=models, name=figures, end=["pdf", "png"]
+        ),
+    ]
+
+
 CELLS = list(cells())
+REPORT = config["report"]
+REPORT_SET = REPORT["set"] or EXPERIMENT["sets"][0]
+REPORT_ORDER = config["evaluation"]["orders"][0]

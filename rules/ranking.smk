@@ -13,7 +13,7 @@ rule rank_by_attention:
     conda:
         "../envs/ir.yaml"
     params:
-        options=lambda wildcards: METHODS[wildcards.method],
+        fold=lambda wildcards: fold_of(wildcards.method),
         code=code("methods"),
     message:
         "Rank {wildcards.set} by {wildcards.method}, {wildcards.model}, order {wildcards.order}"

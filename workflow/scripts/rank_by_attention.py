@@ -6,15 +6,14 @@ from headrank.methods import Fold, rank
 from headrank.reading import load_shards
 
 
-def main(readings: list[str], heads: list[str], target: str, options: dict, name: str) -> None:
+def main(readings: list[str], heads: list[str], target: str, fold: dict, name: str) -> None:
     """Write the method's run; without a file of heads it joins all of them."""
     shards = load_shards(readings)
     selected = HeadSet.load(heads[0]) if heads else None
     if selected is not None:
         made = shards[0].meta["provenance"]
         selected.check_model(made["layers"], made["heads"], made["model_digest"])
-    fold = Fold(**{key: options[key] for key in ("calibrate", "outliers", "aggregation")})
-    rank(shards, selected, fold, name).save(target)
+    rank(shards, selected, Fold(**fold), name).save(target)
 
 
 if __name__ == "__main__":
@@ -23,6 +22,6 @@ if __name__ == "__main__":
             list(snakemake.input.readings),
             list(snakemake.input.heads),
             snakemake.output[0],
-            snakemake.params.options,
+            snakemake.params.fold,
             snakemake.wildcards.method,
         )

@@ -1,0 +1,70 @@
+# What figures show beyond the runs, folded from readings that are already there.
+
+
+rule ndcg_by_heads_data:
+    input:
+        readings=lambda wildcards: readings([REPORT_SET], wildcards.model, "none", REPORT_ORDER),
+        qrels=f"results/sets/{REPORT_SET}/qrels.tsv",
+        profile="results/profiles/{model}/profile.npz",
+    output:
+        "results/studies/{model}/ndcg_by_heads.csv",
+    log:
+        "logs/studies/{model}/ndcg_by_heads.log",
+    conda:
+        "../envs/ir.yaml"
+    params:
+        methods=panel_methods(),
+        selections=config["selections"],
+        options=study_options(),
+        code=code("evaluate", "headstudy", "methods", "profile", "significance"),
+    message:
+        "Evaluate numbers of heads of {wildcards.model}"
+    script:
+        "../workflow/scripts/study_ndcg_by_heads.py"
+
+
+rule head_controls:
+    input:
+        readings=lambda wildcards: [
+            path
+            for order in config["orders"]
+            for path in readings([REPORT_SET], wildcards.model, "none", order)
+        ],
+        qrels=f"results/sets/{REPORT_SET}/qrels.tsv",
+        heads=lambda wildcards: heads_of([REPORT["method"]], wildcards.model),
+    output:
+        "results/studies/{model}/head_controls.csv",
+    log:
+        "logs/studies/{model}/head_controls.log",
+    conda:
+        "../envs/ir.yaml"
+    params:
+        orders=config["orders"],
+        fold=fold_of(REPORT["method"]) if REPORT["method"] else None,
+        options=study_options(),
+        code=code("evaluate", "headstudy", "methods", "significance"),
+    message:
+        "Compare the selected heads of {wildcards.model} with controls"
+    script:
+        "../workflow/scripts/study_head_controls.py"
+
+
+rule positions:
+    input:
+        readings=lambda wildcards: readings([REPORT_SET], wildcards.model, "none", REPORT_ORDER),
+        qrels=f"results/sets/{REPORT_SET}/qrels.tsv",
+        heads=lambda wildcards: heads_of(REPORT["panels"], wildcards.model),
+    output:
+        "results/studies/{model}/positions.csv",
+    log:
+        "logs/studies/{model}/positions.log",
+    conda:
+        "../envs/ir.yaml"
+    params:
+        methods=panel_methods(),
+        parts=min(10, config["candidates"]),
+        code=code("methods", "middle"),
+    message:
+        "Follow relevance along the prompt, {wildcards.model}"
+    script:
+        "../workflow/scripts/study_positions.py"

@@ -1,0 +1,34 @@
+"""Draw the measure against the number of heads."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from headrank.figures import ndcg_by_heads, save
+from headrank.joblog import job_log
+
+
+def main(
+    curves: str, per_query: str, target: str, measure: str, name: str, references: list[str]
+) -> None:
+    """Write PDF and PNG; methods without heads are lines."""
+    table = pd.read_parquet(per_query)
+    table = table[(table["measure"] == measure) & (table["set"] == name)]
+    lines = {
+        method: float(values.mean())
+        for method, values in table.groupby("method", sort=False)["value"]
+        if method in references
+    }
+    save(ndcg_by_heads(pd.read_csv(curves), lines, measure=measure), Path(target).with_suffix(""))
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        main(
+            snakemake.input.curves,
+            snakemake.input.per_query,
+            snakemake.output.pdf,
+            snakemake.params.measure,
+            snakemake.params.set,
+            snakemake.params.references,
+        )

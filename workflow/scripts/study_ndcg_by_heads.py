@@ -1,0 +1,44 @@
+"""Evaluate each selection with fewer and more heads than it takes."""
+
+from headrank.files import atomic
+from headrank.headstudy import ndcg_by_heads
+from headrank.joblog import job_log
+from headrank.methods import Fold
+from headrank.profile import Profile, SelectionOptions
+from headrank.reading import load_shards
+from headrank.trec import Qrels
+
+
+def main(
+    readings: list[str],
+    qrels: str,
+    profile: str,
+    target: str,
+    methods: dict,
+    selections: dict,
+    options: dict,
+) -> None:
+    """Write one row a method and number of heads."""
+    folds = {
+        name: (SelectionOptions(**selections[method["heads"]]), Fold(**method["fold"]))
+        for name, method in methods.items()
+        if method["heads"] != "all"
+    }
+    curves = ndcg_by_heads(
+        load_shards(readings), Qrels.load(qrels), Profile.load(profile), folds, **options
+    )
+    with atomic(target) as temporary:
+        curves.to_csv(temporary, index=False)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        main(
+            list(snakemake.input.readings),
+            snakemake.input.qrels,
+            snakemake.input.profile,
+            snakemake.output[0],
+            snakemake.params.methods,
+            snakemake.params.selections,
+            snakemake.params.options,
+        )
