@@ -1,0 +1,267 @@
+"""Profiling and aligning heads on a user's own labelled queries, in two calls.
+
+heads = profile_heads("my/model", examples).select(SelectionOptions())
+align("my/model", heads, examples, "my-adapter")
+ranker = HeadRanker.from_pretrained("my/model", adapter="my-adapter")
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from headrank.align.data import trim_all
+from headrank.align.forward import selected_mass
+from headrank.align.losses import relevance
+from headrank.align.options import AlignOptions
+from headrank.errors import HeadRankError
+from headrank.heads import HeadSet
+from headrank.lists import CandidateList, Passage, arrange, query_generator
+from headrank.models import LoadedModel, load_model
+from headrank.pairs import PairOptions, PairSet, mine_pairs
+from headrank.passages import as_candidates
+from headrank.profile import Profile
+from headrank.profile import profile_heads as profile_readings
+from headrank.prompt import PromptBuilder, PromptOptions
+from headrank.reader import read_lists
+from headrank.reading import load_shards, save_readings
+from headrank.trec import Qrels
+
+
+@dataclass(frozen=True)
+class LabelledQuery:
+    """One query with judged passages.
+
+    Attributes:
+        passages: texts or ``Passage`` objects, the first stage's order.
+        grades: one a passage; 0 is not relevant, higher is better.
+        query_id: must differ between queries; by default the query's text.
+    """
+
+    query: str
+    passages: Sequence[str | Passage]
+    grades: Sequence[int]
+    query_id: str | None = None
+
+
+def as_lists(examples: Iterable[LabelledQuery]) -> tuple[list[CandidateList], Qrels]:
+    """Return the candidate lists and judgments of labelled queries.
+
+    Raises:
+        HeadRankError: another number of grades than passages, a grade that is not a whole
+            number, or two queries of one id.
+    """
+    lists, grades = [], {}
+    for example in examples:
+        candidates = as_candidates(example.query, example.passages, query_id=example.query_id)
+        name = candidates.query_id
+        if len(example.grades) != len(example.passages):
+            raise HeadRankError(
+                f"query {name}: {len(example.grades)} grades for {len(example.passages)} passages"
+            )
+        for grade in example.grades:
+            if isinstance(grade, bool) or not isinstance(grade, int):
+                raise HeadRankError(f"query {name}: grade {grade!r} is not a whole number")
+        if name in grades:
+            raise HeadRankError(f"query {name} stands twice among the labelled queries")
+        lists.append(candidates)
+        grades[name] = dict(zip(candidates.doc_ids, example.grades, strict=True))
+    return lists, Qrels(grades)
+
+
+def profile_heads(
+    model: str | os.PathLike,
+    examples: Iterable[LabelledQuery],
+    *,
+    prompt: PromptOptions | None = None,
+    order: str = "shuffled",
+    seed: int = 13,
+    dtype: str = "float32",
+    device: str = "cpu",
+    revision: str | None = None,
+    progress: bool = True,
+) -> Profile:
+    """Return the profile of every head of a model; ``.select(...)`` gives the heads to read.
+
+    Raises:
+        HeadRankError: the model cannot be loaded, a list does not fit, or no query has
+            passages of two grades.
+    """
+    lists, qrels = as_lists(examples)
+    loaded = load_model(model, dtype=dtype, device=device, revision=revision)
+    return profile_lists(
+        loaded, lists, qrels, prompt=prompt, order=order, seed=seed, progress=progress
+    )
+
+
+def profile_lists(
+    model: LoadedModel,
+    lists: Iterable[CandidateList],
+    qrels: Qrels,
+    *,
+    prompt: PromptOptions | None = None,
+    order: str = "shuffled",
+    seed: int = 13,
+    progress: bool = True,
+) -> Profile:
+    """Return the profile over lists that are loaded already, with its provenance."""
+    builder = PromptBuilder(model.tokenizer, prompt or PromptOptions(), model.context)
+    moved = [arrange(candidates, order, seed) for candidates in lists]
+    readings = list(
+        read_lists(model, builder, moved, calibrate=False, label="profiling", progress=progress)
+    )
+    provenance = {
+        "model": Path(model.name).name,
+        "model_digest": model.digest,
+        "layers": model.layers,
+        "heads": model.heads,
+        "dtype": str(next(model.decoder.parameters()).dtype).removeprefix("torch."),
+        "prompt": asdict(builder.options),
+        "order": order,
+        "seed": seed,
+    }
+    # A profile is made from files of readings; this one is gone when the profile is there.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "0.npz"
+        save_readings(path, readings, provenance)
+        return profile_readings(load_shards([path]), qrels)
+
+
+def align(
+    model: str | os.PathLike,
+    heads: HeadSet,
+    examples: Iterable[LabelledQuery],
+    target: str | os.PathLike,
+    *,
+    validation: Iterable[LabelledQuery] | None = None,
+    hold_out: float = 0.2,
+    documents: int = 12,
+    options: AlignOptions | None = None,
+    pairs: PairOptions | None = None,
+    prompt: PromptOptions | None = None,
+    seed: int = 13,
+    dtype: str = "float32",
+    device: str = "cpu",
+    revision: str | None = None,
+    checkpoint: str | os.PathLike | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Write an adapter of the heads to ``target``; return nDCG@10 by epoch on held-out queries.
+
+    Args:
+        heads: the heads to align, selected on this model.
+        validation: held-out queries; by default a seeded share ``hold_out`` of the examples.
+        documents: passages a training list keeps: the relevant ones and the best others.
+        checkpoint: folder from which a killed run goes on.
+
+    Raises:
+        HeadRankError: as ``profile_heads``; heads of another model; too few queries to hold
+            any out.
+    """
+    lists, qrels = as_lists(examples)
+    held_out, held_qrels = as_lists(validation) if validation is not None else ([], qrels)
+    if validation is None:
+        lists, held_out = split(lists, hold_out, seed)
+    loaded = load_model(
+        model, dtype=dtype, device=device, layers=heads.deepest + 1, revision=revision
+    )
+    return align_lists(
+        loaded,
+        heads,
+        lists,
+        qrels,
+        target,
+        validation=held_out,
+        validation_qrels=held_qrels,
+        documents=documents,
+        options=options,
+        pairs=pairs,
+        prompt=prompt,
+        seed=seed,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+
+
+def align_lists(
+    model: LoadedModel,
+    heads: HeadSet,
+    lists: Sequence[CandidateList],
+    qrels: Qrels,
+    target: str | os.PathLike,
+    *,
+    validation: Sequence[CandidateList],
+    validation_qrels: Qrels,
+    documents: int = 12,
+    options: AlignOptions | None = None,
+    pairs: PairOptions | None = None,
+    prompt: PromptOptions | None = None,
+    seed: int = 13,
+    checkpoint: str | os.PathLike | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Trim lists, mine their pairs under the unaligned heads and train; see ``align``."""
+    from headrank.align.train import align as train
+
+    heads.check_model(model.layers, model.heads, model.digest)
+    builder = PromptBuilder(model.tokenizer, prompt or PromptOptions(), model.context)
+    trimmed = trim_all(lists, qrels, documents)
+    return train(
+        model,
+        builder,
+        heads,
+        trimmed,
+        qrels,
+        mine(model, builder, heads, trimmed, qrels, pairs or PairOptions(), seed),
+        target,
+        validation=trim_all(validation, validation_qrels, documents),
+        validation_qrels=validation_qrels,
+        options=options or AlignOptions(),
+        seed=seed,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+
+
+@torch.no_grad()
+def mine(
+    model: LoadedModel,
+    builder: PromptBuilder,
+    heads: HeadSet,
+    lists: Sequence[CandidateList],
+    qrels: Qrels,
+    options: PairOptions,
+    seed: int,
+) -> PairSet:
+    """Return the hard pairs of training lists, each read in a seeded shuffled order."""
+    read = []
+    for candidates in lists:
+        moved = arrange(candidates, "shuffled", seed)
+        mass = selected_mass(model, builder.build(moved, (moved.query,)), heads)
+        read.append((moved.query_id, moved.doc_ids, relevance(mass).cpu().numpy()))
+    return mine_pairs(read, qrels.grades, options, seed)
+
+
+def split(
+    lists: Sequence[CandidateList], share: float, seed: int
+) -> tuple[list[CandidateList], list[CandidateList]]:
+    """Return training and held-out lists; the seed decides which, not their order.
+
+    Raises:
+        HeadRankError: the share leaves one side without a list.
+    """
+    held = round(share * len(lists))
+    if not 0 < held < len(lists):
+        raise HeadRankError(
+            f"holding out {share} of {len(lists)} queries leaves {len(lists) - held} to train on "
+            f"and {held} to validate on; give more queries or validation queries of their own"
+        )
+    chosen = set(query_generator(seed, "hold-out").permutation(len(lists))[:held].tolist())
+    kept = [one for number, one in enumerate(lists) if number not in chosen]
+    return kept, [lists[number] for number in sorted(chosen)]

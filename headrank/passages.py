@@ -1,0 +1,76 @@
+"""A user's query and passages as a checked candidate list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from headrank.errors import HeadRankError
+from headrank.lists import CandidateList, Passage
+
+
+def as_candidates(
+    query: str,
+    passages: Sequence[str | Passage | Mapping[str, str]],
+    *,
+    ids: Sequence[str] | None = None,
+    query_id: str | None = None,
+) -> CandidateList:
+    """Return a checked candidate list from what a user has at hand.
+
+    Raises:
+        HeadRankError: no passages, one without text, an id twice or missing, or a text
+            that UTF-8 cannot hold; the message names the passage.
+    """
+    check_text(query, "the query")
+    if isinstance(passages, str):
+        raise HeadRankError("passages is one text; give a list of texts")
+    made, found = [], []
+    for number, passage in enumerate(passages):
+        where = f"passage {number + 1} of {len(passages)}"
+        if isinstance(passage, str):
+            passage = Passage("", passage)
+        elif isinstance(passage, Mapping):
+            if unknown := set(passage) - {"id", "title", "text"}:
+                raise HeadRankError(
+                    f"{where}: key {min(unknown)!r} is unknown; allowed: id, title, text"
+                )
+            found.append(passage.get("id"))
+            passage = Passage(passage.get("title", ""), passage.get("text", ""))
+        elif not isinstance(passage, Passage):
+            raise HeadRankError(
+                f"{where} is a {type(passage).__name__}; give a text, a Passage or a mapping "
+                "with 'text'"
+            )
+        if passage.title:
+            check_text(passage.title, f"the title of {where}")
+        if passage.text or not passage.title:
+            check_text(passage.text, where)
+        made.append(passage)
+    if not made:
+        raise HeadRankError("there are no passages to rank; give at least one")
+    if ids is None and any(name is not None for name in found):
+        if len(found) < len(made) or None in found:
+            raise HeadRankError("some passages have an id and some have none; give all or none")
+        ids = found
+    if ids is None:
+        # Zeros in front: the order of the ids is the order of the places.
+        width = len(str(len(made) - 1))
+        ids = [str(number).zfill(width) for number in range(len(made))]
+    if len(ids) != len(made):
+        raise HeadRankError(f"{len(ids)} ids for {len(made)} passages; give one each")
+    return CandidateList(query_id or query, query, tuple(str(i) for i in ids), tuple(made))
+
+
+def check_text(text: object, where: str) -> None:
+    """Refuse what is not a text, is empty, or no tokenizer can take."""
+    if not isinstance(text, str):
+        raise HeadRankError(f"{where} is a {type(text).__name__}; give a text")
+    if not text.strip():
+        raise HeadRankError(f"{where} is empty; leave it out or give a text")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise HeadRankError(
+            f"{where} holds half of a surrogate pair at character {error.start}, which is no "
+            "text; repair the input's encoding"
+        ) from None

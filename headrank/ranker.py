@@ -1,0 +1,266 @@
+"""HeadRanker: rerank passages by a few heads of one truncated prefill."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from headrank.errors import HeadRankError
+from headrank.heads import HeadSet
+from headrank.lists import CandidateList, Passage, arrange, check_order
+from headrank.methods import Fold
+from headrank.passages import as_candidates, check_text
+from headrank.prompt import Prompt, PromptBuilder, PromptOptions
+from headrank.trec import Run
+from headrank.windows import deal, merge
+
+if TYPE_CHECKING:  # torch is heavy: `headrank --help` must not wait for it
+    from headrank.models import LoadedModel
+
+METHODS = {
+    "headrank": Fold(aggregation="log-sum"),
+    "icr": Fold(calibrate=True, outliers=True),
+    "qrhead": Fold(calibrate=True, outliers=True),
+    "core": Fold(calibrate=True, outliers=True),
+}
+"""How each method joins the heads it reads; all but ICR read a selected few."""
+
+
+@dataclass(frozen=True)
+class RankedPassage:
+    """One passage of a ranking.
+
+    Attributes:
+        rank: from 1.
+        doc_id: the id it was given, or its place as text.
+        score: higher is more relevant; comparable within one ranking only.
+        index: place among the passages given, from 0.
+    """
+
+    rank: int
+    doc_id: str
+    score: float
+    index: int
+    passage: Passage = field(repr=False)
+
+
+@dataclass(frozen=True)
+class RankerOptions:
+    """What determines a ranker's scores beside the model, its heads and its adapter.
+
+    Attributes:
+        method: a name of ``METHODS``.
+        prompt: texts and limits of the prompt; those the heads were selected with.
+        order: order of the passages in the prompt (see ``headrank.lists.arrange``). Heads
+            are selected on shuffled lists: there position tells them nothing. [ours]
+        seed: of the shuffled orders.
+        window: longer lists are read in several prompts of at most this many documents (see
+            ``headrank.windows``); None reads each list in one prompt.
+    """
+
+    method: str = "headrank"
+    prompt: PromptOptions = field(default_factory=PromptOptions)
+    order: str = "shuffled"
+    seed: int = 13
+    window: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise HeadRankError(f"method {self.method!r} is unknown; allowed: {', '.join(METHODS)}")
+        check_order(self.order)
+        deal(1, self.window)
+
+    @property
+    def fold(self) -> Fold:
+        """Return how the method joins heads."""
+        return METHODS[self.method]
+
+
+@dataclass
+class HeadRanker:
+    """A truncated model with the heads it is read by.
+
+    Attributes:
+        heads: the heads read; None reads all (ICR).
+        adapter: folder of the adapter that is in the model, or None.
+        revision: commit of the hub repository the model came from, if it did.
+    """
+
+    model: LoadedModel
+    heads: HeadSet | None
+    options: RankerOptions
+    adapter: Path | None = None
+    revision: str | None = None
+
+    def __post_init__(self) -> None:
+        self.builder = PromptBuilder(self.model.tokenizer, self.options.prompt, self.model.context)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path_or_id: str | os.PathLike,
+        heads: HeadSet | str | os.PathLike | None = None,
+        adapter: str | os.PathLike | None = None,
+        **settings: object,
+    ) -> HeadRanker:
+        """Return a ranker; see ``headrank.saved.load_ranker`` for the settings.
+
+        Args:
+            path_or_id: folder of a saved ranker, folder of a model, or hub repository.
+            heads: a head set or its JSON file; by default the saved ranker's or the
+                adapter's.
+            adapter: folder that alignment wrote.
+        """
+        from headrank.saved import load_ranker
+
+        return load_ranker(path_or_id, heads=heads, adapter=adapter, **settings)
+
+    def save_pretrained(self, folder: str | os.PathLike) -> None:
+        """Write a folder that ``from_pretrained`` reads: everything but the base weights."""
+        from headrank.saved import save_ranker
+
+        save_ranker(self, folder)
+
+    def rerank(
+        self,
+        query: str,
+        passages: Sequence[str | Passage | Mapping[str, str]],
+        *,
+        ids: Sequence[str] | None = None,
+        query_id: str | None = None,
+    ) -> list[RankedPassage]:
+        """Return the passages ranked for the query, best first; ties by id.
+
+        Args:
+            passages: texts, ``Passage`` objects, or mappings with ``text`` and maybe
+                ``title`` and ``id``, in the first stage's order.
+            ids: their ids; by default those of the mappings, else their places.
+            query_id: with the seed it decides the shuffled order; by default the query.
+
+        Raises:
+            HeadRankError: no or empty passages, an id twice, a list that does not fit, or
+                attention that is not finite.
+        """
+        (ranking,) = self.rerank_queries([query], passages, ids=ids, query_id=query_id)
+        return ranking
+
+    def rerank_queries(
+        self,
+        queries: Sequence[str],
+        passages: Sequence[str | Passage | Mapping[str, str]],
+        *,
+        ids: Sequence[str] | None = None,
+        query_id: str | None = None,
+    ) -> list[list[RankedPassage]]:
+        """Return a ranking of the same passages for each query, over one shared prefix.
+
+        The documents are prefilled once, whatever the number of queries; each ranking is
+        what ``rerank`` gives for the same order of the passages.
+        """
+        if not queries:
+            return []
+        candidates = as_candidates(queries[0], passages, ids=ids, query_id=query_id)
+        for number, query in enumerate(queries):
+            check_text(query, f"query {number + 1} of {len(queries)}")
+        (scores,) = self._score([candidates], queries=queries)
+        return [ranked(candidates, values) for values in scores]
+
+    def rerank_lists(
+        self, lists: Iterable[CandidateList], *, batch: int = 1
+    ) -> Iterator[list[RankedPassage]]:
+        """Yield the ranking of each list, in their order.
+
+        Args:
+            lists: each in its first stage's order.
+            batch: prompts read side by side, padded on the left. Scores equal those of single
+                lists up to rounding (1e-5 relative in float32; bfloat16 rounds more).
+
+        Raises:
+            HeadRankError: as ``rerank``.
+        """
+        if batch < 1:
+            raise HeadRankError(f"batch is {batch}; read at least 1 list at once")
+        lists = iter(lists)
+        while chunk := list(itertools.islice(lists, batch)):
+            for candidates, scores in zip(chunk, self._score(chunk, batch=batch), strict=True):
+                yield ranked(candidates, scores[0])
+
+    def check(self, candidates: CandidateList) -> int:
+        """Return the tokens of a list's prompts, without reading it.
+
+        Raises:
+            HeadRankError: it does not fit the context, or a text is empty.
+        """
+        return sum(prompt.length for _, prompt in self._prompts(candidates, (candidates.query,)))
+
+    def _prompts(
+        self, candidates: CandidateList, queries: Sequence[str]
+    ) -> list[tuple[CandidateList, Prompt]]:
+        """Return each window of a list in prompt order, with its prompt."""
+        options = self.options
+        calibration = (options.prompt.calibration,) if options.fold.calibrate else ()
+        built = []
+        for places in deal(len(candidates.doc_ids), options.window):
+            window = arrange(_take(candidates, places), options.order, options.seed)
+            built.append((window, self.builder.build(window, (*queries, *calibration))))
+        return built
+
+    def _score(
+        self,
+        lists: Sequence[CandidateList],
+        *,
+        queries: Sequence[str] | None = None,
+        batch: int = 1,
+    ) -> list[list[np.ndarray]]:
+        """Return for each list the scores ``[docs]`` of each query, in the list's own order."""
+        from headrank.truncated import score_prompts
+
+        built = [self._prompts(one, queries or (one.query,)) for one in lists]
+        flat = [(window, prompt) for windows in built for window, prompt in windows]
+        scores: list[list[np.ndarray]] = []
+        for first in range(0, len(flat), batch):
+            prompts = [prompt for _, prompt in flat[first : first + batch]]
+            try:
+                scores += score_prompts(self.model, prompts, self.heads, self.options.fold)
+            except HeadRankError as error:
+                names = {window.query_id for window, _ in flat[first : first + batch]}
+                raise HeadRankError(f"query {', '.join(sorted(names))}: {error}") from None
+        found = iter(scores)
+        results = []
+        for candidates, windows in zip(lists, built, strict=True):
+            place = {document: i for i, document in enumerate(candidates.doc_ids)}
+            places = [np.array([place[d] for d in window.doc_ids]) for window, _ in windows]
+            read = [next(found) for _ in windows]
+            results.append([merge(places, list(one)) for one in zip(*read, strict=True)])
+        return results
+
+
+def ranked(candidates: CandidateList, scores: np.ndarray) -> list[RankedPassage]:
+    """Return the passages by score descending, then by id: the order of a TREC run."""
+    place = {document: i for i, document in enumerate(candidates.doc_ids)}
+    run = Run.from_scores({"": dict(zip(candidates.doc_ids, scores.tolist(), strict=True))})
+    return [
+        RankedPassage(
+            rank=rank,
+            doc_id=document,
+            score=score,
+            index=place[document],
+            passage=candidates.passages[place[document]],
+        )
+        for rank, (document, score) in enumerate(run.rankings[""], start=1)
+    ]
+
+
+def _take(candidates: CandidateList, places: Sequence[int]) -> CandidateList:
+    """Return the list with the documents at these places only."""
+    return replace(
+        candidates,
+        doc_ids=tuple(candidates.doc_ids[i] for i in places),
+        passages=tuple(candidates.passages[i] for i in places),
+    )
