@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -178,21 +178,39 @@ def load_lists(folder: str | os.PathLike) -> list[CandidateList]:
 
     Queries without a candidate are left out: there is nothing to rank, and the
     evaluation counts them as 0.
+
+    Raises:
+        HeadRankError: a file or a field is missing, or a candidate has no document.
     """
     folder = Path(folder)
     documents = {
-        record["doc_id"]: Passage(record["title"], record["text"])
-        for _, record in read_jsonl(folder / "documents.jsonl")
+        document: Passage(title, text)
+        for document, title, text in _records(folder / "documents.jsonl", "doc_id", "title", "text")
     }
     run = Run.load(folder / "candidates.run")
     lists = []
-    for _, record in read_jsonl(folder / "queries.jsonl"):
-        query = record["query_id"]
+    for query, text in _records(folder / "queries.jsonl", "query_id", "text"):
         doc_ids = tuple(document for document, _ in run.rankings.get(query, []))
+        missing = [document for document in doc_ids if document not in documents]
+        if missing:
+            raise HeadRankError(
+                f"{folder}: query {query} has candidate {missing[0]}, which documents.jsonl does "
+                "not hold; delete the folder and sample the set again"
+            )
         if doc_ids:
             passages = tuple(documents[document] for document in doc_ids)
-            lists.append(CandidateList(query, record["text"], doc_ids, passages))
+            lists.append(CandidateList(query, text, doc_ids, passages))
     return lists
+
+
+def _records(path: Path, *names: str) -> Iterator[tuple[str, ...]]:
+    """Yield the named fields of each line."""
+    for number, record in read_jsonl(path):
+        if not all(isinstance(record.get(name), str) for name in names):
+            raise HeadRankError(
+                f"{path}:{number}: needs the texts {', '.join(names)}; sample the set again"
+            )
+        yield tuple(record[name] for name in names)
 
 
 def check_disjoint(roles: Mapping[str, Mapping[str, Mapping[str, str]]]) -> None:
