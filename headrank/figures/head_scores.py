@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -63,10 +64,10 @@ def head_scores(
 def _heatmap(axes, scores: np.ndarray, selected: HeadSet) -> None:
     """Draw heads up, layers along; a model has more layers than heads."""
     shown = np.where(np.isfinite(scores), scores, np.nan)
+    colours = matplotlib.colormaps["cividis"].with_extremes(bad="#eeeeee")
     image = axes.imshow(
-        shown.T, aspect="auto", origin="lower", cmap="cividis", interpolation="nearest"
+        shown.T, aspect="auto", origin="lower", cmap=colours, interpolation="nearest"
     )
-    image.cmap.set_bad("#eeeeee")
     for number, (layer, head) in enumerate(selected.pairs):
         axes.add_patch(
             Rectangle(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -14,6 +16,7 @@ _ORDERS = {
     "first-stage": (ORANGE, "s"),
     "reversed": (RED, "D"),
 }
+_ACROSS = 3  # panels side by side
 _MORE = [(SKY, "^"), (PURPLE, "v"), (BLACK, "P")]
 
 
@@ -32,9 +35,15 @@ def order_robustness(means: pd.DataFrame, *, measure: str = "nDCG@10") -> Figure
     more = iter(_MORE * len(orders))
     marks = {order: _ORDERS.get(order) or next(more) for order in orders}
     shifts = dict(zip(orders, 0.22 * (np.arange(len(orders)) - (len(orders) - 1) / 2), strict=True))
-    figure = new_figure(min(PAGE, 1.3 + 1.95 * len(sets)), 0.95 + 0.27 * len(methods))
-    panels = figure.subplots(1, len(sets), sharey=True, squeeze=False)[0]
-    for axes, name in zip(panels, sets, strict=True):
+    across = min(_ACROSS, len(sets))
+    down = -(-len(sets) // across)
+    height = 0.3 + down * (0.65 + 0.27 * len(methods))
+    figure = new_figure(min(PAGE, 1.3 + 1.95 * across), height)
+    panels = figure.subplots(down, across, sharey=True, squeeze=False).flat
+    for axes, name in itertools.zip_longest(panels, sets):
+        if name is None:
+            axes.remove()
+            continue
         part = means[means["set"] == name]
         for order in [*orders, "-"]:
             points = part[part["order"] == order]
@@ -58,9 +67,10 @@ def order_robustness(means: pd.DataFrame, *, measure: str = "nDCG@10") -> Figure
             axes.axhspan(row - 0.5, row + 0.5, color="#f6f6f6", linewidth=0, zorder=0)
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0)
-    panels[0].set_yticks(range(len(methods)), [label(method) for method in methods])
-    panels[0].set_ylim(len(methods) - 0.5, -0.5)
-    handles, names = panels[0].get_legend_handles_labels()
-    columns = len(names) if len(sets) > 1 else 2
+    first = figure.axes[0]
+    first.set_yticks(range(len(methods)), [label(method) for method in methods])
+    first.set_ylim(len(methods) - 0.5, -0.5)
+    handles, names = first.get_legend_handles_labels()
+    columns = len(names) if across > 1 else 2
     figure.legend(handles, names, loc="outside lower center", ncols=columns)
     return figure

@@ -36,7 +36,7 @@ def training(steps: pd.DataFrame, validation: pd.DataFrame, *, measure: str = "n
     width = min(_SMOOTH, max(1, steps["step"].nunique() // 5))
     for seed, look in zip(seeds, colours.values(), strict=True):
         part = steps[steps["seed"] == seed].sort_values("step")
-        smooth = part["loss"].rolling(width, min_periods=1).mean()
+        smooth = part["loss"].rolling(width, min_periods=1, center=True).mean()
         left.plot(part["step"], part["loss"], color=look.colour, alpha=0.18, linewidth=0.6)
         left.plot(part["step"], smooth, color=look.colour, label=f"seed {seed}")
     left.set_xlabel("Step")

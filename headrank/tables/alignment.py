@@ -109,7 +109,8 @@ def ablation_table(differences: pd.DataFrame, *, measure: str, alpha: float = 0.
     count = int((~differences["default"]).sum())
     notes = (
         f"Difference to the default on the same {int(differences['n'].max())} queries, with its "
-        f"BCa interval; p of a paired permutation test after Holm's correction over {count} rows.",
+        f"BCa interval; p of a paired permutation test after Holm's correction (family of "
+        f"{count}).",
     )
     return from_frame(
         f"Ablations, {measure}",

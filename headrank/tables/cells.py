@@ -72,7 +72,9 @@ def average_seeds(per_query: pd.DataFrame, seeds: Mapping[str, str]) -> pd.DataF
 
 
 def systems(per_query: pd.DataFrame, layout: Layout) -> list[System]:
-    """Return the rows: methods without a model first, then model by model, group by group.
+    """Return the rows group by group; of several models one after another.
+
+    Methods without a model then stand before all that have one.
 
     Raises:
         HeadRankError: a method was evaluated with several adapters, or not at all.
@@ -96,12 +98,12 @@ def systems(per_query: pd.DataFrame, layout: Layout) -> list[System]:
         group = labels.group(method, adapters[0], layout.kinds, layout.controls)
         name = labels.label(method, layout.names)
         found.append(System(method, model, adapters[0], group, name))
-    models = list(dict.fromkeys(system.model for system in found))
+    models = [model for model in dict.fromkeys(s.model for s in found) if model != FREE]
+    places = {FREE: 0} | {m: place for place, m in enumerate(models, 1) if len(models) > 1}
     return sorted(
         found,
         key=lambda s: (
-            s.model != FREE,
-            models.index(s.model),
+            places.get(s.model, 0),
             labels.GROUPS.index(s.group),
             list(layout.methods).index(s.method),
         ),

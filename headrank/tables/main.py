@@ -130,7 +130,7 @@ def _mark_note(
     name = labels.label(baseline, layout.names)
     note = (
         f"{BETTER} above, {WORSE} below {name} by a paired permutation test, p < {alpha:g} after "
-        f"Holm's correction over {family} comparisons."
+        f"Holm's correction (family of {family})."
     )
     others = [s for s in rows if (s.model, s.method) not in seen and s.method != baseline]
     if others:

@@ -1,0 +1,76 @@
+"""The number of heads and the controls, on readings whose answer is known."""
+
+import numpy as np
+import pytest
+
+from headrank.errors import HeadRankError
+from headrank.heads import Head, HeadSet
+from headrank.headstudy import LAYER_0, RANDOM, SELECTED, head_controls, ndcg_by_heads
+from headrank.methods import Fold
+from headrank.profile import SelectionOptions, profile_heads
+from headrank.reading import ListReading, ReadingFile, save_readings
+from headrank.trec import Qrels
+
+NAMES = [f"d{i}" for i in range(12)]
+GOOD = HeadSet((Head(1, 0),))
+
+
+def readings(path, order, queries=range(12)):
+    """Three layers of two heads: head (1, 0) finds the relevant document, layer 0 is recency."""
+    lists, grades = [], {}
+    for number in queries:
+        generator = np.random.default_rng(number)
+        names = generator.permutation(NAMES)
+        relevant = names[0]  # the first stage's best document
+        if order == "reversed":
+            names = names[::-1]
+        elif order == "shuffled":
+            names = generator.permutation(names)
+        place = list(names).index(relevant)
+        mass = generator.uniform(0.01, 0.02, (3, 2, 12))
+        mass[0, 0] = np.linspace(0.01, 0.3, 12)
+        mass[1, 0, place] = 0.5
+        mass[2, 1, place] = 0.0001
+        name = f"q{number}"
+        lists.append(ListReading(name, tuple(map(str, names)), mass.astype(np.float32)))
+        grades[name] = {str(relevant): 1}
+    save_readings(path, lists, {})
+    return [ReadingFile(path)], Qrels(grades)
+
+
+def test_ndcg_by_heads_starts_at_the_best_head_and_ends_at_all(tmp_path):
+    train, train_qrels = readings(tmp_path / "train.npz", "shuffled", range(100, 120))
+    shards, qrels = readings(tmp_path / "test.npz", "shuffled")
+    profile = profile_heads(train, train_qrels)
+    selections = {
+        "headrank": (SelectionOptions("graded", 8, 0.1), Fold(aggregation="log-sum")),
+        "late": (SelectionOptions("graded", 1, layers=(2, 2)), Fold()),
+    }
+    curve = ndcg_by_heads(shards, qrels, profile, selections, counts=(1, 2, 64))
+    points = curve.set_index(["selection", "heads"])
+    late = [("late", 1), ("late", 2)]
+    assert list(points.index) == [("headrank", 1), ("headrank", 2), ("headrank", 6), *late]
+    assert points.loc[("headrank", 1), "mean"] == 1.0
+    assert points.loc[("late", 1), "mean"] < 0.7
+    assert (curve["n"] == 12).all()
+    assert (curve["low"] <= curve["mean"]).all() and (curve["mean"] <= curve["high"]).all()
+
+
+def test_controls_show_recency(tmp_path):
+    shards = {}
+    for order in ("shuffled", "reversed"):
+        shards[order], qrels = readings(tmp_path / f"{order}.npz", order)
+    table = head_controls(shards, qrels, GOOD, Fold(), seed=3)
+    values = table.set_index(["order", "system"])["mean"]
+    assert values["shuffled", SELECTED] == values["reversed", SELECTED] == 1.0
+    # The best document stands next to the query, so mere recency ranks it first.
+    assert values["reversed", LAYER_0] == 1.0
+    assert values["shuffled", LAYER_0] < 0.8
+    # One relevant document among twelve: mean of 1 / log2(rank + 1) over ranks to 10.
+    expected = sum(1 / np.log2(rank + 1) for rank in range(1, 11)) / 12
+    for order in shards:
+        assert values[order, RANDOM] == pytest.approx(expected, abs=0.08)
+    again = head_controls(shards, qrels, GOOD, Fold(), seed=3)
+    assert table.equals(again)
+    with pytest.raises(HeadRankError, match="no readings"):
+        head_controls({}, qrels, GOOD, Fold())
