@@ -7,7 +7,7 @@ but for ``contrastive`` (CoRe, 2510.02219) and ``mass`` (QRHead, 2506.09944).
 
 from __future__ import annotations
 
-import json
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
+from headrank.arrays import ArrayFile, save_arrays
 from headrank.errors import HeadRankError
-from headrank.files import atomic
 from headrank.heads import Head, HeadSet, top
-from headrank.reading import ListReading, ReadingFile
+from headrank.reading import ReadingFile
 from headrank.trec import Qrels
 
 _TINY = 1e-12
@@ -136,14 +136,8 @@ class Profile:
             "criteria": list(self.discriminability),
             "provenance": self.provenance,
         }
-        arrays = {f"disc.{name}": a for name, a in self.discriminability.items()}
-        with atomic(path) as temporary, open(temporary, "wb") as file:
-            np.savez(
-                file,
-                meta=np.array(json.dumps(meta, sort_keys=True)),
-                entropy=self.entropy,
-                **arrays,
-            )
+        arrays = {f"disc.{name}": values for name, values in self.discriminability.items()}
+        save_arrays(path, meta, {**arrays, "entropy": self.entropy})
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Profile:
@@ -152,18 +146,10 @@ class Profile:
         Raises:
             HeadRankError: missing or damaged.
         """
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                meta = json.loads(str(arrays["meta"]))
-                disc = {name: arrays[f"disc.{name}"] for name in meta["criteria"]}
-                entropy = arrays["entropy"]
-        except FileNotFoundError:
-            raise HeadRankError(f"{path}: no such profile") from None
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise HeadRankError(
-                f"{path}: the profile is damaged ({error}); delete it and profile again"
-            ) from None
-        return cls(tuple(meta["queries"]), disc, entropy, meta["provenance"])
+        arrays = ArrayFile(path, "profile", "profile again")
+        meta = arrays.meta
+        disc = {name: arrays[f"disc.{name}"] for name in meta["criteria"]}
+        return cls(tuple(meta["queries"]), disc, arrays["entropy"], meta["provenance"])
 
 
 def profile_heads(
@@ -245,7 +231,7 @@ def graded(mass: np.ndarray, grades: np.ndarray, temperature: float) -> np.ndarr
     z = np.log(np.maximum(mass, _TINY))
     levels = np.unique(grades)
     boundaries = []
-    for low, high in zip(levels, levels[1:], strict=False):
+    for low, high in itertools.pairwise(levels):
         margins = z[..., grades == high][..., :, None] - z[..., grades == low][..., None, :]
         boundaries.append((1 / (1 + np.exp(-margins))).mean(axis=(-2, -1)))
     return np.mean(boundaries, axis=0)

@@ -8,7 +8,6 @@ every document token and head (``tokens``), and always keeps it summed over all 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from headrank.arrays import ArrayFile, save_arrays
 from headrank.errors import HeadRankError
-from headrank.files import atomic
 
 _FORMAT = 1
 
@@ -69,23 +68,13 @@ class ReadingFile:
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = Path(path)
-        try:
-            self._arrays = np.load(self.path, allow_pickle=False)
-            self.meta: dict = json.loads(str(self._arrays["meta"]))
-        except FileNotFoundError:
-            raise HeadRankError(f"{path}: no such reading") from None
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise self._damaged(error) from None
+        self._arrays = ArrayFile(path, "reading", "read again")
+        self.meta = self._arrays.meta
         if self.meta.get("format") != _FORMAT:
             raise HeadRankError(
                 f"{path}: reading format {self.meta.get('format')!r}, expected {_FORMAT}; "
                 "delete it and read again"
             )
-
-    def _damaged(self, error: Exception) -> HeadRankError:
-        return HeadRankError(
-            f"{self.path}: the reading is damaged ({error}); delete it and read again"
-        )
 
     def __len__(self) -> int:
         return len(self.meta["queries"])
@@ -104,18 +93,13 @@ class ReadingFile:
                 f"{self.path}: token masses were not kept, so outlier tokens cannot be dropped "
                 "for a chosen set of heads; set reading.tokens: all and read again"
             )
+        wanted = ["query", "calibration", "spans", "contrast"] + (["tokens"] if tokens else [])
         for number, entry in enumerate(self.meta["queries"]):
-            wanted = ["query", "calibration", "spans", "contrast"] + (["tokens"] if tokens else [])
-            found = {}
-            for name in wanted:
-                key = f"{name}.{number}"
-                if key in self._arrays.files:
-                    try:
-                        found[name] = self._arrays[key]
-                    except Exception as error:  # zlib, zipfile and numpy each raise their own
-                        raise self._damaged(error) from None
-            if "query" not in found:
-                raise self._damaged(KeyError(f"query.{number}"))
+            found = {
+                name: self._arrays[key]
+                for name in wanted
+                if (key := f"{name}.{number}") in self._arrays.names
+            }
             reading = ListReading(entry["query_id"], tuple(entry["doc_ids"]), **found)
             reading.check(str(self.path))
             yield reading
@@ -135,14 +119,13 @@ def save_readings(
         "provenance": dict(provenance),
         "queries": [{"query_id": r.query_id, "doc_ids": list(r.doc_ids)} for r in readings],
     }
-    arrays = {"meta": np.array(json.dumps(meta, sort_keys=True))}
-    for number, reading in enumerate(readings):
-        for name in ("query", "calibration", "spans", "contrast", "tokens"):
-            values = getattr(reading, name)
-            if values is not None:
-                arrays[f"{name}.{number}"] = values
-    with atomic(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)
+    arrays = {
+        f"{name}.{number}": values
+        for number, reading in enumerate(readings)
+        for name in ("query", "calibration", "spans", "contrast", "tokens")
+        if (values := getattr(reading, name)) is not None
+    }
+    save_arrays(path, meta, arrays)
 
 
 def load_shards(paths: Sequence[str | os.PathLike]) -> list[ReadingFile]:
