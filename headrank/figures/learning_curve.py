@@ -12,13 +12,18 @@ from headrank.figures.style import COLUMN, LOOKS, new_figure, reference_lines, s
 
 @styled
 def learning_curve(
-    points: pd.DataFrame, references: Mapping[str, float], *, measure: str = "nDCG@10"
+    points: pd.DataFrame,
+    references: Mapping[str, float],
+    *,
+    measure: str = "nDCG@10",
+    names: Mapping[str, str] | None = None,
 ) -> Figure:
     """Return the measure against the number of training queries: seeds as points, their mean.
 
     Args:
         points: a row a seed: queries, seed, value (mean over evaluation queries).
         references: ``{method: value}`` drawn as lines: untuned heads, BM25, MiniLM.
+        names: printed names of methods, where they differ from the usual ones.
     """
     figure = new_figure(COLUMN, 2.4)
     axes = figure.subplots()
@@ -54,6 +59,6 @@ def learning_curve(
     values = [*points["value"], *references.values()]
     margin = 0.08 * (max(values) - min(values)) or 0.05
     axes.set_ylim(min(values) - margin, max(values) + margin)
-    reference_lines(axes, references)
+    reference_lines(axes, references, names)
     figure.legend(loc="outside upper center", ncols=3, columnspacing=1)
     return figure

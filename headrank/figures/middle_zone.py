@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -24,12 +26,13 @@ _KINDS = {"relevant": (RED, "o", "Relevant"), "other": (BLUE, "s", "Other")}
 
 
 @styled
-def middle_zone(rates: pd.DataFrame) -> Figure:
+def middle_zone(rates: pd.DataFrame, *, names: Mapping[str, str] | None = None) -> Figure:
     """Return promotion rates of relevant and other documents, and the gap, system by system.
 
     Args:
         rates: rows of :func:`headrank.middle.promotion` with a column ``system`` (before, then
             after) and, for several sets, ``set``.
+        names: printed names of methods, where they differ from the usual ones.
     """
     keys = rates[["set", "system"]] if "set" in rates else rates[["system"]].assign(set="")
     systems = keys.drop_duplicates()
@@ -49,7 +52,7 @@ def middle_zone(rates: pd.DataFrame) -> Figure:
     _points(right, points[points["kind"] == "gap"], 0, BLACK, "D", None)
     right.axvline(0, color=GREY, linewidth=0.8)
     right.set_xlabel("Gap (points)")
-    name_rows(left, places, [label(name) for name in systems["system"]], heads, end)
+    name_rows(left, places, [label(name, names) for name in systems["system"]], heads, end)
     right.grid(axis="y", visible=False)
     right.tick_params(axis="y", length=0)
     figure.legend(loc="outside lower center", ncols=3, columnspacing=1)

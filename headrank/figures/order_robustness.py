@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -21,13 +22,19 @@ _MORE = [(SKY, "^"), (PURPLE, "v"), (BLACK, "P")]
 
 
 @styled
-def order_robustness(means: pd.DataFrame, *, measure: str = "nDCG@10") -> Figure:
+def order_robustness(
+    means: pd.DataFrame,
+    *,
+    measure: str = "nDCG@10",
+    names: Mapping[str, str] | None = None,
+) -> Figure:
     """Return one panel a set: methods down, one point an order, with intervals.
 
     A method without a prompt order (the first stage, an encoder) has one black point.
 
     Args:
         means: rows in the order to show: set, method, order (``-`` for none), mean, low, high.
+        names: printed names of methods, where they differ from the usual ones.
     """
     sets = list(dict.fromkeys(means["set"]))
     methods = list(dict.fromkeys(means["method"]))
@@ -68,9 +75,9 @@ def order_robustness(means: pd.DataFrame, *, measure: str = "nDCG@10") -> Figure
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0)
     first = figure.axes[0]
-    first.set_yticks(range(len(methods)), [label(method) for method in methods])
+    first.set_yticks(range(len(methods)), [label(method, names) for method in methods])
     first.set_ylim(len(methods) - 0.5, -0.5)
-    handles, names = first.get_legend_handles_labels()
-    columns = len(names) if across > 1 else 2
-    figure.legend(handles, names, loc="outside lower center", ncols=columns)
+    handles, texts = first.get_legend_handles_labels()
+    columns = len(texts) if across > 1 else 2
+    figure.legend(handles, texts, loc="outside lower center", ncols=columns)
     return figure

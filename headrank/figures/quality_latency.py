@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -26,7 +28,12 @@ _SIDES = [
 
 
 @styled
-def quality_latency(points: pd.DataFrame, *, measure: str = "nDCG@10") -> Figure:
+def quality_latency(
+    points: pd.DataFrame,
+    *,
+    measure: str = "nDCG@10",
+    names: Mapping[str, str] | None = None,
+) -> Figure:
     """Return one point a system: CPU seconds a query (log) along, the measure up.
 
     The grey line is the best value to be had at a cost.
@@ -34,6 +41,7 @@ def quality_latency(points: pd.DataFrame, *, measure: str = "nDCG@10") -> Figure
     Args:
         points: method, seconds, value, and optionally low, high (of the value) and model
             (named with the method if there are several).
+        names: printed names of methods, where they differ from the usual ones.
     """
     figure = new_figure(COLUMN, 2.5)
     axes = figure.subplots()
@@ -70,11 +78,11 @@ def quality_latency(points: pd.DataFrame, *, measure: str = "nDCG@10") -> Figure
     axes.set_xlabel("CPU seconds a query")
     axes.set_ylabel(measure)
     several = "model" in points.columns and points["model"].nunique() > 1
-    names = [
-        label(row["method"]) + (f" ({row['model']})" if several else "")
+    texts = [
+        label(row["method"], names) + (f" ({row['model']})" if several else "")
         for row in points.to_dict("records")
     ]
-    _place(axes, points, names)
+    _place(axes, points, texts)
     return figure
 
 
@@ -84,7 +92,7 @@ def _front(points: pd.DataFrame) -> pd.DataFrame:
     return ordered[ordered["value"] > ordered["value"].cummax().shift(fill_value=float("-inf"))]
 
 
-def _place(axes: Axes, points: pd.DataFrame, names: list[str]) -> None:
+def _place(axes: Axes, points: pd.DataFrame, texts: list[str]) -> None:
     """Write each name beside its point, on the side where it covers least."""
     figure = axes.figure
     figure.draw_without_rendering()  # the layout must be known to measure texts
@@ -93,11 +101,11 @@ def _place(axes: Axes, points: pd.DataFrame, names: list[str]) -> None:
     spots = axes.transData.transform(points[["seconds", "value"]].to_numpy(float))
     taken = [Bbox.from_bounds(x - 4 * unit, y - 4 * unit, 8 * unit, 8 * unit) for x, y in spots]
     taken += [bar.get_window_extent().padded(2 * unit) for bar in axes.collections]
-    for name, (x, y) in zip(names, spots, strict=True):
+    for shown, (x, y) in zip(texts, spots, strict=True):
         tries = []
         for across, up, ha, va in _SIDES:
             text = axes.annotate(
-                name,
+                shown,
                 axes.transData.inverted().transform((x, y)),
                 xytext=(across, up),
                 textcoords="offset points",

@@ -179,7 +179,9 @@ def name_rows(
     axes.tick_params(axis="y", length=0)
 
 
-def reference_lines(axes: Axes, values: Mapping[str, float]) -> None:
+def reference_lines(
+    axes: Axes, values: Mapping[str, float], names: Mapping[str, str] | None = None
+) -> None:
     """Draw a horizontal line for each system that does not vary along x, named at its right.
 
     Names that would lie over one another are pushed apart. Call it when the limits of the
@@ -194,7 +196,7 @@ def reference_lines(axes: Axes, values: Mapping[str, float]) -> None:
     ):
         axes.axhline(value, color=look.colour, linestyle=look.line, linewidth=1, zorder=1.5)
         axes.annotate(
-            label(name),
+            label(name, names),
             (1, place),
             xycoords=("axes fraction", "data"),
             xytext=(3, 0),

@@ -16,13 +16,16 @@ _VALUE = {"digits": 3}
 
 
 def head_table(
-    selections: Mapping[str, HeadSet], stability: Mapping[str, np.ndarray] | None = None
+    selections: Mapping[str, HeadSet],
+    stability: Mapping[str, np.ndarray] | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> Table:
     """Return the selected heads of each selection, best first.
 
     Args:
         stability: ``{selection: [layers, heads]}``: share of bootstrap samples of the
             profiling queries that select a head (``Profile.stability``).
+        names: printed names of selections, where they differ from the usual ones.
     """
     rows = []
     for name, chosen in selections.items():
@@ -37,7 +40,7 @@ def head_table(
             )
             rows.append(
                 {
-                    "selection": labels.label(name),
+                    "selection": labels.label(name, names),
                     "rank": rank,
                     "layer": head.layer,
                     "head": head.head,
@@ -123,12 +126,15 @@ def ablation_table(differences: pd.DataFrame, *, measure: str, alpha: float = 0.
     )
 
 
-def middle_table(rates: pd.DataFrame, *, confidence: float = 0.95) -> Table:
+def middle_table(
+    rates: pd.DataFrame, *, confidence: float = 0.95, names: Mapping[str, str] | None = None
+) -> Table:
     """Return promotion rates from the middle zone, system by system.
 
     Args:
         rates: rows of :func:`headrank.middle.promotion` with a column ``system`` before them,
             and optionally ``set``.
+        names: printed names of methods, where they differ from the usual ones.
     """
     index = [name for name in ("set", "system") if name in rates.columns]
     known = rates.drop_duplicates(index)[index]
@@ -137,7 +143,7 @@ def middle_table(rates: pd.DataFrame, *, confidence: float = 0.95) -> Table:
     )
     wide.columns = [f"{kind}_{name}" for name, kind in wide.columns]
     frame = known.merge(wide.reset_index(), on=index)  # in the order given, pivot sorts
-    frame["system"] = [labels.label(name) for name in frame["system"]]
+    frame["system"] = [labels.label(name, names) for name in frame["system"]]
     columns = [Column("system", "System")]
     for kind, title in (("relevant", "Relevant"), ("other", "Other")):
         columns.append(Column(f"{kind}_rate", title, "promoted (%)", digits=1))
@@ -164,11 +170,18 @@ def middle_table(rates: pd.DataFrame, *, confidence: float = 0.95) -> Table:
     )
 
 
-def seeds_table(values: pd.DataFrame, *, measure: str, keys: Sequence[str] = ("set",)) -> Table:
+def seeds_table(
+    values: pd.DataFrame,
+    *,
+    measure: str,
+    keys: Sequence[str] = ("set",),
+    names: Mapping[str, str] | None = None,
+) -> Table:
     """Return mean and standard deviation over training seeds, with the lowest and highest.
 
     Args:
         values: a row a seed: the keys, ``system``, ``seed``, ``value`` (mean over queries).
+        names: printed names of methods, where they differ from the usual ones.
 
     Raises:
         HeadRankError: a seed stands twice for one system.
@@ -181,7 +194,7 @@ def seeds_table(values: pd.DataFrame, *, measure: str, keys: Sequence[str] = ("s
                 f"{', '.join(map(str, key))}: seed {twice} has two values; keep one"
             )
     frame = groups["value"].agg(["mean", "std", "min", "max", "size"]).reset_index()
-    frame["system"] = [labels.label(name) for name in frame["system"]]
+    frame["system"] = [labels.label(name, names) for name in frame["system"]]
     section, *others = keys or [None]
     columns = [Column(key, key.capitalize()) for key in others]
     columns += [

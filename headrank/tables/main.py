@@ -23,6 +23,7 @@ def main_table(
     baseline: str | None = None,
     alpha: float = 0.05,
     confidence: float = 0.95,
+    notes: Sequence[str] = (),
 ) -> Table:
     """Return the main table: methods in groups against sets and prompt orders, with averages.
 
@@ -34,6 +35,7 @@ def main_table(
             p_holm; None marks nothing.
         baseline: the method against which the others are marked.
         confidence: of the intervals in the tidy numbers.
+        notes: printed below the table's own, e.g. how many seeds a row averages.
 
     Raises:
         HeadRankError: see ``systems`` and ``cell_means``.
@@ -71,16 +73,16 @@ def main_table(
         block = "" if system.model == FREE else system.model
         ranked = system.group != labels.CONTROLS
         rows.append(Row(tuple(cells), section, block, ranked))
-    notes = [f"{measure}, mean over all n judged queries of a set; columns: prompt order."]
+    said = [f"{measure}, mean over all n judged queries of a set; columns: prompt order."]
     if averaged:
-        notes[0] += " Averages are over sets."
-    notes.append("Bold: best of the column" + (", underlined: best of the model" * several))
-    notes[-1] += "; controls are left out."
+        said[0] += " Averages are over sets."
+    said.append("Bold: best of the column" + (", underlined: best of the model" * several))
+    said[-1] += "; controls are left out."
     if significance is not None and baseline is not None:
-        notes.append(_mark_note(rows_of, seen, baseline, alpha, len(significance), layout))
+        said.append(_mark_note(rows_of, seen, baseline, alpha, len(significance), layout))
     tidy = means.merge(_tidy_marks(marks), how="left") if marks else means
     title = f"{measure} by method, set and prompt order"
-    return Table(title, tuple(columns), emphasise(columns, rows), tuple(notes), tidy)
+    return Table(title, tuple(columns), emphasise(columns, rows), (*said, *notes), tidy)
 
 
 def _marks(

@@ -100,7 +100,7 @@ def learning_curve():
         for seed in (-1, 0, 1)
     ]
     lines = {"headrank-untuned": 0.55, "bm25": 0.557, "minilm": 0.718}
-    return figures.learning_curve(pd.DataFrame(rows), lines)
+    return figures.learning_curve(pd.DataFrame(rows), lines, names={"minilm": "MiniLM-L6"})
 
 
 def middle_zone():
@@ -263,7 +263,7 @@ def test_learning_curve_draws_the_mean_and_each_seed():
     mean, seeds = axes.lines[:2]
     assert mean.get_ydata()[0] == pytest.approx(0.4 + 0.08 * np.log10(25))
     assert len(seeds.get_xdata()) == 21
-    assert {"BM25", "MiniLM", "HeadRank, untuned"} == {text.get_text() for text in axes.texts}
+    assert {"BM25", "MiniLM-L6", "HeadRank, untuned"} == {text.get_text() for text in axes.texts}
 
 
 def test_middle_zone_groups_systems_by_set():

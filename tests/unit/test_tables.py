@@ -448,3 +448,8 @@ def test_groups_of_methods(method, adapter, group):
 def test_labels_of_fusions_and_of_unknown_methods():
     assert labels.label("headrank+bm25") == "HeadRank + BM25"
     assert labels.label("mine+bm25", {"bm25": "Lucene"}) == "mine + Lucene"
+
+
+def test_own_notes_follow_the_tables():
+    table = main_table(per_query(), None, layout(), measure="nDCG@10", notes=["Mean of 3 seeds."])
+    assert table.notes[-1] == "Mean of 3 seeds." and len(table.notes) == 3
