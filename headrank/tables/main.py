@@ -56,14 +56,13 @@ def main_table(
     averaged = layout.orders if len(layout.sets) > 1 else ()
     columns += [layout.column(f"average.{o}", layout.name(o), "average") for o in averaged]
     several = len({system.model for system in rows_of} - {FREE}) > 1
-    rows, seen = [], []
+    rows = []
     for system in rows_of:
         own = (system.model, system.method)
         cells = [Cell(system.label)]
         for name, order in grid:
-            mark = marks.get((*own, name, order))
-            seen += [] if mark is None else [own]
-            cells.append(Cell(values.get((*own, name, order)), mark=mark or ""))
+            mark = marks.get((*own, name, order), "")
+            cells.append(Cell(values.get((*own, name, order)), mark=mark))
         for order in averaged:
             known = [values.get((*own, name, order)) for name in layout.sets]
             cells.append(Cell(None if None in known else float(np.mean(known))))
@@ -79,7 +78,7 @@ def main_table(
     said.append("Bold: best of the column" + (", underlined: best of the model" * several))
     said[-1] += "; controls are left out."
     if significance is not None and baseline is not None:
-        said.append(_mark_note(rows_of, seen, baseline, alpha, len(significance), layout))
+        said.append(_mark_note(rows_of, marks, baseline, alpha, len(significance), layout))
     tidy = means.merge(_tidy_marks(marks), how="left") if marks else means
     title = f"{measure} by method, set and prompt order"
     return Table(title, tuple(columns), emphasise(columns, rows), (*said, *notes), tidy)
@@ -123,7 +122,7 @@ def _tidy_marks(marks: Mapping[tuple[str, str, str, str], str]) -> pd.DataFrame:
 
 def _mark_note(
     rows: Sequence[System],
-    seen: Sequence[tuple[str, str]],
+    marks: Mapping[tuple[str, str, str, str], str],
     baseline: str,
     alpha: float,
     family: int,
@@ -134,6 +133,10 @@ def _mark_note(
         f"{BETTER} above, {WORSE} below {name} by a paired permutation test, p < {alpha:g} after "
         f"Holm's correction (family of {family})."
     )
+    seen = {key[:2] for key in marks}
+    tested = [order for order in layout.orders if any(key[3] == order for key in marks)]
+    if marks and len(tested) < len(layout.orders):
+        note += f" Tested in order {', '.join(map(layout.name, tested))} only."
     others = [s for s in rows if (s.model, s.method) not in seen and s.method != baseline]
     if others:
         left_out = dict.fromkeys(system.label for system in others)
