@@ -102,19 +102,27 @@ class HeadSet:
             raise HeadRankError(f"{path}: expected a list of heads, or an object with 'heads'")
         heads = []
         for number, entry in enumerate(entries):
-            layer, head = (
-                (entry.get("layer"), entry.get("head")) if isinstance(entry, dict) else (None, None)
-            )
-            if not (isinstance(layer, int) and isinstance(head, int) and layer >= 0 and head >= 0):
+            try:
+                heads.append(_head(entry))
+            except (KeyError, TypeError, ValueError):
                 raise HeadRankError(
                     f"{path}: entry {number} is {entry!r}; each needs 'layer' and 'head', "
                     "whole numbers from 0"
-                )
-            known = {
-                k: float(entry[k]) for k in ("score", "discriminability", "entropy") if k in entry
-            }
-            heads.append(Head(layer, head, **known))
-        return cls(tuple(heads), value.get("provenance", {}) if isinstance(value, dict) else {})
+                ) from None
+        try:
+            return cls(tuple(heads), value.get("provenance", {}) if isinstance(value, dict) else {})
+        except HeadRankError as error:
+            raise HeadRankError(f"{path}: {error}") from None
+
+
+def _head(entry: dict) -> Head:
+    """Return the head of a JSON object."""
+    layer, head = entry["layer"], entry["head"]
+    # JSON's true is an int to Python.
+    if not all(type(place) is int and place >= 0 for place in (layer, head)):
+        raise ValueError
+    measures = ("score", "discriminability", "entropy")
+    return Head(layer, head, **{name: float(entry[name]) for name in measures if name in entry})
 
 
 def every_head(layers: int, heads: int) -> HeadSet:
