@@ -99,7 +99,9 @@ def zscore(values: np.ndarray) -> np.ndarray:
     """Return values less their mean over their deviation, along the last axis; 0 if constant."""
     centred = values - values.mean(axis=-1, keepdims=True)
     deviation = values.std(axis=-1, keepdims=True)
-    return np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 0)
+    # Equal values have a mean that is rounded, and so a deviation that is not quite 0.
+    varied = (np.ptp(values, axis=-1, keepdims=True) > 0) & (deviation > 0)
+    return np.divide(centred, deviation, out=np.zeros_like(centred), where=varied)
 
 
 def _contrast(reading: ListReading, heads: HeadSet | None) -> np.ndarray:

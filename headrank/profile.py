@@ -18,6 +18,7 @@ import pandas as pd
 from headrank.arrays import ArrayFile, save_arrays
 from headrank.errors import HeadRankError
 from headrank.heads import Head, HeadSet, top
+from headrank.methods import zscore
 from headrank.reading import ReadingFile
 from headrank.trec import Qrels
 
@@ -206,20 +207,15 @@ def contrastive(mass: np.ndarray, grades: np.ndarray, temperature: float) -> np.
     Each relevant document stands against all that are not relevant; their values are averaged.
     """
     logits = mass / temperature
-    logits = logits - logits.max(axis=-1, keepdims=True)
-    weights = np.exp(logits)
-    negatives = weights[..., grades == 0].sum(axis=-1, keepdims=True)
-    positives = weights[..., grades > 0]
-    total = positives + negatives
-    return np.divide(positives, total, out=np.zeros_like(positives), where=total > 0).mean(axis=-1)
+    positives = logits[..., grades > 0]
+    # In logarithms: at these temperatures the exponentials of most documents are 0.
+    negatives = np.logaddexp.reduce(logits[..., grades == 0], axis=-1, keepdims=True)
+    return np.exp(positives - np.logaddexp(positives, negatives)).mean(axis=-1)
 
 
 def contrastive_z(mass: np.ndarray, grades: np.ndarray, temperature: float) -> np.ndarray:
     """Return CoRe's form on each head's z-scores, so heads of any scale compare. [ours]"""
-    centred = mass - mass.mean(axis=-1, keepdims=True)
-    deviation = mass.std(axis=-1, keepdims=True)
-    z = np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 0)
-    return contrastive(z, grades, 1.0)
+    return contrastive(zscore(mass), grades, 1.0)
 
 
 def graded(mass: np.ndarray, grades: np.ndarray, temperature: float) -> np.ndarray:
