@@ -127,7 +127,7 @@ class Bm25Index:
             raise HeadRankError(f"depth is {depth}; retrieve at least 1 document a query")
         exclude = exclude or {}
         scores = self.scorer.scores
-        totals = np.full(len(self.documents), -1.0)
+        totals = np.zeros(len(self.documents))
         rankings = {}
         bar = tqdm(
             queries.items(), desc="search", unit=" queries", disable=not progress, mininterval=1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import bm25s
@@ -9,8 +10,14 @@ import numpy as np
 from numba import njit
 from scipy.sparse import csc_matrix
 
+# bm25s sets its logger to DEBUG on import; its messages follow the program's level again.
+logging.getLogger("bm25s").setLevel(logging.NOTSET)
+
 _EXACT_LENGTHS = 24
 """Lengths below this are stored exactly: 255 less the codes that 31-bit numbers need."""
+
+SMALLEST = np.finfo(np.float32).smallest_subnormal
+"""The lowest score of a document that shares a term with the query."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,18 @@ def _worse(value, position, other_value, other_position):  # pragma: no cover
 
 
 @njit
+def _rise(values, positions, place, value, position):  # pragma: no cover
+    """Put a document at the end of the heap and let it rise to its place."""
+    while place > 0:
+        parent = (place - 1) // 2
+        if not _worse(value, position, values[parent], positions[parent]):
+            break
+        values[place], positions[place] = values[parent], positions[parent]
+        place = parent
+    values[place], positions[place] = value, position
+
+
+@njit
 def _sink(values, positions, size, value, position):  # pragma: no cover
     """Put a document at the root of the heap and let it sink to its place."""
     place = 0
@@ -115,48 +134,47 @@ def _sink(values, positions, size, value, position):  # pragma: no cover
 def best(data, indices, indptr, terms, counts, excluded, depth, totals):  # pragma: no cover
     """Return positions and scores of the best documents: score descending, position ascending.
 
-    ``totals`` [documents] is scratch space, -1 everywhere before and after. Sums are kept
+    ``totals`` [documents] is scratch space, 0 everywhere before and after. Sums are kept
     in float64 and rounded once, so neither the order of the terms nor that of the
     documents moves a score.
     """
     postings = 0
     for term in terms:
         postings += indptr[term + 1] - indptr[term]
-    touched = np.empty(min(postings, len(totals)), np.int32)
+    # A query of rare terms need not pass over the whole collection.
+    listed = postings < len(totals) // 4
+    touched = np.empty(postings if listed else 0, np.int32)
     found = 0
     for i in range(len(terms)):
+        count = counts[i]
         for j in range(indptr[terms[i]], indptr[terms[i] + 1]):
             position = indices[j]
-            if totals[position] < 0:
-                totals[position] = 0
+            if listed and totals[position] == 0:
                 touched[found] = position
                 found += 1
-            totals[position] += counts[i] * data[j]
+            totals[position] += count * data[j]
     for position in excluded:
-        totals[position] = -1
+        totals[position] = 0
 
-    # A heap whose root is the worst document kept.
+    # A heap whose root is the worst document kept. One comparison with it settles nearly
+    # every document; a second branch, taken at random, would treble the time.
     values = np.empty(depth, np.float32)
     positions = np.empty(depth, np.int32)
     size = 0
-    for i in range(found):
-        position = touched[i]
+    floor = SMALLEST
+    for i in range(found if listed else len(totals)):
+        position = touched[i] if listed else i
         value = np.float32(totals[position])
-        totals[position] = -1
-        if value < 0:
+        totals[position] = 0
+        if value < floor:
             continue
         if size < depth:
-            place = size
+            _rise(values, positions, size, value, position)
             size += 1
-            while place > 0:
-                parent = (place - 1) // 2
-                if not _worse(value, position, values[parent], positions[parent]):
-                    break
-                values[place], positions[place] = values[parent], positions[parent]
-                place = parent
-            values[place], positions[place] = value, position
         elif _worse(values[0], positions[0], value, position):
             _sink(values, positions, size, value, position)
+        if size == depth:
+            floor = values[0]
     # Take the worst out again and again; it goes to the end.
     kept = size
     while size > 1:

@@ -102,8 +102,10 @@ def test_excluded_documents_make_room_for_the_next():
     assert search(index, "cat", exclude={"q": {"d1", "d2", "d6", "d7"}}) == []
 
 
-def test_depth_cuts_ties_by_docid():
+@pytest.mark.parametrize("others", [0, 400])  # a frequent term and a rare one
+def test_depth_cuts_ties_by_docid(others):
     documents = [(str(number), "same words") for number in range(40)]
+    documents += [(str(number), "something else") for number in range(40, 40 + others)]
     random.Random(3).shuffle(documents)
     expected = sorted(str(number) for number in range(40))  # "10" before "2"
     for depth in (1, 7, 39, 40, 500):
@@ -111,13 +113,31 @@ def test_depth_cuts_ties_by_docid():
         assert found == expected[:depth]
 
 
+@pytest.mark.parametrize("others", [0, 400])
+def test_ties_between_terms_are_cut_by_docid(others):
+    # The first term's documents come last, so the better of a tie is met after the worse.
+    documents = [(f"a{number}", "yak") for number in range(10)]
+    documents += [(f"b{number}", "elk") for number in range(10)]
+    documents += [(f"c{number}", "something") for number in range(others)]
+    for query in ("elk yak", "yak elk"):
+        found = [name for name, _ in search(build(documents), query, 12)]
+        assert found == [f"a{number}" for number in range(10)] + ["b0", "b1"]
+
+
 WORDS = st.sampled_from(["ant", "bee", "cow", "dog", "elk", "fox"])
 TEXTS = st.lists(WORDS, max_size=8).map(" ".join)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(TEXTS, min_size=1, max_size=25), TEXTS, st.integers(1, 30), st.randoms())
-def test_the_search_is_exact_and_blind_to_order(texts, query, depth, rng):
+@given(
+    st.lists(TEXTS, min_size=1, max_size=25),
+    st.sampled_from([0, 120]),
+    TEXTS,
+    st.integers(1, 30),
+    st.randoms(),
+)
+def test_the_search_is_exact_and_blind_to_order(texts, others, query, depth, rng):
+    texts = texts + ["yak"] * others
     documents = [(f"d{number}", text) for number, text in enumerate(texts)]
     if not any(texts):
         with pytest.raises(HeadRankError, match="holds a word"):
