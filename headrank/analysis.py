@@ -3,8 +3,9 @@
 BM25 scores depend on the analyser as much as on k1 and b, and the published baselines
 come from Lucene through Anserini. The chain is Lucene's: StandardTokenizer (Unicode
 Standard Annex #29), English possessive filter, lower case, 33 stopwords, Porter's
-stemmer with his later rules. Scripts added to Unicode after version 12 are words here
-and separators in Lucene; no other difference is known.
+stemmer with his later rules. Differences known from Lucene 9.5: characters that Unicode
+added after version 12 (words here, separators there), two vertical forms of comma and
+semicolon between digits, and a quote behind a Hebrew word with inner punctuation.
 """
 
 from __future__ import annotations
