@@ -7,7 +7,9 @@ hardness is measured and how pairs are balanced is not public: both are [ours].
 
 from __future__ import annotations
 
+import csv
 import itertools
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -91,21 +93,24 @@ class PairSet:
         """Return the pairs of a CSV.
 
         Raises:
-            HeadRankError: missing file, or columns other than a pair's.
+            HeadRankError: missing file, columns other than a pair's, or a row that is no pair.
         """
-        ids = {name: str for name in ("query_id", "chosen", "rejected")}
+        pairs = []
         try:
-            table = pd.read_csv(path, dtype=ids, keep_default_na=False)
+            with open(path, newline="", encoding="utf-8") as file:
+                rows = csv.reader(file, strict=True)
+                columns, expected = next(rows, []), [field.name for field in fields(Pair)]
+                if columns != expected:
+                    raise HeadRankError(
+                        f"{path}: columns {columns}, expected {expected}; mine again"
+                    )
+                for row in rows:
+                    pairs.append(_pair(row, f"{path}:{rows.line_num}"))
         except FileNotFoundError:
             raise HeadRankError(f"{path}: no such pairs") from None
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+        except (csv.Error, UnicodeDecodeError) as error:
             raise HeadRankError(f"{path}: not a table of pairs ({error}); mine again") from None
-        expected = [field.name for field in fields(Pair)]
-        if list(table.columns) != expected:
-            raise HeadRankError(
-                f"{path}: columns {list(table.columns)}, expected {expected}; mine again"
-            )
-        return cls(tuple(Pair(**row) for row in table.to_dict("records")))
+        return cls(tuple(pairs))
 
     def summary(self) -> pd.DataFrame:
         """Return one row a grade boundary: pairs, queries, mean margin, share misordered."""
@@ -117,6 +122,18 @@ class PairSet:
             mean_margin=("margin", "mean"),
             misordered=("margin", lambda margins: float((margins <= 0).mean())),
         ).reset_index()
+
+
+def _pair(row: list[str], where: str) -> Pair:
+    """Return the pair of a CSV row."""
+    kinds = (str, str, str, int, int, float, int, int)
+    try:
+        pair = Pair(*(kind(text) for kind, text in zip(kinds, row, strict=True)))
+    except ValueError as error:
+        raise HeadRankError(f"{where}: {row} is not a pair ({error}); mine again") from None
+    if not math.isfinite(pair.margin):
+        raise HeadRankError(f"{where}: margin is {pair.margin}; mine again")
+    return pair
 
 
 def mine_pairs(
