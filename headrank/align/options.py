@@ -66,9 +66,11 @@ class AlignOptions:
                 raise HeadRankError(
                     f"alignment.{name} is {getattr(self, name)}; it must be above 0"
                 )
-        if not 0 <= self.warmup < 1:
-            raise HeadRankError(f"alignment.warmup is {self.warmup}; it is a share in 0..1")
-        if self.regulariser_weight < 0:
-            raise HeadRankError(
-                f"alignment.regulariser_weight is {self.regulariser_weight}; use 0 or more"
-            )
+        for name in ("warmup", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise HeadRankError(
+                    f"alignment.{name} is {getattr(self, name)}; it is a share in 0..1"
+                )
+        for name in ("regulariser_weight", "spread_floor"):
+            if not getattr(self, name) >= 0:
+                raise HeadRankError(f"alignment.{name} is {getattr(self, name)}; use 0 or more")
