@@ -148,6 +148,7 @@ def cross_problems(config: Mapping) -> Iterator[str]:
     yield from _method_problems(config)
     yield from _experiment_problems(config)
     yield from _profiling_problems(config)
+    yield from _alignment_problems(config)
     yield from _evaluation_problems(config)
     yield from _report_problems(config)
 
@@ -313,6 +314,49 @@ def _profiling_problems(config: Mapping) -> Iterator[str]:
         layers = selection["layers"]
         if layers is not None and layers[0] > layers[1]:
             yield f"selections.{name}.layers is {layers}; allowed: [first, last] with first <= last"
+
+
+def _alignment_problems(config: Mapping) -> Iterator[str]:
+    """Recipes name declared selections and sets of role alignment, methods declared recipes."""
+    sets, recipes = config["sets"], config["alignments"]
+    allowed = sorted(name for name, entry in sets.items() if entry["role"] == "alignment")
+    for name, recipe in recipes.items():
+        path = f"alignments.{name}"
+        if recipe["selection"] not in config["selections"]:
+            yield choice(f"{path}.selection", recipe["selection"], sorted(config["selections"]))
+        for number, training in enumerate(recipe["training"]):
+            if training not in allowed:
+                yield choice(f"{path}.training.{number}", training, allowed)
+        if recipe["validation"] not in allowed:
+            yield choice(f"{path}.validation", recipe["validation"], allowed)
+        elif recipe["validation"] in recipe["training"]:
+            yield (
+                f"{path}.validation is {recipe['validation']!r}, a set it trains on; allowed: "
+                "another set of role alignment"
+            )
+    for name, method in config["methods"].items():
+        recipe = method.get("adapter")
+        if recipe is None:
+            continue
+        if recipe not in recipes:
+            yield choice(f"methods.{name}.adapter", recipe, sorted(recipes))
+        elif method["heads"] != recipes[recipe]["selection"]:
+            yield (
+                f"methods.{name}.heads is {method['heads']!r}; allowed: "
+                f"{recipes[recipe]['selection']!r}, the heads that adapter {recipe} is trained for"
+            )
+        if method["calibrate"]:
+            yield (
+                f"methods.{name}.calibrate is true; allowed: false, since readings with an adapter "
+                "hold the query's attention alone"
+            )
+
+
+def used_recipes(config: Mapping) -> list[str]:
+    """Return the alignment recipes that the experiment's methods use, in order of declaration."""
+    bases = [split_method(name)[0] for name in config["experiment"]["methods"]]
+    used = {config["methods"][name].get("adapter") for name in bases if name in config["methods"]}
+    return [name for name in config["alignments"] if name in used]
 
 
 def _evaluation_problems(config: Mapping) -> Iterator[str]:

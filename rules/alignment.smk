@@ -33,15 +33,7 @@ rule align:
         options=lambda wildcards: recipe_of(wildcards)["options"],
         seed=lambda wildcards: int(wildcards.adapter.rpartition("-")[2]),
         checkpoint="results/checkpoints/{model}/{adapter}",
-        code=code(
-            "attention",
-            "prompt",
-            "align/adapter",
-            "align/data",
-            "align/forward",
-            "align/losses",
-            "align/train",
-        ),
+        code=code("align_heads"),
     message:
         "Align the heads of {wildcards.model}: {wildcards.adapter}"
     script:

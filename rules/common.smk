@@ -4,9 +4,9 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 
+from headrank.codedigest import code_digest
 from headrank.config import configure, split_method
 from headrank.errors import HeadRankError
-from headrank.files import digest
 
 ROOT = Path(workflow.basedir)
 
@@ -31,9 +31,9 @@ COLLECTION_FILES = ["corpus.jsonl", "queries.jsonl", "qrels.tsv"]
 SET_FILES = ["queries.jsonl", "documents.jsonl", "candidates.run", "qrels.tsv", "set.json"]
 
 
-def code(*modules):
-    """Digest of the library modules that decide a rule's result: Snakemake does not see imports."""
-    return digest(*(ROOT / "headrank" / f"{module}.py" for module in modules))
+def code(script):
+    """Digest of a script and the library behind it, so that a change of either repeats its jobs."""
+    return code_digest(ROOT / f"workflow/scripts/{script}.py", ROOT)
 
 
 def one_of(names):
@@ -142,7 +142,8 @@ def ranking_heads(wildcards):
 def used_models():
     """Models and encoders that the experiment loads."""
     encoders = [METHODS[split_method(method)[0]].get("encoder") for method in EXPERIMENT["methods"]]
-    return [*EXPERIMENT["models"], *dict.fromkeys(name for name in encoders if name)]
+    decoders = EXPERIMENT["models"] if any(cell[1] != "-" for cell in CELLS) else []
+    return [*decoders, *dict.fromkeys(name for name in encoders if name)]
 
 
 def used_collections():

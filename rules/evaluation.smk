@@ -16,7 +16,7 @@ rule evaluate:
             for name in EXPERIMENT["sets"]
         },
         measures=config["evaluation"]["measures"],
-        code=code("evaluate", "trec"),
+        code=code("evaluate_runs"),
     message:
         "Evaluate every run"
     script:
@@ -44,7 +44,7 @@ rule compare:
         resamples=config["evaluation"]["resamples"],
         confidence=config["evaluation"]["confidence"],
         seed=config["seed"],
-        code=code("family", "significance"),
+        code=code("compare_methods"),
     message:
         "Compare methods with permutation tests"
     script:

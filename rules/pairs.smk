@@ -44,7 +44,7 @@ rule mine_pairs:
         documents=lambda wildcards: recipe_of(wildcards)["documents"],
         options=lambda wildcards: recipe_of(wildcards)["pairs"],
         seed=config["seed"],
-        code=code("attention", "pairs", "prompt", "align/data", "align/forward", "align/mine"),
+        code=code("mine_pairs"),
     message:
         "Mine preference pairs of {wildcards.model} for {wildcards.recipe}"
     script:

@@ -13,7 +13,7 @@ rule profile:
         "../envs/ir.yaml"
     params:
         temperature=config["profiling"]["temperature"],
-        code=code("profile"),
+        code=code("profile_heads"),
     message:
         "Profile the heads of {wildcards.model}"
     script:
@@ -33,7 +33,7 @@ rule select_heads:
         "../envs/ir.yaml"
     params:
         options=lambda wildcards: config["selections"][wildcards.selection],
-        code=code("heads", "profile"),
+        code=code("select_heads"),
     message:
         "Select heads of {wildcards.model} as {wildcards.selection}"
     script:

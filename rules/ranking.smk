@@ -14,7 +14,7 @@ rule rank_by_attention:
         "../envs/ir.yaml"
     params:
         fold=lambda wildcards: fold_of(wildcards.method),
-        code=code("methods"),
+        code=code("rank_by_attention"),
     message:
         "Rank {wildcards.set} by {wildcards.method}, {wildcards.model}, order {wildcards.order}"
     script:
@@ -51,7 +51,7 @@ rule rank_at_random:
         "../envs/ir.yaml"
     params:
         seed=config["seed"],
-        code=code("methods"),
+        code=code("rank_at_random"),
     message:
         "Rank {wildcards.set} at random"
     script:
@@ -80,7 +80,7 @@ rule rank_by_encoder:
         max_tokens=lambda wildcards: config["encoders"][METHODS[wildcards.method]["encoder"]][
             "max_tokens"
         ],
-        code=code("dense"),
+        code=code("rank_by_encoder"),
     message:
         "Rank {wildcards.set} by the encoder {wildcards.method}"
     script:
@@ -103,7 +103,7 @@ rule fuse:
     conda:
         "../envs/ir.yaml"
     params:
-        code=code("methods"),
+        code=code("fuse"),
     message:
         "Fuse {wildcards.method} with {wildcards.first} on {wildcards.cell}"
     script:

@@ -28,7 +28,7 @@ rule read:
         shards=config["reading"]["shards"],
         calibrate=config["reading"]["calibrate"],
         tokens=config["reading"]["tokens"],
-        code=code("attention", "lists", "models", "prompt", "reader", "reading"),
+        code=code("read_set"),
     message:
         "Read the heads of {wildcards.model} on {wildcards.set}, order {wildcards.order}, "
         "adapter {wildcards.adapter}, shard {wildcards.shard}"

@@ -31,8 +31,9 @@ rule main_table:
         measure=config["evaluation"]["main"],
         baseline=REPORT["baseline"],
         alpha=REPORT["alpha"],
+        notes=REPORT["notes"],
         confidence=config["evaluation"]["confidence"],
-        code=code("labels", "tables/cells", "tables/main", "tables/table"),
+        code=code("main_table"),
     message:
         "Tabulate the main measure"
     script:
@@ -58,7 +59,7 @@ rule measure_table:
         layout=LAYOUT,
         measures=config["evaluation"]["measures"],
         order=REPORT_ORDER,
-        code=code("labels", "tables/breakdown", "tables/cells", "tables/table"),
+        code=code("measure_table"),
     message:
         "Tabulate every measure"
     script:
@@ -85,7 +86,7 @@ rule order_table:
         measure=config["evaluation"]["main"],
         confidence=config["evaluation"]["confidence"],
         seed=config["seed"],
-        code=code("labels", "tables/breakdown", "tables/cells", "tables/table"),
+        code=code("order_table"),
     message:
         "Tabulate the prompt orders"
     script:
@@ -116,7 +117,8 @@ rule heads_table:
         selections=config["selections"],
         resamples=REPORT["resamples"],
         seed=config["seed"],
-        code=code("labels", "profile", "tables/alignment", "tables/table"),
+        names=REPORT["names"],
+        code=code("heads_table"),
     message:
         "Tabulate the selected heads of {wildcards.model}"
     script:
@@ -143,7 +145,7 @@ rule order_robustness:
         measure=config["evaluation"]["main"],
         confidence=config["evaluation"]["confidence"],
         seed=config["seed"],
-        code=code("labels", "figures/order_robustness", "figures/style", "tables/cells"),
+        code=code("figure_order_robustness"),
     message:
         "Draw the prompt orders, {wildcards.model}"
     script:
@@ -173,7 +175,7 @@ rule head_scores:
         measure=config["evaluation"]["main"],
         set=REPORT_SET,
         first_stage=methods_of("first-stage"),
-        code=code("profile", "figures/head_scores", "figures/style"),
+        code=code("figure_head_scores"),
     message:
         "Draw the head scores of {wildcards.model}"
     script:
@@ -200,7 +202,8 @@ rule ndcg_by_heads:
         measure=config["evaluation"]["main"],
         set=REPORT_SET,
         references=methods_of("first-stage", "dense", "random"),
-        code=code("figures/ndcg_by_heads", "figures/style"),
+        names=REPORT["names"],
+        code=code("figure_ndcg_by_heads"),
     message:
         "Draw the measure against the number of heads, {wildcards.model}"
     script:
@@ -224,7 +227,7 @@ rule homogenisation:
         "../envs/figures.yaml"
     params:
         names=REPORT["names"],
-        code=code("labels", "figures/homogenisation", "figures/style"),
+        code=code("figure_homogenisation"),
     message:
         "Draw relevance by prompt position, {wildcards.model}"
     script:

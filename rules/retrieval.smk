@@ -15,7 +15,7 @@ rule index:
     params:
         k1=config["first_stage"]["k1"],
         b=config["first_stage"]["b"],
-        code=code("analysis", "bm25"),
+        code=code("build_index"),
     message:
         "Index {wildcards.collection} for BM25"
     script:
@@ -40,7 +40,7 @@ rule retrieve:
         mem_mb=4000,
     params:
         depth=config["first_stage"]["depth"],
-        code=code("analysis", "bm25"),
+        code=code("retrieve"),
     message:
         "Retrieve the first stage of {wildcards.collection}, split {wildcards.split}"
     script:
@@ -70,7 +70,7 @@ rule query_set:
         options=lambda wildcards: SETS[wildcards.set],
         candidates=config["candidates"],
         seed=config["seed"],
-        code=code("lists", "querysets"),
+        code=code("sample_set"),
     message:
         "Sample the query set {wildcards.set}"
     script:

@@ -16,7 +16,7 @@ rule ndcg_by_heads_data:
         methods=panel_methods(),
         selections=config["selections"],
         options=study_options(),
-        code=code("evaluate", "headstudy", "methods", "profile", "significance"),
+        code=code("study_ndcg_by_heads"),
     message:
         "Evaluate numbers of heads of {wildcards.model}"
     script:
@@ -42,7 +42,7 @@ rule head_controls:
         orders=config["orders"],
         fold=fold_of(REPORT["method"]) if REPORT["method"] else None,
         options=study_options(),
-        code=code("evaluate", "headstudy", "methods", "significance"),
+        code=code("study_head_controls"),
     message:
         "Compare the selected heads of {wildcards.model} with controls"
     script:
@@ -63,7 +63,7 @@ rule positions:
     params:
         methods=panel_methods(),
         parts=min(10, config["candidates"]),
-        code=code("methods", "middle"),
+        code=code("study_positions"),
     message:
         "Follow relevance along the prompt, {wildcards.model}"
     script:

@@ -9,7 +9,13 @@ from headrank.joblog import job_log
 
 
 def main(
-    curves: str, per_query: str, target: str, measure: str, name: str, references: list[str]
+    curves: str,
+    per_query: str,
+    target: str,
+    measure: str,
+    name: str,
+    references: list[str],
+    names: dict[str, str],
 ) -> None:
     """Write PDF and PNG; methods without heads are lines."""
     table = pd.read_parquet(per_query)
@@ -19,7 +25,8 @@ def main(
         for method, values in table.groupby("method", sort=False)["value"]
         if method in references
     }
-    save(ndcg_by_heads(pd.read_csv(curves), lines, measure=measure), Path(target).with_suffix(""))
+    figure = ndcg_by_heads(pd.read_csv(curves), lines, measure=measure, names=names)
+    save(figure, Path(target).with_suffix(""))
 
 
 if __name__ == "__main__":
@@ -31,4 +38,5 @@ if __name__ == "__main__":
             snakemake.params.measure,
             snakemake.params.set,
             snakemake.params.references,
+            snakemake.params.names,
         )

@@ -9,7 +9,13 @@ from headrank.tables import head_table
 
 
 def main(
-    profile: str, heads: list[str], target: str, selections: dict, resamples: int, seed: int
+    profile: str,
+    heads: list[str],
+    target: str,
+    selections: dict,
+    resamples: int,
+    seed: int,
+    names: dict[str, str],
 ) -> None:
     """Write CSV, Markdown and LaTeX beside each other."""
     chosen = {Path(path).stem: HeadSet.load(path) for path in heads}
@@ -18,7 +24,7 @@ def main(
         name: known.stability(SelectionOptions(**selections[name]), resamples, seed)
         for name in chosen
     }
-    head_table(chosen, stability).save(Path(target).with_suffix(""))
+    head_table(chosen, stability, names).save(Path(target).with_suffix(""))
 
 
 if __name__ == "__main__":
@@ -30,4 +36,5 @@ if __name__ == "__main__":
             snakemake.params.selections,
             snakemake.params.resamples,
             snakemake.params.seed,
+            snakemake.params.names,
         )

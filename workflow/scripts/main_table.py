@@ -29,5 +29,6 @@ if __name__ == "__main__":
             measure=snakemake.params.measure,
             baseline=snakemake.params.baseline,
             alpha=snakemake.params.alpha,
+            notes=snakemake.params.notes,
             confidence=snakemake.params.confidence,
         )

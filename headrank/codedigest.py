@@ -1,0 +1,65 @@
+"""A digest of the code behind a script: Snakemake sees the script, not what it imports."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = "headrank"
+# Messages, logs and the writing of files: they decide no number. A change here must not
+# repeat hours of reading.
+PLUMBING = frozenset({"checks", "codedigest", "errors", "files", "joblog"})
+
+
+def code_digest(script: Path, root: Path) -> str:
+    """Return a 16-digit digest of a script and of every module of ours that it imports.
+
+    Args:
+        script: the file a rule runs.
+        root: the folder that holds the package.
+    """
+    result = hashlib.sha256(script.read_bytes())
+    for module in sorted(modules_behind(script, root)):
+        result.update(module.relative_to(root).as_posix().encode() + module.read_bytes())
+    return result.hexdigest()[:16]
+
+
+def modules_behind(script: Path, root: Path) -> set[Path]:
+    """Return the modules of the package that a script imports, directly or not."""
+    found: set[Path] = set()
+    waiting = [script]
+    while waiting:
+        for module in _imports(waiting.pop(), root):
+            if module not in found:
+                found.add(module)
+                waiting.append(module)
+    return found
+
+
+@functools.cache
+def _imports(path: Path, root: Path) -> tuple[Path, ...]:
+    """Return the package's modules that one file names in its import statements."""
+    modules = []
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        modules += [module for name in names for module in _files(name, root)]
+    return tuple(modules)
+
+
+def _files(name: str, root: Path) -> Iterator[Path]:
+    """Yield the file of a dotted name, if it is one of ours that decides a result."""
+    package, *parts = name.split(".")
+    if package != PACKAGE or (parts and parts[0] in PLUMBING):
+        return
+    place = root.joinpath(package, *parts)
+    for file in (place.with_suffix(".py"), place / "__init__.py"):
+        if parts and file.is_file():
+            yield file

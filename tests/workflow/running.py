@@ -1,0 +1,112 @@
+"""Runs of the real workflow in folders of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "tests/workflow/config/tiny.yaml"
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a run: this interpreter's programs first, quiet threads."""
+    programs = str(Path(sys.executable).parent)
+    return os.environ | {
+        "PATH": programs + os.pathsep + os.environ["PATH"],
+        "OMP_WAIT_POLICY": "passive",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONHASHSEED": "0",
+    }
+
+
+def command(folder: Path, config: Path, *arguments: str) -> list[str]:
+    """Return the call of Snakemake that works in ``folder``."""
+    return [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+        *("--directory", str(folder), "--configfile", str(config), "--cores", "2"),
+        *arguments,
+    ]
+
+
+def snakemake(folder: Path, config: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Run Snakemake to its end; stdout and stderr are joined."""
+    return subprocess.run(
+        command(folder, config, *arguments),
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def workdir(folder: Path) -> Path:
+    """Return a new working folder that shares the repository's downloads and models."""
+    folder.mkdir(parents=True)
+    (ROOT / "resources").mkdir(exist_ok=True)
+    (folder / "resources").symlink_to(ROOT / "resources")
+    return folder
+
+
+def copy_of(finished: Path, target: Path) -> Path:
+    """Return a copy of a finished run, with its times and its Snakemake records."""
+    shutil.copytree(finished, target, symlinks=True)
+    return target
+
+
+def tiny(target: Path, change: Callable[[dict], object] | None = None) -> Path:
+    """Write the tiny config, changed; return its path."""
+    config = deepcopy(yaml.safe_load(TINY.read_text()))
+    if change is not None:
+        change(config)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(yaml.safe_dump(config, sort_keys=False))
+    return target
+
+
+def planned(folder: Path, config: Path, *arguments: str) -> Counter[str]:
+    """Return how many jobs of each rule a dry run plans."""
+    result = snakemake(folder, config, "--dry-run", "--quiet", "rules", *arguments)
+    assert result.returncode == 0, result.stdout
+    if "Nothing to be done" in result.stdout:
+        return Counter()
+    table = result.stdout[result.stdout.index("count") :]
+    jobs = Counter({name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", table, re.M)})
+    del jobs["total"], jobs["all"]
+    return jobs
+
+
+def kill_when(
+    folder: Path, config: Path, ready: Callable[[], bool], *arguments: str, seconds: float = 600
+) -> None:
+    """Start a run and end it, with all its jobs, by SIGKILL once ``ready`` is true."""
+    process = subprocess.Popen(
+        command(folder, config, *arguments),
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        end = time.monotonic() + seconds
+        while not ready():
+            assert process.poll() is None, "the run ended before it could be killed"
+            assert time.monotonic() < end, "the run never came so far"
+            time.sleep(0.02)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

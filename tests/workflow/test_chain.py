@@ -1,0 +1,200 @@
+"""The chain on a real model and real queries, in miniature: results, reruns, kills."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from headrank.files import sha256
+from headrank.heads import HeadSet
+from headrank.reading import ReadingFile
+from headrank.trec import Run
+from tests.workflow.running import TINY, copy_of, kill_when, planned, snakemake, tiny, workdir
+
+pytestmark = pytest.mark.slow
+
+CONFIG = yaml.safe_load(TINY.read_text())
+# Rules that no change of a method, a measure or a figure may repeat.
+COSTLY = {
+    "fetch_archive",
+    "model",
+    "collection",
+    "index",
+    "retrieve",
+    "query_set",
+    "read",
+    "rank_by_encoder",
+}
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """Return the folder of one finished run."""
+    folder = workdir(tmp_path_factory.mktemp("chain") / "finished")
+    result = snakemake(folder, TINY)
+    assert result.returncode == 0, result.stdout
+    return folder
+
+
+def test_every_product_is_there(finished):
+    results = finished / "results"
+    for name in ("main", "measures"):
+        for end in ("csv", "md", "tex"):
+            assert (results / f"tables/{name}.{end}").stat().st_size > 100
+    for name in ("head_scores", "homogenisation", "ndcg_by_heads", "order_robustness"):
+        assert (results / f"figures/smollm2/{name}.pdf").read_bytes().startswith(b"%PDF")
+        assert (results / f"figures/smollm2/{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert not list(results.rglob("*.part"))
+
+
+def test_runs_hold_every_candidate_of_every_query(finished):
+    candidates = Run.load(finished / "results/sets/tags/candidates.run")
+    assert len(candidates.rankings) == 4
+    runs = sorted((finished / "results/runs").rglob("*.run"))
+    assert len(runs) == 3 + 2 * 4
+    for path in runs:
+        rankings = Run.load(path).rankings
+        assert {q: {d for d, _ in pairs} for q, pairs in rankings.items()} == {
+            q: {d for d, _ in pairs} for q, pairs in candidates.rankings.items()
+        }
+
+
+def test_per_query_values_are_complete(finished):
+    table = pd.read_parquet(finished / "results/evaluation/per_query.parquet")
+    assert list(table.columns) == [
+        *("set", "model", "adapter", "order", "method", "query", "measure", "value")
+    ]
+    assert len(table) == 4 * 2 * (3 + 2 * 4)
+    assert table["value"].between(0, 1).all()
+    assert set(table.loc[table["method"] == "bm25", "order"]) == {"-"}
+    significance = pd.read_csv(finished / "results/evaluation/significance.csv")
+    assert list(significance["n"]) == [4, 4]
+
+
+def test_readings_tell_where_they_come_from(finished):
+    path = finished / "results/readings/tags/smollm2/none/shuffled/0.npz"
+    made = ReadingFile(path).meta["provenance"]
+    assert (made["layers"], made["heads"], made["order"], made["seed"]) == (30, 9, "shuffled", 13)
+    assert made["prompt"]["document_tokens"] == 24
+    heads = HeadSet.load(finished / "results/profiles/smollm2/heads/core.json")
+    assert len(heads.heads) == 8
+    assert heads.provenance["model_digest"] == made["model_digest"]
+
+
+def test_manifest_traces_every_result(finished):
+    manifest = json.loads((finished / "results/manifest.json").read_text())
+    assert re.fullmatch("[0-9a-f]{40}", manifest["git"]["commit"])
+    assert manifest["config"]["prompt"]["document_tokens"] == 24
+    assert manifest["packages"]["torch"]
+    assert set(manifest["models"]) == {"smollm2", "minilm"}
+    assert set(manifest["collections"]) == {"semanlink"}
+    assert "results/tables/main.csv" in manifest["results"]
+    for name, known in manifest["results"].items():
+        assert sha256(finished / name) == known
+
+
+def test_report_is_one_file_with_every_figure(finished):
+    result = snakemake(finished, TINY, "--report", "report.html")
+    assert result.returncode == 0, result.stdout
+    text = (finished / "report.html").read_text()
+    for words in ("homogenisation", "significance", "Selection score of every head"):
+        assert words in text
+
+
+def test_second_run_has_nothing_to_do(finished):
+    assert not planned(finished, TINY)
+
+
+def test_a_method_s_option_repeats_its_rankings_only(finished, tmp_path):
+    config = tiny(tmp_path / "changed.yaml", lambda c: c["methods"]["core"].update(outliers=False))
+    jobs = planned(finished, config)
+    assert jobs["rank_by_attention"] == 2
+    assert jobs["evaluate"] == jobs["main_table"] == 1
+    assert not COSTLY & jobs.keys()
+    assert not jobs.keys() & {"profile", "select_heads"}
+
+
+def test_a_selection_s_option_selects_again(finished, tmp_path):
+    config = tiny(tmp_path / "changed.yaml", lambda c: c["selections"]["core"].update(heads=4))
+    jobs = planned(finished, config)
+    assert (jobs["select_heads"], jobs["rank_by_attention"], jobs["profile"]) == (1, 2, 0)
+    assert not COSTLY & jobs.keys()
+
+
+def test_a_measure_evaluates_again(finished, tmp_path):
+    config = tiny(
+        tmp_path / "changed.yaml", lambda c: c["evaluation"].update(measures=["nDCG@10", "AP"])
+    )
+    jobs = planned(finished, config)
+    assert jobs["evaluate"] == 1
+    assert not (COSTLY | {"rank_by_attention", "fuse", "profile"}) & jobs.keys()
+
+
+def test_the_prompt_reads_again(finished, tmp_path):
+    config = tiny(tmp_path / "changed.yaml", lambda c: c["prompt"].update(document_tokens=16))
+    jobs = planned(finished, config)
+    assert jobs["read"] == 6
+    assert not (COSTLY - {"read"}) & jobs.keys()
+
+
+def test_another_evaluation_set_leaves_the_others_readings(finished, tmp_path):
+    def change(config):
+        config["sets"]["more"] = {**config["sets"]["tags"], "skip": 4}
+        config["experiment"]["sets"].append("more")
+
+    jobs = planned(finished, tiny(tmp_path / "changed.yaml", change), "--until", "read")
+    # The new set in two orders, and the profiling set, which may hold none of its queries.
+    assert jobs["query_set"] == 2
+    assert jobs["read"] == 2 * 2 + 2
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(finished, tmp_path):
+    folder = copy_of(finished, tmp_path / "killed")
+    readings = folder / "results/readings"
+    for path in readings.rglob("*.npz"):
+        path.unlink()
+    logs = [path for path in (folder / "logs/readings").rglob("*.log")]
+    for path in logs:
+        path.unlink()
+
+    def reading() -> bool:
+        """Return whether a shard is written and another one is being read."""
+        done = len(list(readings.rglob("*.npz")))
+        begun = [path for path in logs if path.exists() and "query/s" in path.read_text()]
+        return 0 < done < len(begun)
+
+    kill_when(folder, TINY, reading)
+    left = list(readings.rglob("*.npz"))
+    assert 0 < len(left) < 6
+    for path in left:
+        assert len(list(ReadingFile(path).lists(tokens=True))) == 2
+
+    assert snakemake(folder, TINY, "--unlock").returncode == 0
+    jobs = planned(folder, TINY)
+    assert jobs["read"] == 6 - len(left)
+    result = snakemake(folder, TINY)
+    assert result.returncode == 0, result.stdout
+    names = [
+        path.relative_to(finished)
+        for part in ("readings", "profiles", "runs", "evaluation", "studies", "tables", "figures")
+        for path in sorted((finished / "results" / part).rglob("*"))
+        if path.is_file()
+    ]
+    assert len(names) > 40
+    different = [n for n in names if (finished / n).read_bytes() != (folder / n).read_bytes()]
+    assert not different
+
+
+def test_orders_differ_and_lists_do_not(finished):
+    shards = {
+        order: ReadingFile(finished / f"results/readings/tags/smollm2/none/{order}/0.npz")
+        for order in CONFIG["orders"]
+    }
+    for one, other in zip(*shards.values(), strict=True):
+        assert one.query_id == other.query_id
+        assert set(one.doc_ids) == set(other.doc_ids)
+        assert one.query.shape == (30, 9, 6)
+        assert not np.array_equal(one.query, other.query)

@@ -1,0 +1,59 @@
+"""What Snakemake plans, and what it refuses before any job."""
+
+import re
+
+import pytest
+import yaml
+
+from tests.workflow.running import ROOT, planned, snakemake, tiny
+
+DEMO = ROOT / "config/config.yaml"
+
+
+def test_demo_is_planned(tmp_path):
+    demo = yaml.safe_load(DEMO.read_text())
+    jobs = planned(tmp_path / "work", DEMO, "--strict-dag-evaluation", "cyclic-graph")
+    sets = demo["experiment"]["sets"]
+    shards = demo["reading"]["shards"]
+    attention = [
+        name
+        for name in demo["experiment"]["methods"]
+        if "+" not in name and "heads" in demo["methods"][name]
+    ]
+    readings = len(sets) * len(demo["orders"]) + len(demo["profiling"]["sets"])
+    assert jobs["read"] == shards * readings
+    assert jobs["rank_by_attention"] == len(sets) * len(demo["orders"]) * len(attention)
+    assert jobs["fetch_archive"] == 5
+
+
+def test_a_config_file_replaces_the_demo(tmp_path):
+    jobs = planned(tmp_path / "work", tiny(tmp_path / "tiny.yaml"))
+    assert jobs["collection"] == 1
+    assert jobs["read"] == 6
+
+
+BROKEN = [
+    (lambda c: c.update(sead=1), "sead is not a key; allowed: seed,"),
+    (lambda c: c["sets"]["tags"].update(role="test"), "sets.tags.role is 'test'; allowed: evalu"),
+    (lambda c: c["methods"]["core"].update(heads="kore"), "methods.core.heads is 'kore'"),
+    (lambda c: c.update(candidates=50), "candidates is 50; allowed: at most first_stage.depth, 20"),
+]
+
+
+@pytest.mark.parametrize("change, message", BROKEN, ids=[message for _, message in BROKEN])
+def test_a_broken_config_starts_no_job(tmp_path, change, message):
+    result = snakemake(tmp_path / "work", tiny(tmp_path / "tiny.yaml", change))
+    assert result.returncode != 0
+    assert message in result.stdout
+    assert "Traceback" not in result.stdout
+    assert not re.search(r"^Job \d|^rule ", result.stdout, re.M)
+    assert not (tmp_path / "work/results").exists()
+
+
+def test_a_missing_folder_of_the_user_is_named(tmp_path):
+    def change(config):
+        config["collections"]["semanlink"] = {"source": {"kind": "local", "path": "no/folder"}}
+
+    result = snakemake(tmp_path / "work", tiny(tmp_path / "tiny.yaml", change))
+    assert result.returncode != 0
+    assert "no/folder/corpus.jsonl" in result.stdout
