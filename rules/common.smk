@@ -5,7 +5,7 @@ import yaml
 from snakemake.exceptions import WorkflowError
 
 from headrank.codedigest import code_digest
-from headrank.config import configure, split_method
+from headrank.config import configure, split_method, used_recipes
 from headrank.errors import HeadRankError
 
 ROOT = Path(workflow.basedir)
@@ -21,6 +21,10 @@ COLLECTIONS = config["collections"]
 SETS = config["sets"]
 METHODS = config["methods"]
 EXPERIMENT = config["experiment"]
+RECIPES = config["alignments"]
+# An adapter is a recipe trained with one seed: {adapter: recipe}.
+ADAPTERS = {f"{name}-{seed}": name for name, recipe in RECIPES.items() for seed in recipe["seeds"]}
+ADAPTER_FILES = ["headrank.json", "heads.json", "adapter_config.json", "adapter_model.safetensors"]
 PINS = {
     entry["source"]["file"]: entry["source"]
     for entry in [*WEIGHTS.values(), *COLLECTIONS.values()]
@@ -49,6 +53,8 @@ def methods_of(*kinds):
 def sets_of(*roles):
     """Sets of these roles that the experiment uses."""
     used = {*EXPERIMENT["sets"], *config["profiling"]["sets"]}
+    for name in used_recipes(config):
+        used |= {*RECIPES[name]["training"], RECIPES[name]["validation"]}
     return [name for name in SETS if name in used and SETS[name]["role"] in roles]
 
 
@@ -66,6 +72,24 @@ def readings(sets, model, adapter, order):
     ]
 
 
+def adapters_of(method):
+    """Adapters that a method is evaluated with: one a seed of its recipe, or none."""
+    recipe = METHODS[split_method(method)[0]].get("adapter")
+    if recipe is None:
+        return ["none"]
+    return [f"{recipe}-{seed}" for seed in RECIPES[recipe]["seeds"]]
+
+
+def weights_of(wildcards):
+    """How a model's weights are loaded."""
+    return {key: MODELS[wildcards.model][key] for key in ("dtype", "device")}
+
+
+def prompt_of(recipe):
+    """The prompt of a recipe's training lists."""
+    return config["prompt"] | {"document_tokens": recipe["document_tokens"]}
+
+
 def cells():
     """Every run of the experiment: set, model, adapter, order, method; `-` where one has no say."""
     for name in EXPERIMENT["sets"]:
@@ -74,8 +98,9 @@ def cells():
                 yield (name, "-", "-", "-", method)
                 continue
             for model in EXPERIMENT["models"]:
-                for order in config["orders"]:
-                    yield (name, model, "none", order, method)
+                for adapter in adapters_of(method):
+                    for order in config["orders"]:
+                        yield (name, model, adapter, order, method)
 
 
 def run_of(cell):
@@ -214,3 +239,32 @@ CELLS = list(cells())
 REPORT = config["report"]
 REPORT_SET = REPORT["set"] or EXPERIMENT["sets"][0]
 REPORT_ORDER = config["evaluation"]["orders"][0]
+
+
+def adapter_files(wildcards):
+    """Files of the adapter that a reading puts into the model."""
+    if wildcards.adapter == "none":
+        return []
+    folder = f"results/adapters/{wildcards.model}/{wildcards.adapter}"
+    return [f"{folder}/{name}" for name in ADAPTER_FILES]
+
+
+def recipe_of(wildcards):
+    """Alignment recipe of a wildcard `recipe`, or of an adapter `RECIPE-SEED`."""
+    name = getattr(wildcards, "recipe", None) or wildcards.adapter.rpartition("-")[0]
+    return RECIPES[name]
+
+
+def training_input(wildcards):
+    """Sets, model and heads that a recipe trains with."""
+    recipe = recipe_of(wildcards)
+    files = [set_files(name) for name in recipe["training"]]
+    return {
+        "queries": [entry["queries"] for entry in files],
+        "documents": [entry["documents"] for entry in files],
+        "candidates": [entry["candidates"] for entry in files],
+        "qrels": [entry["qrels"] for entry in files],
+        "roles": "results/sets/roles.json",
+        "model": f"resources/models/{wildcards.model}/headrank.json",
+        "heads": f"results/profiles/{wildcards.model}/heads/{recipe['selection']}.json",
+    }

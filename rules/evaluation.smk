@@ -4,13 +4,15 @@ rule evaluate:
         qrels=[f"results/sets/{name}/qrels.tsv" for name in EXPERIMENT["sets"]],
         roles="results/sets/roles.json",
     output:
-        "results/evaluation/per_query.parquet",
+        per_query="results/evaluation/per_query.parquet",
+        per_run="results/evaluation/per_run.parquet",
     log:
         "logs/evaluation/per_query.log",
     conda:
         "../envs/ir.yaml"
     params:
         cells=CELLS,
+        seeds=ADAPTERS,
         levels={
             name: COLLECTIONS[SETS[name]["collection"]]["relevance_level"]
             for name in EXPERIMENT["sets"]

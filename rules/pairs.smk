@@ -1,24 +1,3 @@
-def recipe_of(wildcards):
-    """Alignment recipe of a wildcard `recipe`, or of an adapter `RECIPE-SEED`."""
-    name = getattr(wildcards, "recipe", None) or wildcards.adapter.rpartition("-")[0]
-    return RECIPES[name]
-
-
-def training_input(wildcards):
-    """Sets, model and heads that a recipe trains with."""
-    recipe = recipe_of(wildcards)
-    files = [set_files(name) for name in recipe["training"]]
-    return {
-        "queries": [entry["queries"] for entry in files],
-        "documents": [entry["documents"] for entry in files],
-        "candidates": [entry["candidates"] for entry in files],
-        "qrels": [entry["qrels"] for entry in files],
-        "roles": "results/sets/roles.json",
-        "model": f"resources/models/{wildcards.model}/headrank.json",
-        "heads": f"results/profiles/{wildcards.model}/heads/{recipe['selection']}.json",
-    }
-
-
 rule mine_pairs:
     input:
         unpack(training_input),

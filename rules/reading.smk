@@ -1,9 +1,9 @@
-# Adapter `none` is the model as it came.
-
-
+# Adapter `none` is the model as it came. With an adapter only the layers up to its deepest head are
+# computed, and no calibration: its methods fold the query's attention alone.
 rule read:
     input:
         unpack(lambda wildcards: set_files(wildcards.set)),
+        adapter=adapter_files,
         model="resources/models/{model}/headrank.json",
     output:
         "results/readings/{set}/{model}/{adapter}/{order}/{shard}.npz",
@@ -13,7 +13,7 @@ rule read:
         "results/benchmarks/readings/{set}/{model}/{adapter}/{order}/{shard}.jsonl"
     wildcard_constraints:
         model=one_of(MODELS),
-        adapter="none",
+        adapter=one_of(["none", *ADAPTERS]),
     conda:
         "../envs/torch-cpu.yaml"
     threads: config["reading"]["threads"]
@@ -22,7 +22,7 @@ rule read:
         gpu=on_gpu(1),
         gpu_manufacturer=on_gpu("nvidia"),
     params:
-        model=lambda wildcards: {key: MODELS[wildcards.model][key] for key in ("dtype", "device")},
+        model=weights_of,
         prompt=config["prompt"],
         seed=config["seed"],
         shards=config["reading"]["shards"],

@@ -12,12 +12,13 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from headrank.errors import HeadRankError
-from headrank.files import read_json, write_json
+from headrank.files import check_sha256, read_json, sha256, write_json
 from headrank.heads import HeadSet
 from headrank.models import LoadedModel
 
 CARD = "headrank.json"
 HEADS = "heads.json"
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 def add_adapter(
@@ -29,6 +30,7 @@ def add_adapter(
     head. The decoder inside ``model`` is changed in place and stays the one to read.
     """
     heads.check_model(model.layers, model.heads, model.digest)
+    _check_plain(model)
     # peft draws the A matrices from the global generator; B starts at zero, so the first
     # reading equals the frozen model's.
     torch.manual_seed(seed)
@@ -42,8 +44,18 @@ def add_adapter(
         target_modules=rf"layers\.({depth})\.self_attn\.(q_proj|k_proj)",
         bias="none",
     )
+    wrapped = get_peft_model(model.decoder, config)
+    # peft notes the path it was loaded from, which differs between machines.
     config.base_model_name_or_path = Path(model.name).name
-    return get_peft_model(model.decoder, config)
+    return wrapped
+
+
+def _check_plain(model: LoadedModel) -> None:
+    """Refuse a model that carries an adapter: a second one would be mixed with it."""
+    if hasattr(model.decoder, "peft_config"):
+        raise HeadRankError(
+            f"{model.name}: the model already carries an adapter; load the model again"
+        )
 
 
 def save_adapter(wrapped: PeftModel, folder: str | os.PathLike, heads: HeadSet, card: dict) -> None:
@@ -52,7 +64,8 @@ def save_adapter(wrapped: PeftModel, folder: str | os.PathLike, heads: HeadSet, 
     # peft adds a template of a README that says nothing about this adapter.
     (Path(folder) / "README.md").unlink(missing_ok=True)
     heads.save(Path(folder) / HEADS)
-    write_json(Path(folder) / CARD, card)
+    hashes = {name: sha256(Path(folder) / name) for name in (CONFIG, WEIGHTS)}
+    write_json(Path(folder) / CARD, {**card, "sha256": hashes})
 
 
 def load_adapter(
@@ -64,15 +77,18 @@ def load_adapter(
         heads: the heads about to be read, if they are known; they must be the adapter's.
 
     Raises:
-        HeadRankError: no adapter there, another base model, or other heads.
+        HeadRankError: no adapter there, a damaged one, another base model, other heads, or
+            a model that carries an adapter already.
     """
     folder = Path(folder)
-    if not (folder / "adapter_config.json").is_file():
-        raise HeadRankError(
-            f"{folder}: no adapter_config.json; give the folder that alignment wrote"
-        )
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise HeadRankError(f"{folder}: no {name}; give the folder that alignment wrote")
+    _check_plain(model)
     trained = HeadSet.load(folder / HEADS)
     card = read_json(folder / CARD)
+    for name, expected in card.get("sha256", {}).items():
+        check_sha256(folder / name, expected, "align again")
     if card["model_digest"] != model.digest and "unknown" not in (
         card["model_digest"],
         model.digest,

@@ -8,6 +8,7 @@ from tqdm import tqdm
 from headrank.evaluate import evaluate
 from headrank.files import atomic
 from headrank.joblog import job_log
+from headrank.tables import average_seeds
 from headrank.trec import Qrels, Run
 
 COLUMNS = ("set", "model", "adapter", "order", "method")
@@ -16,12 +17,18 @@ COLUMNS = ("set", "model", "adapter", "order", "method")
 def main(
     runs: list[str],
     qrels: list[str],
-    target: str,
+    per_query: str,
+    per_run: str,
     cells: list[tuple[str, ...]],
     levels: dict[str, int],
     measures: list[str],
+    seeds: dict[str, str],
 ) -> None:
-    """Write the long table: one row a cell, query and measure."""
+    """Write two long tables, one row a query and measure.
+
+    ``per_run`` holds every run; in ``per_query`` a method that was trained with several
+    seeds stands once, with its mean over the seeds.
+    """
     judged = {Path(path).parent.name: Qrels.load(path) for path in qrels}
     parts = []
     for path, cell in tqdm(list(zip(runs, cells, strict=True)), desc="evaluate", unit="run"):
@@ -29,8 +36,10 @@ def main(
         name = labels["set"]
         values = evaluate(Run.load(path), judged[name], measures, levels[name])
         parts.append(values.assign(**labels)[[*COLUMNS, "query", "measure", "value"]])
-    with atomic(target) as temporary:
-        pd.concat(parts, ignore_index=True).to_parquet(temporary)
+    table = pd.concat(parts, ignore_index=True)
+    for path, values in ((per_run, table), (per_query, average_seeds(table, seeds))):
+        with atomic(path) as temporary:
+            values.to_parquet(temporary)
 
 
 if __name__ == "__main__":
@@ -38,8 +47,10 @@ if __name__ == "__main__":
         main(
             list(snakemake.input.runs),
             list(snakemake.input.qrels),
-            snakemake.output[0],
+            snakemake.output.per_query,
+            snakemake.output.per_run,
             snakemake.params.cells,
             snakemake.params.levels,
             snakemake.params.measures,
+            snakemake.params.seeds,
         )

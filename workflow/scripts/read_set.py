@@ -10,6 +10,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 
+from headrank.align.adapter import HEADS, WEIGHTS, load_adapter
+from headrank.files import digest
+from headrank.heads import HeadSet
 from headrank.joblog import job_log
 from headrank.lists import arrange, load_lists
 from headrank.models import load_model, verify_model
@@ -25,7 +28,7 @@ def main(
     *,
     weights: dict,
     prompt: dict,
-    adapter: str,
+    adapter: Path | None,
     order: str,
     seed: int,
     shard: int,
@@ -37,12 +40,25 @@ def main(
     """Write the readings of every ``shards``-th list, from number ``shard``."""
     torch.set_num_threads(threads)
     verify_model(model)
-    loaded = load_model(model, **weights)
+    deepest = None
+    if adapter is not None:
+        heads = HeadSet.load(adapter / HEADS)
+        deepest = heads.deepest
+        loaded = load_model(model, layers=deepest + 1, **weights)
+        load_adapter(loaded, adapter, heads)
+    else:
+        loaded = load_model(model, **weights)
     options = PromptOptions(**prompt)
     builder = PromptBuilder(loaded.tokenizer, options, loaded.context)
     chosen = [arrange(candidates, order, seed) for candidates in load_lists(lists)][shard::shards]
     readings = read_lists(
-        loaded, builder, chosen, calibrate=calibrate, keep_tokens=tokens == "all", label=lists.name
+        loaded,
+        builder,
+        chosen,
+        calibrate=calibrate and adapter is None,
+        keep_tokens=tokens == "all" and adapter is None,
+        deepest=deepest,
+        label=lists.name,
     )
     provenance = {
         "model": model.name,
@@ -50,7 +66,8 @@ def main(
         "layers": loaded.layers,
         "heads": loaded.heads,
         **weights,
-        "adapter": adapter,
+        "adapter": None if adapter is None else adapter.name,
+        "adapter_digest": None if adapter is None else digest(adapter / WEIGHTS),
         "prompt": asdict(options),
         "order": order,
         "seed": seed,
@@ -69,7 +86,9 @@ if __name__ == "__main__":
             snakemake.output[0],
             weights=snakemake.params.model,
             prompt=snakemake.params.prompt,
-            adapter=snakemake.wildcards.adapter,
+            adapter=(
+                Path(snakemake.input.adapter[0]).parent if snakemake.input.adapter else None
+            ),
             order=snakemake.wildcards.order,
             seed=snakemake.params.seed,
             shard=int(snakemake.wildcards.shard),
