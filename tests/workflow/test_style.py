@@ -1,5 +1,7 @@
 """Style of code and rules, and pins that agree with each other."""
 
+import ast
+import importlib.metadata
 import re
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from headrank.codedigest import modules_behind
 from tests.workflow.running import environment
 
 CHECKS = {
@@ -68,6 +71,31 @@ def test_every_environment_is_used_and_pinned_as_the_lock(root):
         for pin in pip["pip"]:
             name, version = pin.split(" ==")
             assert lock[canonical(name)] == version, f"{path.name}: {pin}"
+
+
+def test_every_environment_holds_what_its_scripts_import(root):
+    """A package missing there would be taken silently from Snakemake's own environment."""
+    distributions = importlib.metadata.packages_distributions()
+    for name, block in rules(root).items():
+        script = root / "workflow/scripts" / re.search(r"scripts/(\w+\.py)", block).group(1)
+        env = root / "envs" / re.search(r"envs/([\w-]+\.yaml)", block).group(1)
+        pip = yaml.safe_load(env.read_text())["dependencies"][-1]["pip"]
+        pinned = {canonical(pin.split(" ==")[0]) for pin in pip}
+        for path in [script, *modules_behind(script, root)]:
+            for package in imported(path) - sys.stdlib_module_names - {"headrank"}:
+                known = {canonical(dist) for dist in distributions[package]}
+                assert known & pinned, f"rule {name}: {path.name} imports {package}, {env.name}"
+
+
+def imported(path: Path) -> set[str]:
+    """Return the top-level packages that a file's import statements name."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
 
 
 def test_lock_holds_the_direct_pins_and_no_address(root):

@@ -1,0 +1,92 @@
+"""A collection of the user's, in real runs that need no model."""
+
+import json
+
+import pandas as pd
+import pytest
+import yaml
+
+from headrank.files import write_jsonl
+from headrank.trec import Run
+from tests.workflow.running import snakemake
+
+WORDS = ["apple", "bread", "cheese", "dates", "eggs", "flour", "grapes", "honey"]
+CONFIG = {
+    "models": {"unused": {"source": {"kind": "local", "path": "none"}, "format": "safetensors"}},
+    "collections": {"food": {"source": {"kind": "local", "path": "food"}}},
+    "sets": {
+        "exam": {"collection": "food", "role": "evaluation"},
+        "heads": {"collection": "food", "split": "train", "role": "profiling"},
+    },
+    "first_stage": {"depth": 5},
+    "candidates": 3,
+    "profiling": {"sets": ["heads"]},
+    "methods": {"bm25": {"kind": "first-stage"}, "random": {"kind": "random"}},
+    "experiment": {"models": ["unused"], "sets": ["exam"], "methods": ["bm25", "random"]},
+    "evaluation": {"comparisons": [["bm25", "random"]], "resamples": 1000},
+}
+
+
+@pytest.fixture
+def work(tmp_path):
+    """Return a folder with a config and a collection: query N asks for WORDS[N]."""
+    food = tmp_path / "food"
+    food.mkdir()
+    write_jsonl(
+        food / "corpus.jsonl",
+        (
+            {"doc_id": f"d{n}", "title": word.title(), "text": f"{word} and {WORDS[n - 1]}"}
+            for n, word in enumerate(WORDS)
+        ),
+    )
+    write_jsonl(
+        food / "queries.jsonl",
+        [
+            {"query_id": f"q{n}", "text": f"Where is {word}?", "split": "test"}
+            for n, word in enumerate(WORDS[:4])
+        ]
+        # The training split asks one of the exam's questions again, in other letters.
+        + [
+            {"query_id": "t1", "text": "WHERE IS  bread?", "split": "train"},
+            {"query_id": "t5", "text": "Where is flour?", "split": "train"},
+        ],
+    )
+    lines = [f"q{n} 0 d{n} 2\n" for n in range(4)] + ["t1 0 d1 1\n", "t5 0 d5 1\n"]
+    (food / "qrels.tsv").write_text("".join(lines))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    return tmp_path
+
+
+def test_bm25_answers_and_training_drops_what_the_exam_asks(work):
+    targets = ["results/evaluation/significance.csv", "results/sets/roles.json"]
+    result = snakemake(work, work / "config.yaml", *targets)
+    assert result.returncode == 0, result.stdout
+    table = pd.read_parquet(work / "results/evaluation/per_query.parquet")
+    own = table[(table["method"] == "bm25") & (table["measure"] == "nDCG@10")]
+    assert list(own["value"]) == [1.0] * 4
+    heads = json.loads((work / "results/sets/heads/set.json").read_text())
+    assert heads["dropped"] == {"t1": "exam"}
+    assert heads["queries"] == 1
+    roles = json.loads((work / "results/sets/roles.json").read_text())
+    assert roles == {"evaluation": {"exam": 4}, "profiling": {"heads": 1}}
+    assert "1 queries, 1 dropped" in (work / "logs/sets/heads.log").read_text()
+
+
+def test_candidates_of_the_folder_are_the_first_stage(work):
+    own = Run({f"q{n}": [("d7", 2.0), (f"d{n}", 1.0)] for n in range(4)} | {"t5": [("d5", 1.0)]})
+    own.save(work / "food/candidates.run")
+    result = snakemake(work, work / "config.yaml", "results/retrieval/food/test.run")
+    assert result.returncode == 0, result.stdout
+    assert not (work / "resources/indexes").exists()
+    run = Run.load(work / "results/retrieval/food/test.run")
+    assert run.rankings["q2"] == [("d7", 2.0), ("d2", 1.0)]
+
+
+def test_a_fault_in_the_data_is_told_with_file_and_line(work):
+    with open(work / "food/qrels.tsv", "a") as file:
+        file.write("q0 0 nowhere 1\n")
+    result = snakemake(work, work / "config.yaml", "resources/collections/food/collection.json")
+    assert result.returncode != 0
+    assert "food/qrels.tsv:7: document nowhere (query q0) is not in corpus.jsonl" in result.stdout
+    assert "Traceback" not in result.stdout
+    assert not (work / "resources/collections/food").exists()
