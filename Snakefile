@@ -22,6 +22,7 @@ wildcard_constraints:
     shard="[0-9]+",
     selection="[A-Za-z0-9][A-Za-z0-9._-]*",
     method="[A-Za-z0-9][A-Za-z0-9._-]*",
+    recipe="[A-Za-z0-9][A-Za-z0-9._-]*",
 
 
 # On one machine GPU jobs run one after another; on a cluster each has its own.

@@ -174,7 +174,7 @@ def used_models():
 def used_collections():
     """Collections of the experiment's sets."""
     return list(
-        dict.fromkeys(SETS[name]["collection"] for name in sets_of("evaluation", "profiling"))
+        dict.fromkeys(SETS[name]["collection"] for name in sets_of("evaluation", "profiling", "alignment"))
     )
 
 
@@ -183,11 +183,30 @@ def fold_of(name):
     return {key: METHODS[name][key] for key in ("calibrate", "outliers", "aggregation")}
 
 
-def panel_methods():
+def panel_methods(aligned=True):
     """Heads and fold of the methods that the figures of heads compare."""
     return {
-        name: {"heads": METHODS[name]["heads"], "fold": fold_of(name)} for name in REPORT["panels"]
+        name: {"heads": METHODS[name]["heads"], "fold": fold_of(name)}
+        for name in REPORT["panels"]
+        if aligned or "adapter" not in METHODS[name]
     }
+
+
+def panel_readings(model):
+    """Readings of each panel's method on the report's set; of an aligned one, its first seed's."""
+    return {
+        name: readings([REPORT_SET], model, adapters_of(name)[0], REPORT_ORDER)
+        for name in REPORT["panels"]
+    }
+
+
+def middle_cells(model):
+    """Runs of the report's set and order whose middle zone is followed: method, path."""
+    return [
+        (method, run_of((name, own, adapter, order, method)))
+        for name, own, adapter, order, method in CELLS
+        if (name, own, order) == (REPORT_SET, model, REPORT_ORDER) and "+" not in method
+    ]
 
 
 def study_options():
@@ -225,8 +244,14 @@ def products():
         figures += ["head_scores"]
     if REPORT["panels"]:
         figures += ["homogenisation"]
-    if any(METHODS[name]["heads"] != "all" for name in REPORT["panels"]):
+    if any(method["heads"] != "all" for method in panel_methods(aligned=False).values()):
         figures += ["ndcg_by_heads"]
+    if REPORT["panels"]:
+        figures += ["middle_zone"]
+        tables += [f"middle/{model}" for model in models]
+    recipes = used_recipes(config)
+    figures += [f"training/{recipe}" for recipe in recipes]
+    tables += [f"pairs/{model}/{recipe}" for model in models for recipe in recipes]
     return [
         *(path for name in tables for path in table_files(name)),
         *collect(
@@ -268,3 +293,11 @@ def training_input(wildcards):
         "model": f"resources/models/{wildcards.model}/headrank.json",
         "heads": f"results/profiles/{wildcards.model}/heads/{recipe['selection']}.json",
     }
+
+
+def adapter_tables(wildcards, name):
+    """Training tables of a recipe's adapters, in the order of its seeds."""
+    return [
+        f"results/adapters/{wildcards.model}/{wildcards.recipe}-{seed}/{name}.csv"
+        for seed in RECIPES[wildcards.recipe]["seeds"]
+    ]

@@ -234,6 +234,105 @@ rule homogenisation:
         "../workflow/scripts/figure_homogenisation.py"
 
 
+rule middle_table:
+    input:
+        "results/studies/{model}/middle_zone.csv",
+    output:
+        report(
+            "results/tables/middle/{model}.csv",
+            caption="../workflow/report/middle_table.rst",
+            category="Tables",
+            labels={"table": "middle zone, {model}"},
+        ),
+        "results/tables/middle/{model}.md",
+        "results/tables/middle/{model}.tex",
+    log:
+        "logs/tables/middle/{model}.log",
+    conda:
+        "../envs/figures.yaml"
+    params:
+        confidence=config["evaluation"]["confidence"],
+        names=REPORT["names"],
+        code=code("middle_table"),
+    message:
+        "Tabulate the middle zone, {wildcards.model}"
+    script:
+        "../workflow/scripts/middle_table.py"
+
+
+rule middle_zone:
+    input:
+        "results/studies/{model}/middle_zone.csv",
+    output:
+        pdf="results/figures/{model}/middle_zone.pdf",
+        png=report(
+            "results/figures/{model}/middle_zone.png",
+            caption="../workflow/report/middle_zone.rst",
+            category="Figures",
+            labels={"figure": "middle zone", "model": "{model}"},
+        ),
+    log:
+        "logs/figures/{model}/middle_zone.log",
+    conda:
+        "../envs/figures.yaml"
+    params:
+        names=REPORT["names"],
+        code=code("figure_middle_zone"),
+    message:
+        "Draw the middle zone, {wildcards.model}"
+    script:
+        "../workflow/scripts/figure_middle_zone.py"
+
+
+rule pairs_table:
+    input:
+        "results/pairs/{model}/{recipe}/summary.csv",
+    output:
+        report(
+            "results/tables/pairs/{model}/{recipe}.csv",
+            caption="../workflow/report/pairs.rst",
+            category="Tables",
+            labels={"table": "pairs of {recipe}, {model}"},
+        ),
+        "results/tables/pairs/{model}/{recipe}.md",
+        "results/tables/pairs/{model}/{recipe}.tex",
+    log:
+        "logs/tables/pairs/{model}/{recipe}.log",
+    conda:
+        "../envs/figures.yaml"
+    params:
+        code=code("pairs_table"),
+    message:
+        "Tabulate the pairs of {wildcards.recipe}, {wildcards.model}"
+    script:
+        "../workflow/scripts/pairs_table.py"
+
+
+rule training:
+    input:
+        steps=lambda wildcards: adapter_tables(wildcards, "training"),
+        validation=lambda wildcards: adapter_tables(wildcards, "validation"),
+    output:
+        pdf="results/figures/{model}/training/{recipe}.pdf",
+        png=report(
+            "results/figures/{model}/training/{recipe}.png",
+            caption="../workflow/report/training.rst",
+            category="Figures",
+            labels={"figure": "training of {recipe}", "model": "{model}"},
+        ),
+    log:
+        "logs/figures/{model}/training/{recipe}.log",
+    conda:
+        "../envs/figures.yaml"
+    params:
+        seeds=lambda wildcards: RECIPES[wildcards.recipe]["seeds"],
+        code=code("figure_training"),
+    message:
+        "Draw the training of {wildcards.recipe}, {wildcards.model}"
+    script:
+        "../workflow/scripts/figure_training.py"
+
+
 rule manifest:
     input:
         models=[f"resources/models/{name}/headrank.json" for name in used_models()],

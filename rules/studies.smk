@@ -13,7 +13,7 @@ rule ndcg_by_heads_data:
     conda:
         "../envs/ir.yaml"
     params:
-        methods=panel_methods(),
+        methods=panel_methods(aligned=False),
         selections=config["selections"],
         options=study_options(),
         code=code("study_ndcg_by_heads"),
@@ -51,7 +51,11 @@ rule head_controls:
 
 rule positions:
     input:
-        readings=lambda wildcards: readings([REPORT_SET], wildcards.model, "none", REPORT_ORDER),
+        readings=lambda wildcards: [
+            *dict.fromkeys(
+                path for paths in panel_readings(wildcards.model).values() for path in paths
+            )
+        ],
         qrels=f"results/sets/{REPORT_SET}/qrels.tsv",
         heads=lambda wildcards: heads_of(REPORT["panels"], wildcards.model),
     output:
@@ -62,9 +66,32 @@ rule positions:
         "../envs/ir.yaml"
     params:
         methods=panel_methods(),
+        readings=lambda wildcards: panel_readings(wildcards.model),
         parts=min(10, config["candidates"]),
         code=code("study_positions"),
     message:
         "Follow relevance along the prompt, {wildcards.model}"
     script:
         "../workflow/scripts/study_positions.py"
+
+
+rule middle_zone_data:
+    input:
+        readings=lambda wildcards: readings([REPORT_SET], wildcards.model, "none", REPORT_ORDER),
+        qrels=f"results/sets/{REPORT_SET}/qrels.tsv",
+        runs=lambda wildcards: [path for _, path in middle_cells(wildcards.model)],
+    output:
+        "results/studies/{model}/middle_zone.csv",
+    log:
+        "logs/studies/{model}/middle_zone.log",
+    conda:
+        "../envs/ir.yaml"
+    params:
+        methods=lambda wildcards: [method for method, _ in middle_cells(wildcards.model)],
+        confidence=config["evaluation"]["confidence"],
+        seed=config["seed"],
+        code=code("study_middle_zone"),
+    message:
+        "Follow the middle zone of the prompt, {wildcards.model}"
+    script:
+        "../workflow/scripts/study_middle_zone.py"

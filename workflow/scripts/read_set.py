@@ -86,9 +86,7 @@ if __name__ == "__main__":
             snakemake.output[0],
             weights=snakemake.params.model,
             prompt=snakemake.params.prompt,
-            adapter=(
-                Path(snakemake.input.adapter[0]).parent if snakemake.input.adapter else None
-            ),
+            adapter=(Path(snakemake.input.adapter[0]).parent if snakemake.input.adapter else None),
             order=snakemake.wildcards.order,
             seed=snakemake.params.seed,
             shard=int(snakemake.wildcards.shard),

@@ -14,13 +14,19 @@ from headrank.trec import Qrels
 
 
 def main(
-    readings: list[str], qrels: str, heads: list[str], target: str, methods: dict, parts: int
+    readings: dict[str, list[str]],
+    qrels: str,
+    heads: list[str],
+    target: str,
+    methods: dict,
+    parts: int,
 ) -> None:
     """Write one row a method, part of the prompt and kind; lists shorter than that are left out."""
-    shards, judged = load_shards(readings), Qrels.load(qrels)
+    judged = Qrels.load(qrels)
     selected = {Path(path).stem: HeadSet.load(path) for path in heads}
     tables = []
     for name, method in methods.items():
+        shards = load_shards(readings[name])
         lists = scored_reading(shards, selected.get(method["heads"]), Fold(**method["fold"]))
         long = (item for item in lists if len(item.doc_ids) >= parts)
         tables.append(by_position(long, judged, parts).assign(system=name))
@@ -31,7 +37,7 @@ def main(
 if __name__ == "__main__":
     with job_log(snakemake.log[0]):
         main(
-            list(snakemake.input.readings),
+            snakemake.params.readings,
             snakemake.input.qrels,
             list(snakemake.input.heads),
             snakemake.output[0],
