@@ -174,7 +174,9 @@ def used_models():
 def used_collections():
     """Collections of the experiment's sets."""
     return list(
-        dict.fromkeys(SETS[name]["collection"] for name in sets_of("evaluation", "profiling", "alignment"))
+        dict.fromkeys(
+            SETS[name]["collection"] for name in sets_of("evaluation", "profiling", "alignment")
+        )
     )
 
 
