@@ -111,7 +111,7 @@ def pair_lists(
     """Return each list with its pairs; lists without a pair are left out.
 
     Raises:
-        HeadRankError: pairs for a query or document that is not in the lists.
+        HeadRankError: no pairs, or pairs for a query or document that is not in the lists.
     """
     known = {candidates.query_id: candidates for candidates in lists}
     matched = []
@@ -128,4 +128,6 @@ def pair_lists(
                 "list; mine the pairs of these lists"
             )
         matched.append((known[query], group))
+    if not matched:
+        raise HeadRankError("there is no pair to learn from; mine the pairs of these lists")
     return matched

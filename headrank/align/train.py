@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
-import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -17,31 +17,19 @@ from tqdm import tqdm
 from headrank import __version__
 from headrank.align import adapter as adapters
 from headrank.align import losses
+from headrank.align.checkpoint import Checkpoint, Progress
 from headrank.align.data import TrainingList, pair_lists, shuffled
 from headrank.align.forward import selected_mass
 from headrank.align.options import AlignOptions
 from headrank.align.validate import validation_ndcg
 from headrank.errors import HeadRankError
-from headrank.files import atomic, atomic_dir, digest, read_json, write_json
+from headrank.files import atomic_dir
 from headrank.heads import HeadSet
 from headrank.lists import CandidateList, query_generator
 from headrank.models import LoadedModel
 from headrank.pairs import PairSet
 from headrank.prompt import PromptBuilder
 from headrank.trec import Qrels
-
-
-@dataclass
-class Progress:
-    """Where a training run stands; all that a resumed run needs beside the tensors."""
-
-    epoch: int = 0
-    step: int = 0  # steps done within the epoch
-    total: int = 0  # steps done in all
-    best: float = -1.0
-    best_epoch: int = -1
-    log: list[dict] = field(default_factory=list)
-    validation: list[dict] = field(default_factory=list)
 
 
 def align(
@@ -87,9 +75,9 @@ def align(
         dropout=options.dropout,
         seed=seed,
     )
-    run = _Training(model, builder, heads, wrapped, matched, qrels, options, seed)
+    run = Training(model, builder, heads, wrapped, matched, qrels, options, seed)
     run.validation_set = (validation, validation_qrels)
-    store = None if checkpoint is None else _Checkpoint(Path(checkpoint), run.fingerprint())
+    store = None if checkpoint is None else Checkpoint(Path(checkpoint), run.fingerprint())
     if store is not None:
         store.load_into(run)
     run.train(store, progress)
@@ -117,7 +105,7 @@ def align(
     return table
 
 
-class _Training:
+class Training:
     """The loop's state: model, data, optimiser, progress."""
 
     def __init__(self, model, builder, heads, wrapped, matched, qrels, options, seed) -> None:
@@ -141,12 +129,21 @@ class _Training:
                 "prompt": asdict(self.builder.options),
                 "heads": self.heads.pairs,
                 "model": self.model.digest,
+                "dtype": str(self.model.decoder.dtype),
                 "seed": self.seed,
-                "queries": [c.query_id for c, _ in self.matched],
-                "pairs": sum(len(p) for _, p in self.matched),
+                "data": self.data_digest(),
             },
             sort_keys=True,
         )
+
+    def data_digest(self) -> str:
+        """Return the SHA-256 of every text, grade and pair that training or validation sees."""
+        validation, validation_qrels = self.validation_set
+        training = [candidates for candidates, _ in self.matched]
+        parts = ((training, self.qrels), (validation, validation_qrels))
+        grades = [qrels.only(c.query_id for c in lists).grades for lists, qrels in parts]
+        seen = repr((self.matched, validation, grades))
+        return hashlib.sha256(seen.encode()).hexdigest()
 
     def rate(self) -> float:
         """Return the learning rate of the next step: linear warm-up, cosine to zero."""
@@ -158,7 +155,7 @@ class _Training:
         share = (done - warm) / max(1, total - warm)
         return self.options.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
 
-    def train(self, store: _Checkpoint | None, progress: bool) -> None:
+    def train(self, store: Checkpoint | None, progress: bool) -> None:
         """Run the remaining epochs."""
         if not self.progress.validation:
             self.validate(0)
@@ -171,7 +168,7 @@ class _Training:
             disable=not progress,
         )
         with bar:
-            while self.progress.epoch < self.options.epochs:
+            while not self.finished():
                 order = query_generator(self.seed, "lists", str(self.progress.epoch)).permutation(
                     len(self.matched)
                 )
@@ -188,12 +185,21 @@ class _Training:
                 self.validate(self.progress.epoch)
                 if store is not None:
                     store.save(self)
-                if self.progress.epoch - self.progress.best_epoch >= self.options.patience:
-                    break
+
+    def finished(self) -> bool:
+        """Return whether all epochs are done, or too many passed without a better one.
+
+        Asked before each epoch, so a run resumed at its end stops where it would have.
+        """
+        waited = self.progress.epoch - self.progress.best_epoch
+        return self.progress.epoch >= self.options.epochs or waited >= self.options.patience
 
     def take_step(self, chosen: Sequence[int]) -> None:
         """Accumulate the gradients of a batch of lists and update the adapter once."""
         self.wrapped.train()
+        # Dropout draws from the global generator; a step draws the same after a resume.
+        step = query_generator(self.seed, "step", str(self.progress.total))
+        torch.manual_seed(int(step.integers(2**62)))
         rate = self.rate()
         for group in self.optimiser.param_groups:
             group["lr"] = rate
@@ -260,73 +266,3 @@ class _Training:
         if value > self.progress.best:
             self.progress.best, self.progress.best_epoch = value, epoch
             self.best_state = adapters.adapter_state(self.wrapped)
-
-
-class _Checkpoint:
-    """A folder with the tensors, the optimiser's state and the progress of a run."""
-
-    def __init__(self, folder: Path, fingerprint: str) -> None:
-        self.folder, self.fingerprint = folder, fingerprint
-
-    def save(self, run: _Training) -> None:
-        """Write a whole new checkpoint, then drop the one before."""
-        tensors = {f"now.{k}": v for k, v in adapters.adapter_state(run.wrapped).items()}
-        tensors |= {f"best.{k}": v for k, v in run.best_state.items()}
-        moments = run.optimiser.state_dict()["state"]
-        for number, entry in moments.items():
-            tensors |= {
-                f"adam.{number}.{k}": v.reshape(-1) if v.dim() == 0 else v for k, v in entry.items()
-            }
-        name = f"{run.progress.total:08d}"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with atomic(self.folder / f"{name}.safetensors") as temporary:
-            adapters.save_tensors(temporary, tensors)
-        state = {
-            "fingerprint": self.fingerprint,
-            "tensors": f"{name}.safetensors",
-            "sha256": digest(self.folder / f"{name}.safetensors"),
-            "progress": asdict(run.progress),
-        }
-        write_json(self.folder / "checkpoint.json", state)
-        for old in self.folder.glob("*.safetensors"):
-            if old.name != state["tensors"]:
-                old.unlink()
-
-    def load_into(self, run: _Training) -> None:
-        """Continue from the checkpoint, if there is one.
-
-        Raises:
-            HeadRankError: the checkpoint is damaged or of other settings.
-        """
-        if not (self.folder / "checkpoint.json").is_file():
-            return
-        state = read_json(self.folder / "checkpoint.json")
-        path = self.folder / state["tensors"]
-        if state["fingerprint"] != self.fingerprint:
-            raise HeadRankError(
-                f"{self.folder}: the checkpoint was written with other settings, heads or data; "
-                "delete the folder to start anew"
-            )
-        if not path.is_file() or digest(path) != state["sha256"]:
-            raise HeadRankError(f"{path}: the checkpoint is damaged; delete {self.folder}")
-        tensors = adapters.load_tensors(path)
-        adapters.restore_state(run.wrapped, _part(tensors, "now."))
-        run.best_state = _part(tensors, "best.")
-        moments: dict[int, dict[str, torch.Tensor]] = {}
-        for key, values in _part(tensors, "adam.").items():
-            number, name = key.split(".", 1)
-            moments.setdefault(int(number), {})[name] = (
-                values.reshape(()) if name == "step" else values
-            )
-        whole = run.optimiser.state_dict()
-        whole["state"] = moments
-        run.optimiser.load_state_dict(whole)
-        run.progress = Progress(**state["progress"])
-
-    def remove(self) -> None:
-        """Delete the checkpoint of a finished run."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
