@@ -1,0 +1,123 @@
+"""``headrank align``: train an adapter of the selected heads on labelled queries."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from headrank.cli.options import (
+    UsageError,
+    add_input,
+    add_model,
+    add_prompt,
+    prepare_torch,
+    prompt_options,
+    whole,
+)
+
+_DESCRIPTION = """\
+Train an adapter so that the heads prefer higher grades, and keep the best epoch on
+held-out queries.
+
+  headrank align labelled.jsonl --model DIR --heads heads.json -o adapter
+  headrank rerank lists.jsonl --model DIR --adapter adapter
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    parser = commands.add_parser(
+        "align",
+        help="train an adapter on labelled queries",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_input(parser, labelled=True)
+    parser.add_argument(
+        "--validation", metavar="LISTS", help="held-out JSONL (default: a share of the input)"
+    )
+    parser.add_argument(
+        "--hold-out", type=float, default=0.2, metavar="SHARE", help="that share (default: 0.2)"
+    )
+    add_model(parser, "folder of a model, or a hub repository")
+    group = parser.add_argument_group("training (defaults: headrank.align.options.AlignOptions)")
+    group.add_argument("--heads", required=True, metavar="FILE", help="heads to align")
+    group.add_argument(
+        "--documents", type=whole(2), default=12, metavar="N", help="documents a training list"
+    )
+    group.add_argument("--epochs", type=whole(1), metavar="N")
+    group.add_argument("--batch", type=whole(1), metavar="N", help="lists a step")
+    group.add_argument("--learning-rate", type=float, metavar="X")
+    group.add_argument("--rank", type=whole(1), metavar="N", help="of LoRA")
+    group.add_argument("--beta", type=float, metavar="X", help="sharpness of the preference loss")
+    group.add_argument("--reference", choices=("none", "frozen"))
+    group.add_argument("--regulariser", choices=("graded-kl", "middle-spread", "none"))
+    group.add_argument("--regulariser-weight", type=float, metavar="X")
+    group.add_argument("--checkpoint", metavar="DIR", help="a killed run goes on from here")
+    add_prompt(parser)
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="the adapter's folder")
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train and write the adapter."""
+    from headrank.cli.inputs import jsonl_lists, labels, read_input
+    from headrank.heads import HeadSet
+
+    lists = read_input(args, labelled=True)
+    held = None if args.validation is None else list(jsonl_lists(args.validation, labelled=True))
+    if args.order not in (None, "shuffled"):
+        raise UsageError(f"--order is {args.order}; alignment shuffles every list anew")
+    heads = HeadSet.load(args.heads)
+    prepare_torch(args)
+    from headrank.align.options import AlignOptions
+    from headrank.labelled import align_lists, split
+    from headrank.models import load_model
+    from headrank.saved import known_prompt
+
+    names = (
+        "epochs",
+        "batch",
+        "learning_rate",
+        "rank",
+        "beta",
+        "reference",
+        "regulariser",
+        "regulariser_weight",
+    )
+    given = {name: getattr(args, name) for name in names}
+    options = AlignOptions(**{k: v for k, v in given.items() if v is not None})
+    seed = 13 if args.seed is None else args.seed
+    training, qrels = [one.candidates for one in lists], labels(lists)
+    if held is None:
+        training, validation = split(training, args.hold_out, seed)
+        validation_qrels = qrels
+    else:
+        validation, validation_qrels = [one.candidates for one in held], labels(held)
+    model = load_model(
+        args.model,
+        dtype=args.dtype or "float32",
+        device=args.device,
+        layers=heads.deepest + 1,
+        revision=args.revision,
+    )
+    table = align_lists(
+        model,
+        heads,
+        training,
+        qrels,
+        args.output,
+        validation=validation,
+        validation_qrels=validation_qrels,
+        documents=args.documents,
+        options=options,
+        prompt=prompt_options(args, known_prompt(args.model, args.heads, None)),
+        seed=seed,
+        checkpoint=args.checkpoint,
+        progress=not args.quiet,
+    )
+    for row in table.to_dict("records"):
+        print(
+            f"epoch {row['epoch']}: nDCG@10 {row['ndcg@10']:.4f} on {row['queries']} queries",
+            file=sys.stderr,
+        )

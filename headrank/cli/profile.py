@@ -1,0 +1,96 @@
+"""``headrank profile``: select the heads of a model on labelled queries."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from headrank.cli.options import (
+    CRITERIA,
+    add_input,
+    add_model,
+    add_prompt,
+    prepare_torch,
+    prompt_options,
+    whole,
+)
+from headrank.files import atomic
+
+_DESCRIPTION = """\
+Read every head on labelled queries and select the best ones.
+
+  headrank profile labelled.jsonl --model DIR -o heads.json
+
+--method gives the selection of a published method: headrank (8 heads by graded
+discriminability less entropy), core (8, contrastive), qrhead (16, mass on the relevant).
+"""
+PRESETS = {
+    "headrank": {"criterion": "graded", "heads": 8, "entropy_weight": 0.1},
+    "core": {"criterion": "contrastive", "heads": 8, "entropy_weight": 0.0},
+    "qrhead": {"criterion": "mass", "heads": 16, "entropy_weight": 0.0},
+}
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    parser = commands.add_parser(
+        "profile",
+        help="select heads on labelled queries",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_input(parser, labelled=True)
+    add_model(parser, "folder of a model, or a hub repository")
+    group = parser.add_argument_group("selection")
+    group.add_argument("--method", choices=tuple(PRESETS), default="headrank")
+    group.add_argument("--criterion", choices=CRITERIA, help="in place of the method's")
+    group.add_argument("--count", type=whole(1), metavar="N", help="heads to select")
+    group.add_argument(
+        "--entropy-weight", type=float, metavar="W", help="weight of the entropy (0: none)"
+    )
+    add_prompt(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument("-o", "--output", required=True, metavar="FILE", help="heads, as JSON")
+    output.add_argument("--table", metavar="FILE", help="every head's values, as CSV")
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Profile the model and write the selected heads."""
+    from headrank.cli.inputs import labels, read_input
+    from headrank.profile import SelectionOptions
+
+    lists = read_input(args, labelled=True)
+    preset = PRESETS[args.method]
+    given = {
+        "criterion": args.criterion,
+        "heads": args.count,
+        "entropy_weight": args.entropy_weight,
+    }
+    selection = SelectionOptions(**preset | {k: v for k, v in given.items() if v is not None})
+    prepare_torch(args)
+    from headrank.labelled import profile_lists
+    from headrank.models import load_model
+
+    model = load_model(
+        args.model, dtype=args.dtype or "float32", device=args.device, revision=args.revision
+    )
+    profile = profile_lists(
+        model,
+        [one.candidates for one in lists],
+        labels(lists),
+        prompt=prompt_options(args, None),
+        order=args.order or "shuffled",
+        seed=13 if args.seed is None else args.seed,
+        progress=not args.quiet,
+    )
+    heads = profile.select(selection)
+    if args.table is not None:
+        with atomic(args.table) as temporary:
+            profile.table().to_csv(temporary, index=False)
+    heads.save(args.output)
+    print(
+        f"{len(heads.heads)} heads on {len(profile.queries)} queries with two grades: "
+        + " ".join(f"({layer},{head})" for layer, head in heads.pairs),
+        file=sys.stderr,
+    )

@@ -1,0 +1,168 @@
+"""``headrank rerank``: lists in, rankings out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from headrank.cli.options import (
+    METHODS,
+    UsageError,
+    add_input,
+    add_model,
+    add_prompt,
+    prepare_torch,
+    prompt_options,
+    whole,
+)
+from headrank.errors import HeadRankError
+from headrank.files import atomic
+
+if TYPE_CHECKING:
+    from headrank.cli.inputs import InputList
+    from headrank.ranker import HeadRanker, RankedPassage
+
+_DESCRIPTION = """\
+Rerank the documents of each list by attention.
+
+  headrank rerank lists.jsonl --model DIR --heads heads.json > ranked.jsonl
+  headrank rerank --run bm25.run --collection DIR --model DIR --method icr -o icr.run
+
+The whole input is checked before the first list is read. Each line of the output holds
+{"query_id", "query", "docs": [{"id", "score"}, ...]}, best first; a TREC run gives a TREC run.
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    parser = commands.add_parser(
+        "rerank",
+        help="rank the documents of each list",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_input(parser, labelled=False)
+    add_model(parser, "folder of a saved ranker or of a model, or a hub repository")
+    group = parser.add_argument_group("method")
+    group.add_argument("--method", choices=METHODS, help="default: headrank, or the saved ranker's")
+    group.add_argument("--heads", metavar="FILE", help="JSON that `headrank profile` wrote")
+    group.add_argument("--adapter", metavar="DIR", help="folder that `headrank align` wrote")
+    group.add_argument(
+        "--merge",
+        action="store_true",
+        help="add the adapter to the weights: a little faster; in bfloat16 it rounds the scores",
+    )
+    group.add_argument(
+        "--window",
+        type=whole(2),
+        metavar="N",
+        help="read lists of more than N documents in several prompts of at most N",
+    )
+    group.add_argument(
+        "--batch", type=whole(1), default=1, metavar="N", help="prompts read side by side"
+    )
+    add_prompt(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument("-o", "--output", default="-", metavar="FILE", help="default: stdout")
+    output.add_argument("--format", choices=("jsonl", "trec"), help="default: as the input")
+    output.add_argument("--top", type=whole(1), metavar="N", help="keep the best N of each list")
+    output.add_argument("--name", metavar="TAG", help="tag of a TREC run (default: the method)")
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Rerank the input's lists and write them."""
+    from headrank.cli.inputs import read_input
+
+    if args.name is not None and any(c.isspace() for c in args.name):
+        raise UsageError(f"--name is {args.name!r}; a TREC tag holds no white space")
+    form = args.format or ("jsonl" if args.run_file is None else "trec")
+    lists = read_input(args, labelled=False)
+    if form == "trec":
+        check_trec(lists)
+    ranker = load(args)
+    for one in lists:
+        try:
+            ranker.check(one.candidates)
+        except HeadRankError as error:
+            raise HeadRankError(f"{one.where}: {error}") from None
+    name = args.name or ranker.options.method
+    with ExitStack() as stack:
+        if args.output == "-":
+            file = sys.stdout
+        else:
+            target = stack.enter_context(atomic(args.output))
+            file = stack.enter_context(open(target, "w", encoding="utf-8"))
+        for one, ranking in zip(lists, rankings(ranker, lists, args), strict=True):
+            lines = trec_lines(one, ranking, name) if form == "trec" else [json_line(one, ranking)]
+            file.writelines(line + "\n" for line in lines)
+            file.flush()
+
+
+def load(args: argparse.Namespace) -> HeadRanker:
+    """Return the ranker that the arguments describe."""
+    prepare_torch(args)
+    from headrank.ranker import HeadRanker
+    from headrank.saved import known_prompt
+
+    base = known_prompt(args.model, args.heads, args.adapter)
+    return HeadRanker.from_pretrained(
+        args.model,
+        heads=args.heads,
+        adapter=args.adapter,
+        method=args.method,
+        prompt=prompt_options(args, base),
+        order=args.order,
+        seed=args.seed,
+        window=args.window,
+        dtype=args.dtype,
+        device=args.device,
+        merge=args.merge,
+        revision=args.revision,
+    )
+
+
+def rankings(
+    ranker: HeadRanker, lists: list[InputList], args: argparse.Namespace
+) -> Iterable[list[RankedPassage]]:
+    """Yield each list's ranking, cut to the top asked for, with progress on stderr."""
+    from tqdm import tqdm
+
+    found = ranker.rerank_lists((one.candidates for one in lists), batch=args.batch)
+    bar = tqdm(found, total=len(lists), desc="reranking", unit="query", disable=args.quiet)
+    for ranking in bar:
+        yield ranking[: args.top]
+
+
+def json_line(one: InputList, ranking: list[RankedPassage]) -> str:
+    """Return one list's ranking as a line of JSON."""
+    return json.dumps(
+        {
+            "query_id": one.candidates.query_id,
+            "query": one.candidates.query,
+            "docs": [{"id": one.ids[p.doc_id], "score": p.score} for p in ranking],
+        },
+        ensure_ascii=False,
+        allow_nan=False,
+    )
+
+
+def trec_lines(one: InputList, ranking: list[RankedPassage], name: str) -> list[str]:
+    """Return one list's ranking in TREC's six columns, as ``Run.save`` writes them."""
+    query = one.candidates.query_id
+    return [f"{query} Q0 {p.doc_id} {p.rank} {p.score!r} {name}" for p in ranking]
+
+
+def check_trec(lists: list[InputList]) -> None:
+    """Refuse ids that cannot stand in a file whose columns white space separates."""
+    for one in lists:
+        for name in (one.candidates.query_id, *one.candidates.doc_ids):
+            if not name or any(c.isspace() for c in name):
+                raise HeadRankError(
+                    f"{one.where}: id {name!r} holds white space, which a TREC run cannot; use "
+                    "--format jsonl"
+                )
