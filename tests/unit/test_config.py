@@ -8,21 +8,25 @@ from pathlib import Path
 import pytest
 import yaml
 
+from headrank.align.losses import REGULARISERS, SCALES
+from headrank.align.options import REFERENCES, AlignOptions
+from headrank.builders import BUILDERS
 from headrank.config import configure, cross_problems, fill, schema_problems, split_method
 from headrank.errors import HeadRankError
 from headrank.lists import ORDER, POOLS
 from headrank.methods import AGGREGATIONS, Fold
+from headrank.pairs import HARDNESS, PairOptions
 from headrank.profile import CRITERIA
 from headrank.prompt import OVERLONG, ROWS, PromptOptions
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
-DEMO = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+BASE = yaml.safe_load(Path(__file__).with_name("experiment.yaml").read_text())
 
 
 def changed(path, value):
-    """Return the demo's config with one key set (or removed, by None)."""
-    config = deepcopy(DEMO)
+    """Return the config with one key set (or removed, by None)."""
+    config = deepcopy(BASE)
     *parents, key = path.split("/")
     place = config
     for name in parents:
@@ -61,13 +65,13 @@ REFUSED = [
     ("models/qwen3-4b/source/revision", "main", "revision is 'main'; allowed: the commit's 40"),
     ("models/qwen3-4b/format", "gguf", "models.qwen3-4b.source.member is missing"),
     ("models/bad name", {}, "models has the key 'bad name'; allowed: letters, digits"),
-    ("models/minilm", DEMO["models"]["smollm2"], "encoders.minilm has the name of a model"),
+    ("models/minilm", BASE["models"]["smollm2"], "encoders.minilm has the name of a model"),
     ("encoders/minilm/source/member", "a/model.gguf", "encoders.minilm.source.member is a gguf"),
     ("collections/lee/source/builder", "le", "builder is 'le'; allowed: insuranceqa, lee"),
     ("collections/lee/source", {"kind": "local"}, "collections.lee.source.path is missing"),
     (
         "collections/copy",
-        {"source": {**DEMO["collections"]["lee"]["source"], "sha256": "a" * 64}},
+        {"source": {**BASE["collections"]["lee"]["source"], "sha256": "a" * 64}},
         "collections.copy.source pins gensim-4.4.0",
         "one file has one pin",
     ),
@@ -104,6 +108,15 @@ REFUSED = [
     ("methods/core/aggregation", "mean-z", "allowed with outliers: sum"),
     ("methods/minilm/encoder", "mpnet", "methods.minilm.encoder is 'mpnet'; allowed: minilm"),
     ("methods/bm25/heads", "all", "methods.bm25.heads is not a key; allowed: kind"),
+    ("alignments/insuranceqa/selection", "hr", "insuranceqa.selection is 'hr'; allowed: core"),
+    ("alignments/insuranceqa/training", ["lee"], "training.0 is 'lee'; allowed: insuranceqa-tr"),
+    ("alignments/insuranceqa/validation", "lee", "insuranceqa.validation is 'lee'; allowed"),
+    ("alignments/insuranceqa/validation", "insuranceqa-train", "a set it trains on; allowed: ano"),
+    ("alignments/insuranceqa/seeds", [], "seeds is []; allowed: a list of one or more"),
+    ("alignments/insuranceqa/options", {"ranks": 8}, "options.ranks is not a key", "'rank'?"),
+    ("alignments/insuranceqa/options", {"reference": "x"}, "reference is 'x'; allowed: none, fro"),
+    ("methods/headrank/adapter", "insurance", "adapter is 'insurance'", "mean 'insuranceqa'?"),
+    ("methods/headrank/heads", "core", "methods.headrank.heads is 'core'; allowed: 'headrank'"),
     ("experiment", None, "experiment is missing"),
     ("experiment/models", ["smollm"], "experiment.models.0 is 'smollm'", "did you mean 'smollm2'"),
     ("experiment/sets", ["insuranceqa-heads"], "a set for profiling; allowed: insuranceqa-test"),
@@ -150,7 +163,7 @@ def test_shipped_configs_are_valid_and_say_how_to_run(path):
 
 
 def test_defaults_are_filled_in_nested_parts():
-    config = deepcopy(DEMO)
+    config = deepcopy(BASE)
     for key in ("first_stage", "reading", "prompt", "seed"):
         del config[key]
     configure(config, SCHEMA)
@@ -170,7 +183,7 @@ def test_defaults_are_filled_in_nested_parts():
 def test_slices_of_one_split_may_not_meet_between_roles():
     entry = {"collection": "lee", "role": "profiling"}
     for extra, good in (({"skip": 12}, True), ({"skip": 11}, False), ({"skip": 0}, False)):
-        config = deepcopy(DEMO)
+        config = deepcopy(BASE)
         config["sets"]["more"] = {**entry, **extra}
         fill(config, SCHEMA, SCHEMA)
         assert (not list(cross_problems(config))) is good
@@ -181,7 +194,7 @@ def test_slices_of_one_split_may_not_meet_between_roles():
 
 
 def test_two_sets_of_one_role_may_share_queries():
-    config = deepcopy(DEMO)
+    config = deepcopy(BASE)
     config["sets"]["more"] = {"collection": "lee", "role": "evaluation", "pool": "judged"}
     configure(config, SCHEMA)
 
@@ -191,7 +204,7 @@ def test_two_sets_of_one_role_may_share_queries():
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 def test_fold_rules_are_the_library_s(calibrate, outliers, aggregation):
     options = {"calibrate": calibrate, "outliers": outliers, "aggregation": aggregation}
-    config = deepcopy(DEMO)
+    config = deepcopy(BASE)
     config["methods"]["core"].update(options)
     fill(config, SCHEMA, SCHEMA)
     refused = [text for text in cross_problems(config) if text.startswith("methods.core")]
@@ -210,6 +223,16 @@ def test_schema_names_what_the_library_knows():
     method = parts["methods"]["additionalProperties"]["allOf"][0]["then"]["properties"]
     assert set(method["aggregation"]["enum"]) == set(AGGREGATIONS)
     assert set(parts["sets"]["additionalProperties"]["properties"]["pool"]["enum"]) == set(POOLS)
+    recipe = parts["alignments"]["additionalProperties"]["properties"]
+    assert set(recipe["options"]["properties"]) == set(AlignOptions.__dataclass_fields__)
+    assert set(recipe["pairs"]["properties"]) == set(PairOptions.__dataclass_fields__)
+    options = recipe["options"]["properties"]
+    assert tuple(options["reference"]["enum"]) == REFERENCES
+    assert tuple(options["scale"]["enum"]) == SCALES
+    assert tuple(options["regulariser"]["enum"]) == REGULARISERS
+    assert tuple(recipe["pairs"]["properties"]["hardness"]["enum"]) == HARDNESS
+    pypi = SCHEMA["$defs"]["collection_source"]["allOf"][0]["then"]["properties"]
+    assert set(pypi["builder"]["enum"]) == set(BUILDERS)
     prompt = parts["prompt"]["properties"]
     assert set(prompt) == {field for field in PromptOptions.__dataclass_fields__}
     assert tuple(prompt["rows"]["enum"]) == ROWS
