@@ -158,6 +158,7 @@ def align(
         heads: the heads to align, selected on this model.
         validation: held-out queries; by default a seeded share ``hold_out`` of the examples.
         documents: passages a training list keeps: the relevant ones and the best others.
+        prompt: by default the one that the heads were selected with.
         checkpoint: folder from which a killed run goes on.
 
     Raises:
@@ -210,7 +211,9 @@ def align_lists(
     from headrank.align.train import align as train
 
     heads.check_model(model.layers, model.heads, model.digest)
-    builder = PromptBuilder(model.tokenizer, prompt or PromptOptions(), model.context)
+    if prompt is None:
+        prompt = PromptOptions(**heads.provenance.get("prompt", {}))
+    builder = PromptBuilder(model.tokenizer, prompt, model.context)
     trimmed = trim_all(lists, qrels, documents)
     return train(
         model,

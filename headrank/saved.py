@@ -48,8 +48,8 @@ def load_ranker(
         path_or_id: folder of a saved ranker, folder of a model, or hub repository.
         heads, adapter: see ``HeadRanker.from_pretrained``.
         method, order, seed, window: see ``RankerOptions``; by default the saved ranker's.
-        prompt: by default the saved ranker's, else the one that the adapter was trained or
-            the heads were selected with.
+        prompt: by default the saved ranker's, else the one that the heads were selected or
+            the adapter was trained with.
         dtype: ``float32`` (default) or ``bfloat16``; by default the saved ranker's.
         merge: add the adapter's weights to the model's, so it costs nothing. In bfloat16 the
             sum is rounded and scores move by about a percent; ``merge=False`` keeps them.
@@ -137,13 +137,18 @@ def _options(
 
 
 def _prompt(saved: dict, heads: HeadSet | None, adapter: Path | None) -> PromptOptions | None:
-    """Return the prompt of a saved ranker, of the adapter's training or of the heads' profile."""
+    """Return the prompt of a saved ranker, of the heads' profile or of the adapter's training.
+
+    The profile's goes first: training may cut documents shorter than reading does.
+    """
     if "prompt" in saved:
         return PromptOptions(**saved["prompt"])
-    if adapter is not None and (adapter / "headrank.json").is_file():
-        return PromptOptions(**read_json(adapter / "headrank.json")["prompt"])
+    if heads is None and adapter is not None:
+        heads = HeadSet.load(adapter / HEADS)
     if heads is not None and "prompt" in heads.provenance:
         return PromptOptions(**heads.provenance["prompt"])
+    if adapter is not None and (adapter / "headrank.json").is_file():
+        return PromptOptions(**read_json(adapter / "headrank.json")["prompt"])
     return None
 
 

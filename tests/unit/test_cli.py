@@ -170,7 +170,7 @@ def test_rerank_gives_the_numbers_of_the_workflow(tmp_path, heads, collection, m
             str(path),
             weights={"dtype": dtype, "device": "cpu"},
             prompt={"document_tokens": 12, "chat": True},
-            adapter="none",
+            adapter=None,
             order="shuffled",
             seed=13,
             shard=shard,
