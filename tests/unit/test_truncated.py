@@ -167,7 +167,7 @@ def test_a_cut_model_refuses_other_use():
 
 
 def test_documents_beyond_the_sliding_window_are_an_error():
-    model = cut_model("mistral")
+    model = cut_model("mistral-window")
     builder = builder_for(model, header="x" * 10, instruction="y " * 100)
     prompt = builder.build(tiny.candidates(), ("what",))
     with pytest.raises(HeadRankError, match=r"6 of 6 documents get no attention.*sliding window"):
