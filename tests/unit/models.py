@@ -230,7 +230,7 @@ def random_prompt(seed: int = 0, documents: int = 5, suffixes: int = 2) -> Promp
     for width in widths:
         spans.append((place, place + int(width)))
         place += int(width) + int(generator.integers(0, 4))
-    lengths = [9 - 2 * number for number in range(suffixes)]
+    lengths = [9 - 2 * number + 3 * (seed % 3) for number in range(suffixes)]
     prefix, *tails = (
         tuple(generator.integers(3, VOCABULARY, size=count).tolist())
         for count in (place + 3, *lengths)

@@ -484,14 +484,19 @@ def test_patience_ends_a_run_and_a_resumed_one(tmp_path, monkeypatch):
     values = [0.5, 0.6, 0.4, 0.3, 0.9, 0.9, 0.9]
     asked = []
 
-    def ndcg(*_):
-        asked.append(1)
+    def ndcg(model, *_):
+        weights = model.decoder.layers[0].self_attn.q_proj.lora_B.default.weight
+        asked.append(weights.detach().clone())
         return values[len(asked) - 1]
 
     monkeypatch.setattr(train, "validation_ndcg", ndcg)
     table = run(tmp_path / "a", options)
     assert table["ndcg@10"].tolist() == [0.5, 0.6, 0.4, 0.3]
     assert json.loads(contents(tmp_path / "a")["headrank.json"])["best_epoch"] == 1
+    # The adapter is the best epoch's, not the last one's.
+    name = "base_model.model.layers.0.self_attn.q_proj.lora_B.weight"
+    kept = load_file(tmp_path / "a" / "adapter_model.safetensors")[name]
+    assert [torch.equal(kept, weights) for weights in asked] == [False, True, False, False]
     # Killed when all is trained and only the folder is missing.
     asked.clear()
     with monkeypatch.context() as patch:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from dataclasses import replace
 
 import models
 import numpy as np
@@ -207,6 +208,8 @@ def test_the_prefix_does_not_depend_on_the_query(kind, passages, queries):
 )
 @example(kind="gpt2", passages=[Passage("", "a👩‍👩‍👧‍👦"), Passage("", "漢字")], budget=4)
 @example(kind="gpt2", passages=[Passage("", "house of cards")], budget=1)
+# The last word kept takes more tokens without the space that stood behind it.
+@example(kind="gemma", passages=[Passage("", "the insured the of The")], budget=3)
 def test_token_budgets_hold(kind, passages, budget):
     tokenizer = models.tokenizer(kind)
     whole = PromptBuilder(tokenizer).build(make(passages))
@@ -292,6 +295,17 @@ def test_rows_of_the_whole_suffix():
         assert whole.rows == (0, len(whole.ids))
         assert whole.ids[: len(short.ids)] == short.ids
         assert tokenizer.decode(whole.ids).endswith("<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_what_follows_the_query_is_not_read():
+    tokenizer = models.tokenizer("qwen")
+    one = make([Passage("", "text")])
+    plain = PromptBuilder(tokenizer).build(one)
+    options = PromptOptions(query="\n\nQuery: {query}\nAnswer:")
+    # Causal attention: no row of the query sees it, so it is left out.
+    assert PromptBuilder(tokenizer, options).build(one) == plain
+    whole = PromptBuilder(tokenizer, replace(options, rows="suffix")).build(one)
+    assert "\nAnswer:" in tokenizer.decode(whole.suffixes[0].ids)
 
 
 def test_the_chat_template_wraps_documents_and_query():

@@ -99,6 +99,7 @@ def test_a_batch_of_unequal_lists_reads_as_each_alone(architecture):
     model = models.loaded(architecture)
     prompts = [models.random_prompt(seed, documents=n) for seed, n in enumerate((6, 2, 4))]
     assert len({len(prompt.prefix) for prompt in prompts}) == 3
+    assert len({len(prompt.suffixes[0].ids) for prompt in prompts}) == 3
     batch = read_prompts(model, prompts)
     for item, prompt in enumerate(prompts):
         for recorder, alone in zip(batch, read_prompt(model, prompt), strict=True):
