@@ -381,6 +381,10 @@ def _report_problems(config: Mapping) -> Iterator[str]:
     for number, name in enumerate(report["controls"]):
         if name not in experiment["methods"]:
             yield choice(f"report.controls.{number}", name, experiment["methods"])
+    aligned = [name for name in experiment["methods"] if methods.get(name, {}).get("adapter")]
+    for number, name in enumerate(report["learning_curve"]):
+        if name not in aligned:
+            yield choice(f"report.learning_curve.{number}", name, aligned)
     attention = sorted(name for name, entry in methods.items() if entry["kind"] == "attention")
     selected = [name for name in attention if methods[name]["heads"] != "all"]
     if report["method"] not in (None, *selected):

@@ -30,6 +30,7 @@ rule align:
         model=weights_of,
         prompt=lambda wildcards: prompt_of(recipe_of(wildcards)),
         documents=lambda wildcards: recipe_of(wildcards)["documents"],
+        queries=lambda wildcards: recipe_of(wildcards)["queries"],
         options=lambda wildcards: recipe_of(wildcards)["options"],
         seed=lambda wildcards: int(wildcards.adapter.rpartition("-")[2]),
         checkpoint="results/checkpoints/{model}/{adapter}",

@@ -251,6 +251,7 @@ def products():
     if REPORT["panels"]:
         figures += ["middle_zone"]
         tables += [f"middle/{model}" for model in models]
+    figures += ["learning_curve"] if REPORT["learning_curve"] else []
     recipes = used_recipes(config)
     figures += [f"training/{recipe}" for recipe in recipes]
     tables += [f"pairs/{model}/{recipe}" for model in models for recipe in recipes]
@@ -295,6 +296,15 @@ def training_input(wildcards):
         "model": f"resources/models/{wildcards.model}/headrank.json",
         "heads": f"results/profiles/{wildcards.model}/heads/{recipe['selection']}.json",
     }
+
+
+def curve_cards(wildcards):
+    """Cards of the adapters on the learning curve: they tell how many queries each saw."""
+    return [
+        f"results/adapters/{wildcards.model}/{adapter}/headrank.json"
+        for method in REPORT["learning_curve"]
+        for adapter in adapters_of(method)
+    ]
 
 
 def adapter_tables(wildcards, name):

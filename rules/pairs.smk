@@ -21,6 +21,7 @@ rule mine_pairs:
         model=weights_of,
         prompt=lambda wildcards: prompt_of(recipe_of(wildcards)),
         documents=lambda wildcards: recipe_of(wildcards)["documents"],
+        queries=lambda wildcards: recipe_of(wildcards)["queries"],
         options=lambda wildcards: recipe_of(wildcards)["pairs"],
         seed=config["seed"],
         code=code("mine_pairs"),

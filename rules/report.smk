@@ -333,6 +333,40 @@ rule training:
         "../workflow/scripts/figure_training.py"
 
 
+rule learning_curve:
+    input:
+        per_run="results/evaluation/per_run.parquet",
+        cards=curve_cards,
+    output:
+        pdf="results/figures/{model}/learning_curve.pdf",
+        png=report(
+            "results/figures/{model}/learning_curve.png",
+            caption="../workflow/report/learning_curve.rst",
+            category="Figures",
+            labels={"figure": "learning curve", "model": "{model}"},
+        ),
+    log:
+        "logs/figures/{model}/learning_curve.log",
+    conda:
+        "../envs/figures.yaml"
+    params:
+        set=REPORT_SET,
+        order=REPORT_ORDER,
+        measure=config["evaluation"]["main"],
+        references=[
+            name
+            for name in EXPERIMENT["methods"]
+            if METHODS.get(name, {}).get("kind") in ("first-stage", "dense")
+            or name == REPORT["method"]
+        ],
+        names=REPORT["names"],
+        code=code("figure_learning_curve"),
+    message:
+        "Draw the learning curve of {wildcards.model}"
+    script:
+        "../workflow/scripts/figure_learning_curve.py"
+
+
 rule manifest:
     input:
         models=[f"resources/models/{name}/headrank.json" for name in used_models()],

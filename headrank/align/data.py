@@ -47,12 +47,18 @@ def trim(candidates: CandidateList, qrels: Qrels, documents: int) -> CandidateLi
 
 
 def load_training(
-    folders: Sequence[str | os.PathLike], documents: int
+    folders: Sequence[str | os.PathLike], documents: int, queries: int | None = None
 ) -> tuple[list[CandidateList], Qrels]:
     """Return the trimmed training lists of several query sets, and their judgments.
 
+    Args:
+        documents: candidates a list.
+        queries: keep only the first so many lists; sets are seeded permutations, so smaller
+            training sets are part of larger ones (learning curves).
+
     Raises:
-        HeadRankError: two sets use one query id, or no list has two grades.
+        HeadRankError: two sets use one query id, no list has two grades, or there are fewer
+            lists than asked for.
     """
     lists: list[CandidateList] = []
     grades: dict[str, Mapping[str, int]] = {}
@@ -66,7 +72,13 @@ def load_training(
         grades.update(found)
         lists += load_lists(folder)
     qrels = Qrels(grades)
-    return trim_all(lists, qrels, documents), qrels
+    trimmed = trim_all(lists, qrels, documents)
+    if queries is not None and queries > len(trimmed):
+        raise HeadRankError(
+            f"{queries} training queries asked for, but only {len(trimmed)} of the sets' queries "
+            "have candidates of two grades; take larger sets or fewer queries"
+        )
+    return trimmed[:queries], qrels
 
 
 def trim_all(lists: Iterable[CandidateList], qrels: Qrels, documents: int) -> list[CandidateList]:

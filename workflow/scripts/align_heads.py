@@ -32,6 +32,7 @@ def main(
     weights: dict,
     prompt: dict,
     documents: int,
+    queries: int | None,
     options: dict,
     seed: int,
     threads: int,
@@ -42,7 +43,7 @@ def main(
     chosen = HeadSet.load(heads)
     loaded = load_model(model, layers=chosen.deepest + 1, **weights)
     builder = PromptBuilder(loaded.tokenizer, PromptOptions(**prompt), loaded.context)
-    lists, qrels = load_training(sets, documents)
+    lists, qrels = load_training(sets, documents, queries)
     mined = PairSet.load(pairs)
     packages = ("torch", "transformers", "peft", "numpy")
     align(
@@ -80,6 +81,7 @@ if __name__ == "__main__":
             weights=snakemake.params.model,
             prompt=snakemake.params.prompt,
             documents=snakemake.params.documents,
+            queries=snakemake.params.queries,
             options=snakemake.params.options,
             seed=snakemake.params.seed,
             threads=snakemake.threads,
