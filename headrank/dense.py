@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer
 
@@ -32,14 +34,13 @@ def dense_run(
         max_tokens: where texts are cut.
 
     Raises:
-        HeadRankError: the encoder cannot be loaded.
+        HeadRankError: the encoder cannot be loaded whole, or is given more tokens than it
+            has positions.
     """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
-        encoder = AutoModel.from_pretrained(model).eval()
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise HeadRankError(f"{model}: no encoder can be loaded ({reason})") from None
+    tokenizer, encoder = _load(model)
+    positions = encoder.config.max_position_embeddings
+    if max_tokens > positions:
+        raise HeadRankError(f"{model}: max_tokens is {max_tokens}, the encoder has {positions}")
     texts: dict[str, str] = {}
     for candidates in lists:
         texts[f"q {candidates.query_id}"] = candidates.query
@@ -72,3 +73,21 @@ def dense_run(
         },
         name,
     )
+
+
+def _load(model: str | os.PathLike) -> tuple[Any, torch.nn.Module]:
+    """Return tokenizer and encoder; transformers would draw absent weights at random."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        encoder, report = AutoModel.from_pretrained(model, output_loading_info=True)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise HeadRankError(f"{model}: no encoder can be loaded ({reason})") from None
+    # Mean pooling does not read the pooler, and many encoders come without one.
+    absent = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
+    if absent:
+        raise HeadRankError(
+            f"{model}: {len(absent)} weights are missing, first {absent[0]}; "
+            "fetch the encoder again"
+        )
+    return tokenizer, encoder.eval()
