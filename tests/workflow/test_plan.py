@@ -13,16 +13,18 @@ DEMO = ROOT / "config/config.yaml"
 def test_demo_is_planned(tmp_path):
     demo = yaml.safe_load(DEMO.read_text())
     jobs = planned(tmp_path / "work", DEMO, "--strict-dag-evaluation", "cyclic-graph")
-    sets = demo["experiment"]["sets"]
-    shards = demo["reading"]["shards"]
-    attention = [
-        name
-        for name in demo["experiment"]["methods"]
-        if "+" not in name and "heads" in demo["methods"][name]
-    ]
-    readings = len(sets) * len(demo["orders"]) + len(demo["profiling"]["sets"])
-    assert jobs["read"] == shards * readings
-    assert jobs["rank_by_attention"] == len(sets) * len(demo["orders"]) * len(attention)
+    experiment, orders = demo["experiment"], demo["orders"]
+    used = [demo["methods"][name] for name in experiment["methods"] if "+" not in name]
+    folds = [method for method in used if "heads" in method]
+    trained = {method["adapter"] for method in folds if "adapter" in method}
+    seeds = {name: len(demo["alignments"][name]["seeds"]) for name in trained}
+    cells = len(experiment["sets"]) * len(orders)
+    readings = cells * (1 + sum(seeds.values())) + len(demo["profiling"]["sets"])
+    assert jobs["read"] == demo["reading"]["shards"] * readings
+    assert jobs["align"] == sum(seeds.values())
+    assert jobs["rank_by_attention"] == cells * sum(
+        seeds.get(method.get("adapter"), 1) for method in folds
+    )
     assert jobs["fetch_archive"] == 5
 
 
