@@ -56,15 +56,27 @@ def convert_gguf(gguf: str | os.PathLike, target: str | os.PathLike, source: dic
         source: where the file came from; kept in ``headrank.json``.
 
     Raises:
-        HeadRankError: unsupported architecture, or a tokenizer that does not return the
-            text it was given (Gemma's from GGUF does not).
+        HeadRankError: a damaged file, absent weights, an unsupported architecture, or a
+            tokenizer that does not return the text it was given (Gemma's from GGUF does not).
     """
     gguf = Path(gguf)
-    model = AutoModelForCausalLM.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, dtype=torch.float32
-    )
-    check_supported(model.config.model_type, str(gguf))
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    file: dict[str, Any] = {
+        "pretrained_model_name_or_path": gguf.parent,
+        "gguf_file": gguf.name,
+    }
+    try:
+        config = AutoConfig.from_pretrained(**file)
+    except Exception as error:  # numpy, struct and transformers each raise their own
+        raise _not_converted(gguf, error) from None
+    check_supported(config.model_type, str(gguf))
+    try:
+        model, report = AutoModelForCausalLM.from_pretrained(
+            **file, dtype=torch.float32, output_loading_info=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(**file)
+    except Exception as error:  # as above
+        raise _not_converted(gguf, error) from None
+    _check_whole(report, gguf)
     check_tokenizer(tokenizer, str(gguf))
     # The weights are plain tensors by now, but transformers refuses to save a model
     # that remembers its quantiser.
@@ -76,6 +88,11 @@ def convert_gguf(gguf: str | os.PathLike, target: str | os.PathLike, source: dic
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         record_model(folder, {**source, "note": f"dequantised from {gguf.name}"})
+
+
+def _not_converted(gguf: Path, error: Exception) -> HeadRankError:
+    reason = str(error).partition("\n")[0]
+    return HeadRankError(f"{gguf}: not a GGUF file that can be converted ({reason})")
 
 
 def record_model(folder: str | os.PathLike, source: dict) -> None:
@@ -186,13 +203,7 @@ def load_model(
         raise HeadRankError(
             f"{path}: the weights cannot be loaded ({reason}); fetch or convert the model again"
         ) from None
-    # transformers draws absent weights at random and only logs it: the reading would be noise.
-    absent = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
-    if absent:
-        raise HeadRankError(
-            f"{path}: {len(absent)} weights are missing or of another shape, first {absent[0]}; "
-            "fetch or convert the model again"
-        )
+    _check_whole(report, path)
     decoder.eval().requires_grad_(False).to(device)
     for name, parameter in decoder.named_parameters():
         if not torch.isfinite(parameter.sum()):
@@ -208,6 +219,16 @@ def load_model(
         context=config.max_position_embeddings,
         digest=_weights_digest(Path(path)),
     )
+
+
+def _check_whole(report: dict, where: str | os.PathLike) -> None:
+    """Refuse absent weights: transformers draws them at random and only logs it."""
+    absent = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+    if absent:
+        raise HeadRankError(
+            f"{where}: {len(absent)} weights are missing or of another shape, first {absent[0]}; "
+            "fetch or convert the model again"
+        )
 
 
 class _quiet_loading:
