@@ -1,0 +1,113 @@
+"""Conversion of GGUF files: the same weights, the same tokens, nothing made up."""
+
+import json
+from pathlib import Path
+
+import gguf
+import models
+import numpy as np
+import pytest
+
+from headrank.errors import HeadRankError
+from headrank.models import convert_gguf, load_model, verify_model
+from headrank.reader import read_prompt
+
+NAMES = {
+    "embed_tokens": "token_embd",
+    "norm": "output_norm",
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "q_proj": "attn_q",
+    "k_proj": "attn_k",
+    "v_proj": "attn_v",
+    "o_proj": "attn_output",
+    "gate_proj": "ffn_gate",
+    "up_proj": "ffn_up",
+    "down_proj": "ffn_down",
+}
+
+
+def write(path: Path, model, without=(), architecture="qwen2") -> Path:
+    """Write a decoder as GGUF in float32; its embeddings serve as the output too."""
+    config, tokenizer = model.decoder.config, models.tokenizer("qwen-nfc")
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([3 if token in models.CONTROL else 1 for token in tokens])
+    writer.add_token_merges([" ".join(merge) for merge in merges])
+    writer.add_bos_token_id(tokens.index("<|im_start|>"))
+    writer.add_eos_token_id(tokens.index("<|im_end|>"))
+    writer.add_chat_template(models.CHAT)
+    for name, values in model.decoder.named_parameters():
+        *layer, module, kind = name.split(".")
+        block = f"blk.{layer[1]}." if layer else ""
+        if name not in without:
+            writer.add_tensor(f"{block}{NAMES[module]}.{kind}", values.numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@pytest.fixture
+def model():
+    return models.loaded("qwen2", bos_token_id=1)
+
+
+def test_a_converted_model_reads_the_same(tmp_path, model):
+    write(tmp_path / "tiny.gguf", model)
+    convert_gguf(tmp_path / "tiny.gguf", tmp_path / "out", {"kind": "test"})
+    source = verify_model(tmp_path / "out")["source"]
+    assert source == {"kind": "test", "note": "dequantised from tiny.gguf"}
+    converted = load_model(tmp_path / "out")
+    prompt = models.random_prompt()
+    for got, expected in zip(
+        read_prompt(converted, prompt), read_prompt(model, prompt), strict=True
+    ):
+        np.testing.assert_allclose(got.documents, expected.documents, atol=1e-6)
+    text = "naïve <|im_end|> 🙂 house, it's 3.5%\n\nQuery:"
+    assert converted.tokenizer.encode(text) == models.tokenizer("qwen-nfc").encode(text)
+    assert converted.tokenizer.chat_template == models.CHAT
+    assert {"<|im_start|>", "<|im_end|>"} <= set(converted.tokenizer.all_special_tokens)
+
+
+def refused(tmp_path, message):
+    with pytest.raises(HeadRankError, match=message):
+        convert_gguf(tmp_path / "tiny.gguf", tmp_path / "out", {})
+    assert not (tmp_path / "out").exists()
+    assert [path.name for path in tmp_path.iterdir()] in (["tiny.gguf"], [])
+
+
+def test_absent_weights_are_refused(tmp_path, model):
+    name = "layers.2.self_attn.k_proj.weight"
+    write(tmp_path / "tiny.gguf", model, without=[name])
+    refused(tmp_path, rf"tiny\.gguf: 1 weights are missing .*{name}")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.95])
+def test_truncated_files_are_refused(tmp_path, model, share):
+    data = write(tmp_path / "tiny.gguf", model).read_bytes()
+    (tmp_path / "tiny.gguf").write_bytes(data[: int(len(data) * share)])
+    refused(tmp_path, r"tiny\.gguf: not a GGUF file that can be converted")
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    refused(tmp_path, r"tiny\.gguf: not a GGUF file that can be converted")
+
+
+@pytest.mark.parametrize("architecture", ["falcon", "nonesuch"])
+def test_unsupported_architectures_are_refused_by_name(tmp_path, model, architecture):
+    write(tmp_path / "tiny.gguf", model, architecture=architecture)
+    refused(tmp_path, architecture)
