@@ -55,7 +55,8 @@ class RankerOptions:
     """What determines a ranker's scores beside the model, its heads and its adapter.
 
     Attributes:
-        method: a name of ``METHODS``.
+        method: a name of ``METHODS``; ``icr`` reads all heads, the others selected ones.
+        fold: how the heads are joined; None takes the method's own.
         prompt: texts and limits of the prompt; those the heads were selected with.
         order: order of the passages in the prompt (see ``headrank.lists.arrange``). Heads
             are selected on shuffled lists: there position tells them nothing. [ours]
@@ -69,17 +70,15 @@ class RankerOptions:
     order: str = "shuffled"
     seed: int = 13
     window: int | None = None
+    fold: Fold | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise HeadRankError(f"method {self.method!r} is unknown; allowed: {', '.join(METHODS)}")
         check_order(self.order)
         deal(1, self.window)
-
-    @property
-    def fold(self) -> Fold:
-        """Return how the method joins heads."""
-        return METHODS[self.method]
+        if self.fold is None:
+            object.__setattr__(self, "fold", METHODS[self.method])
 
 
 @dataclass
@@ -191,13 +190,17 @@ class HeadRanker:
             for candidates, scores in zip(chunk, self._score(chunk, batch=batch), strict=True):
                 yield ranked(candidates, scores[0])
 
-    def check(self, candidates: CandidateList) -> int:
-        """Return the tokens of a list's prompts, without reading it.
+    def work(self, candidates: CandidateList) -> tuple[int, int]:
+        """Return how many prompts a list takes and their tokens, suffixes included.
+
+        Nothing is read: this checks a list before the first one costs time.
 
         Raises:
             HeadRankError: it does not fit the context, or a text is empty.
         """
-        return sum(prompt.length for _, prompt in self._prompts(candidates, (candidates.query,)))
+        prompts = [prompt for _, prompt in self._prompts(candidates, (candidates.query,))]
+        suffixes = [len(suffix.ids) for prompt in prompts for suffix in prompt.suffixes]
+        return len(prompts), sum(len(prompt.prefix) for prompt in prompts) + sum(suffixes)
 
     def _prompts(
         self, candidates: CandidateList, queries: Sequence[str]

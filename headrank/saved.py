@@ -15,6 +15,7 @@ from headrank import __version__
 from headrank.errors import HeadRankError
 from headrank.files import atomic_dir, read_json, sha256, write_json
 from headrank.heads import HeadSet
+from headrank.methods import Fold
 from headrank.models import DTYPES, LoadedModel, load_model
 from headrank.prompt import PromptOptions
 from headrank.ranker import HeadRanker, RankerOptions
@@ -36,6 +37,7 @@ def load_ranker(
     order: str | None = None,
     seed: int | None = None,
     window: int | None = None,
+    fold: Fold | None = None,
     dtype: str | None = None,
     device: str = "cpu",
     merge: bool = True,
@@ -47,7 +49,7 @@ def load_ranker(
     Args:
         path_or_id: folder of a saved ranker, folder of a model, or hub repository.
         heads, adapter: see ``HeadRanker.from_pretrained``.
-        method, order, seed, window: see ``RankerOptions``; by default the saved ranker's.
+        method, order, seed, window, fold: see ``RankerOptions``; by default the saved ranker's.
         prompt: by default the saved ranker's, else the one that the heads were selected or
             the adapter was trained with.
         dtype: ``float32`` (default) or ``bfloat16``; by default the saved ranker's.
@@ -77,7 +79,7 @@ def load_ranker(
     folder = None if adapter is None else Path(adapter)
     if folder is not None and selected is None:
         selected = HeadSet.load(folder / HEADS)
-    options = _options(card, selected, folder, method, prompt, order, seed, window)
+    options = _options(card, selected, folder, method, prompt, order, seed, window, fold)
     if options.method == "icr":
         selected = None
     elif selected is None:
@@ -124,15 +126,20 @@ def _options(
     order: str | None,
     seed: int | None,
     window: int | None,
+    fold: Fold | None,
 ) -> RankerOptions:
     """Return the options: what is given, else what was saved, else what the heads know."""
     saved = card.get("options", {})
     if prompt is None:
         prompt = _prompt(saved, heads, adapter)
+    if fold is None and method is None and "fold" in saved:
+        fold = Fold(**saved["fold"])
     given = {"method": method, "order": order, "seed": seed, "window": window}
     own = {name: saved.get(name) if value is None else value for name, value in given.items()}
     return RankerOptions(
-        prompt=prompt or PromptOptions(), **{k: v for k, v in own.items() if v is not None}
+        prompt=prompt or PromptOptions(),
+        fold=fold,
+        **{k: v for k, v in own.items() if v is not None},
     )
 
 

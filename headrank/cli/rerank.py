@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> None:
     ranker = load(args)
     for one in lists:
         try:
-            ranker.check(one.candidates)
+            ranker.work(one.candidates)
         except HeadRankError as error:
             raise HeadRankError(f"{one.where}: {error}") from None
     name = args.name or ranker.options.method

@@ -16,7 +16,7 @@ from headrank.errors import HeadRankError
 from headrank.heads import Head, HeadSet, every_head
 from headrank.labelled import LabelledQuery, align, as_lists, profile_heads, split
 from headrank.lists import Passage, arrange
-from headrank.methods import fold
+from headrank.methods import Fold, fold
 from headrank.models import load_model
 from headrank.profile import SelectionOptions
 from headrank.prompt import PromptBuilder, PromptOptions
@@ -179,13 +179,19 @@ def test_an_adapter_scores_as_the_full_reading_with_it(adapter):
     np.testing.assert_allclose(by_place(ranking), expected, rtol=1e-5)
 
 
+def test_the_prompt_of_the_heads_profile_goes_before_the_adapters(adapter):
+    heads = HeadSet(HEADS.heads, {"prompt": {"document_tokens": 7}})
+    mine = HeadRanker.from_pretrained(tiny.folder("qwen3"), heads, adapter)
+    assert mine.options.prompt == PromptOptions(document_tokens=7)
+
+
 @pytest.mark.parametrize("with_adapter", [False, True])
 def test_a_saved_ranker_comes_back_the_same(tmp_path, adapter, with_adapter):
     settings = {"method": "core", "order": "shuffled-2", "seed": 5, "window": 4}
     if with_adapter:
         settings |= {"adapter": adapter, "heads": None}
     else:
-        settings["prompt"] = PromptOptions(document_tokens=9)
+        settings |= {"prompt": PromptOptions(document_tokens=9), "fold": Fold(calibrate=True)}
     first = ranker(**settings)
     first.save_pretrained(tmp_path / "saved")
     second = HeadRanker.from_pretrained(tmp_path / "saved")
@@ -196,6 +202,19 @@ def test_a_saved_ranker_comes_back_the_same(tmp_path, adapter, with_adapter):
     third = HeadRanker.from_pretrained(tmp_path / "saved", order="reversed")
     assert third.options.order == "reversed"
     assert third.options.seed == 5
+    assert third.options.fold == first.options.fold
+    fourth = HeadRanker.from_pretrained(tmp_path / "saved", method="headrank")
+    assert fourth.options.fold == METHODS["headrank"]
+
+
+def test_a_fold_of_ones_own_reads_all_heads_or_some():
+    full = load_model(tiny.folder("qwen3"))
+    builder = PromptBuilder(full.tokenizer, PromptOptions(), full.context)
+    reading, _ = read_list(full, builder, tiny.candidates())
+    for method, heads in (("icr", None), ("core", HEADS)):
+        own = Fold(calibrate=True, aggregation="mean-z")
+        (ranking,) = ranker(method=method, fold=own).rerank_lists([tiny.candidates()])
+        assert_equal(by_place(ranking), fold(reading, heads, own), calibrated=True)
 
 
 def test_a_saved_ranker_names_its_model(tmp_path):
