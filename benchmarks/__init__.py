@@ -1,0 +1,1 @@
+"""Benchmarks of the code itself; `snakemake benchmarks` runs them into a table and a figure."""

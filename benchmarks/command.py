@@ -1,0 +1,33 @@
+"""The command line that the benchmarks share."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import pandas as pd
+
+from headrank.files import atomic
+
+
+def arguments(description: str, dtype: bool = False) -> argparse.ArgumentParser:
+    """Return a parser of what every benchmark takes."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("model", help="folder of a model")
+    parser.add_argument("--rounds", type=int, default=5, help="measured rounds (default: 5)")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", help="CSV; default: a table on stdout")
+    if dtype:
+        parser.add_argument("--dtype", default="float32", help="float32 (default) or bfloat16")
+        parser.add_argument("--device", default="cpu")
+    return parser
+
+
+def write(table: pd.DataFrame, output: str | None) -> None:
+    """Write the table as CSV, or print it."""
+    if output is None:
+        table.to_string(sys.stdout, index=False)
+        print()
+        return
+    with atomic(output) as temporary:
+        table.to_csv(temporary, index=False)

@@ -1,0 +1,61 @@
+"""What is measured on: lists of given size, heads of given depth, a bare model."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import torch
+from transformers import AutoConfig, AutoModel
+
+from headrank.heads import Head, HeadSet
+from headrank.lists import CandidateList, Passage
+from headrank.models import DTYPES
+
+# Common words of one to three tokens: the cost of a prefill depends on the number of tokens,
+# not on what they say.
+_WORDS = (
+    "the of a insurance policy is in to and for cover your life health premium term company age "
+    "cost pay benefit years money coverage death plan loan house car accident claim deductible "
+    "mortgage disability income retirement annuity beneficiary medicare agent quote rate risk"
+)
+
+
+def passages(documents: int, words: int, seed: int = 13) -> CandidateList:
+    """Return a list of passages of so many words each, drawn from common words."""
+    generator = np.random.default_rng(seed)
+    texts = [" ".join(generator.choice(_WORDS.split(), size=words)) for _ in range(documents)]
+    return CandidateList(
+        "benchmark",
+        "how much does term life insurance cost at the age of 60",
+        tuple(f"d{number}" for number in range(documents)),
+        tuple(Passage("", text) for text in texts),
+    )
+
+
+def some_heads(layers: int, heads: int, share: float = 0.6, count: int = 8) -> HeadSet:
+    """Return heads of the last layers before ``share`` of the depth, two a layer."""
+    deepest = round(share * layers) - 1
+    places = [(deepest - number // 2, (3 * number) % heads) for number in range(count)]
+    return HeadSet(tuple(Head(layer, head) for layer, head in places))
+
+
+def bare_model(
+    path: str | os.PathLike, dtype: str, layers: int | None = None, device: str = "cpu"
+) -> torch.nn.Module:
+    """Return the decoder with transformers' own SDPA attention, cut to so many layers."""
+    config = AutoConfig.from_pretrained(path).get_text_config(decoder=True)
+    if layers is not None:
+        config.num_hidden_layers = layers
+        if getattr(config, "layer_types", None):
+            config.layer_types = config.layer_types[:layers]
+    model = AutoModel.from_pretrained(
+        path, config=config, dtype=DTYPES[dtype], attn_implementation="sdpa"
+    )
+    return model.eval().requires_grad_(False).to(device)
+
+
+@torch.inference_mode()
+def prefill(model: torch.nn.Module, ids: tuple[int, ...]) -> None:
+    """Run one forward pass as any user of the model would."""
+    model(input_ids=torch.tensor([ids], device=next(model.parameters()).device))

@@ -1,0 +1,71 @@
+"""Attention against generation on the same list: passes, tokens, seconds.
+
+python -m benchmarks.methods resources/models/smollm2
+"""
+
+from __future__ import annotations
+
+import os
+
+import pandas as pd
+import torch
+
+from benchmarks.command import arguments, write
+from benchmarks.material import passages, some_heads
+from headrank.costs import costs, per_list
+from headrank.generate import load_generator
+from headrank.latency import GENERATIVE, attention_system, clock, generative_system
+from headrank.ranker import HeadRanker
+
+
+def compare(
+    path: str | os.PathLike,
+    *,
+    dtype: str = "float32",
+    device: str = "cpu",
+    documents: int = 20,
+    words: int = 100,
+    rounds: int = 5,
+    window: int = 20,
+    stride: int = 10,
+) -> pd.DataFrame:
+    """Return one row a method: what one list of passages costs."""
+    candidates = passages(documents, words)
+    generator = load_generator(path, dtype=dtype, device=device)
+    shape = generator.model.config
+    heads = some_heads(shape.num_hidden_layers, shape.num_attention_heads)
+    systems = {
+        method: attention_system(
+            HeadRanker.from_pretrained(
+                path, heads, method=method, order="first-stage", dtype=dtype, device=device
+            )
+        )
+        for method in ("headrank", "core", "icr")
+    }
+    for kind in GENERATIVE:
+        systems[kind] = generative_system(generator, kind, window=window, stride=stride)
+    table = per_list(costs(systems, [candidates], rounds, clock(device)))
+    fastest = table.loc[table["method"] == "headrank", "seconds"].item()
+    return table.assign(dtype=dtype, documents=documents, ratio=table["seconds"] / fastest).drop(
+        columns=["lists"]
+    )
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = arguments(__doc__, dtype=True)
+    parser.add_argument("--documents", type=int, default=20)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    table = compare(
+        options.model,
+        dtype=options.dtype,
+        device=options.device,
+        documents=options.documents,
+        rounds=options.rounds,
+    )
+    write(table, options.output)
+
+
+if __name__ == "__main__":
+    main()

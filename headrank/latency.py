@@ -1,0 +1,108 @@
+"""Systems whose latency is compared, each as a deployment would run it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from headrank.costs import Clock, System, Work
+from headrank.errors import HeadRankError
+from headrank.generate import Generator, rank_listwise, rank_pointwise
+from headrank.lists import CandidateList
+from headrank.ranker import HeadRanker
+
+GENERATIVE = ("listwise", "pointwise")
+
+
+def clock(device: str) -> Clock:
+    """Return the clock of a device: CPU seconds of this process, or the wall's on a GPU."""
+    if not device.startswith("cuda"):
+        return time.process_time
+
+    def wait() -> float:
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    return wait
+
+
+def attention_system(ranker: HeadRanker) -> System:
+    """Return a system that reranks one list by attention; a prompt is one pass."""
+
+    # Counting tokens builds the prompt once more: the round that is not measured pays it.
+    known: dict[CandidateList, Work] = {}
+
+    def rank(candidates: CandidateList) -> Work:
+        list(ranker.rerank_lists([candidates]))
+        if candidates not in known:
+            known[candidates] = Work(*ranker.work(candidates))
+        return known[candidates]
+
+    return rank
+
+
+def generative_system(
+    generator: Generator,
+    kind: str,
+    *,
+    document_tokens: int | None = None,
+    window: int = 20,
+    stride: int = 10,
+) -> System:
+    """Return a system that reranks one list by generation, ``listwise`` or ``pointwise``.
+
+    Raises:
+        HeadRankError: another kind.
+    """
+    if kind not in GENERATIVE:
+        raise HeadRankError(f"kind {kind!r} is unknown; allowed: {', '.join(GENERATIVE)}")
+    options = {"document_tokens": document_tokens}
+    method: Callable = rank_pointwise
+    if kind == "listwise":
+        method, options = rank_listwise, options | {"window": window, "stride": stride}
+
+    def rank(candidates: CandidateList) -> Work:
+        made = method(generator, candidates, **options)
+        return Work(made.passes, made.prompt_tokens + made.new_tokens, made.malformed)
+
+    return rank
+
+
+def encoder_system(
+    path: str | os.PathLike, max_tokens: int, device: str = "cpu", batch: int = 32
+) -> System:
+    """Return a system that encodes query and candidates and compares them (bi-encoder).
+
+    Documents are encoded with the query: an index made beforehand would cost less a query,
+    and its own time and place.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    encoder = AutoModel.from_pretrained(path).eval().to(device)
+
+    @torch.inference_mode()
+    def rank(candidates: CandidateList) -> Work:
+        documents = (f"{p.title}\n{p.text}".strip() for p in candidates.passages)
+        # Neighbours of similar length waste little padding.
+        texts = [candidates.query, *sorted(documents, key=len)]
+        vectors, tokens = [], 0
+        for first in range(0, len(texts), batch):
+            encoded = tokenizer(
+                texts[first : first + batch],
+                padding=True,
+                truncation=True,
+                max_length=max_tokens,
+                return_tensors="pt",
+            ).to(device)
+            states = encoder(**encoded).last_hidden_state
+            mask = encoded["attention_mask"].unsqueeze(-1)
+            vectors.append((states * mask).sum(1) / mask.sum(1))
+            tokens += int(mask.sum())
+        joined = torch.nn.functional.normalize(torch.cat(vectors), dim=-1)
+        (joined @ joined[0]).cpu()
+        return Work(len(vectors), tokens)
+
+    return rank

@@ -1,0 +1,101 @@
+"""Time the methods of one model on some lists of a set, as a deployment would run them."""
+
+import gc
+import os
+from pathlib import Path
+
+# Jobs read what earlier jobs put on disk; compute nodes may have no network.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pandas as pd
+import torch
+
+from headrank.costs import costs
+from headrank.files import atomic
+from headrank.generate import load_generator
+from headrank.joblog import job_log
+from headrank.latency import attention_system, clock, encoder_system, generative_system
+from headrank.lists import arrange, load_lists
+from headrank.methods import Fold
+from headrank.models import verify_model
+from headrank.prompt import PromptOptions
+from headrank.ranker import HeadRanker
+
+
+def main(
+    lists: Path,
+    model: Path,
+    target: str,
+    *,
+    weights: dict,
+    prompt: dict,
+    order: str,
+    seed: int,
+    count: int,
+    rounds: int,
+    threads: int,
+    attention: dict[str, dict],
+    encoders: dict[str, dict],
+    generative: list[str],
+    window: int,
+    stride: int,
+) -> None:
+    """Write one row a method, list and round; one method is in memory at a time."""
+    torch.set_num_threads(threads)
+    verify_model(model)
+    chosen = [arrange(candidates, order, seed) for candidates in load_lists(lists)[:count]]
+    options = PromptOptions(**prompt)
+    tables = []
+
+    def measure(name: str, system) -> None:
+        tables.append(costs({name: system}, chosen, rounds, clock(weights["device"])))
+        gc.collect()
+
+    for name, method in attention.items():
+        ranker = HeadRanker.from_pretrained(
+            model,
+            heads=method["heads"],
+            adapter=method["adapter"],
+            method="headrank" if method["heads"] else "icr",
+            fold=Fold(**method["fold"]),
+            prompt=options,
+            order="first-stage",
+            **weights,
+        )
+        measure(name, attention_system(ranker))
+    for name, method in encoders.items():
+        measure(name, encoder_system(method["path"], method["max_tokens"], weights["device"]))
+    if generative:
+        generator = load_generator(model, **weights)
+        for kind in generative:
+            system = generative_system(
+                generator,
+                kind,
+                document_tokens=options.document_tokens,
+                window=window,
+                stride=stride,
+            )
+            measure(kind, system)
+    with atomic(target) as temporary:
+        pd.concat(tables).to_csv(temporary, index=False)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        main(
+            Path(snakemake.input.queries).parent,
+            Path(snakemake.input.model).parent,
+            snakemake.output[0],
+            weights=snakemake.params.model,
+            prompt=snakemake.params.prompt,
+            order=snakemake.params.order,
+            seed=snakemake.params.seed,
+            count=snakemake.params.latency["lists"],
+            rounds=snakemake.params.latency["rounds"],
+            threads=snakemake.params.working_threads,
+            attention=snakemake.params.attention,
+            encoders=snakemake.params.encoders,
+            generative=snakemake.params.latency["generative"],
+            window=snakemake.params.latency["window"],
+            stride=snakemake.params.latency["stride"],
+        )
