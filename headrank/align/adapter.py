@@ -60,7 +60,8 @@ def _check_plain(model: LoadedModel) -> None:
 
 def save_adapter(wrapped: PeftModel, folder: str | os.PathLike, heads: HeadSet, card: dict) -> None:
     """Write peft's own files, the heads, and a card that says what the adapter belongs to."""
-    wrapped.save_pretrained(folder)
+    # "auto" would look the base model up on the hub, to see whether embeddings changed.
+    wrapped.save_pretrained(folder, save_embedding_layers=False)
     # peft adds a template of a README that says nothing about this adapter.
     (Path(folder) / "README.md").unlink(missing_ok=True)
     heads.save(Path(folder) / HEADS)
