@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,6 +152,15 @@ def test_an_adapter_survives_its_folder(saved):
     ]
     settings = json.loads((folder / "adapter_config.json").read_text())
     assert settings["base_model_name_or_path"] == "tiny-llama"
+
+
+def test_saving_asks_no_server_about_the_base_model(tmp_path, monkeypatch):
+    model = models.loaded()
+    wrapped = models.with_adapter(model, HEADS)
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("a connection was opened"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # peft only warns when its look-up fails
+        save_adapter(wrapped, tmp_path, HEADS, {"model_digest": model.digest})
 
 
 def test_an_adapter_fits_the_truncated_model(tmp_path):
@@ -419,7 +429,7 @@ def test_a_run_killed_at_any_step_resumes_to_the_same_bytes(unbroken, tmp_path, 
 
 def test_a_run_killed_between_any_two_files_resumes_to_the_same_bytes(tmp_path, monkeypatch):
     """Before every rename and removal that a run makes, and after the last."""
-    options = replace(OPTIONS, epochs=2, batch=3)
+    options = replace(OPTIONS, epochs=2, batch=5, checkpoint_every=1)
     run(tmp_path / "unbroken", options)
     unbroken = contents(tmp_path / "unbroken")
     originals = {"replace": (os, os.replace), "unlink": (Path, Path.unlink)}

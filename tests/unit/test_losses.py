@@ -77,7 +77,7 @@ def test_preference_loss_of_the_reference_itself_is_log_two():
 def test_preference_loss_has_no_overflow_and_the_right_slope():
     z = doubles(-2000.0, 0.0, 2000.0, grad=True)
     loss = preference_loss(z, torch.tensor([0]), torch.tensor([2]), 1.0)
-    assert float(loss) == pytest.approx(4000)
+    assert loss.item() == pytest.approx(4000)
     loss.backward()
     # Descending raises the chosen document and lowers the rejected one.
     torch.testing.assert_close(z.grad, doubles(-1.0, 0.0, 1.0))
@@ -107,7 +107,7 @@ def test_graded_kl_without_a_relevant_document_is_no_loss():
     z = doubles(0.3, -1.2, grad=True)
     loss = graded_kl(z, torch.tensor([0, 0]))
     loss.backward()
-    assert float(loss) == 0
+    assert loss.item() == 0
     torch.testing.assert_close(z.grad, doubles(0.0, 0.0))
 
 
@@ -128,14 +128,14 @@ def test_middle_spread_of_short_lists_is_no_loss(count):
     loss.backward()
     assert z.grad is not None
     if count < 3:
-        assert float(loss) == 0
+        assert loss.item() == 0
 
 
 def test_middle_spread_of_equal_scores_has_a_finite_gradient():
     z = torch.zeros(8, dtype=torch.float64, requires_grad=True)
     loss = middle_spread(z, 0.5)
     loss.backward()
-    assert float(loss) == pytest.approx(0.25, rel=1e-3)
+    assert loss.item() == pytest.approx(0.25, rel=1e-3)
     assert torch.isfinite(z.grad).all()
 
 

@@ -169,7 +169,7 @@ PAIRS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(pairs=st.lists(PAIRS, min_size=1, max_size=5))
 def test_pairs_survive_their_file(tmp_path_factory, pairs):
     path = tmp_path_factory.getbasetemp() / "pairs.csv"

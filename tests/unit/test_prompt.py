@@ -75,7 +75,7 @@ PASSAGES = st.lists(
     max_size=6,
 )
 KINDS = st.sampled_from(BYTE_LEVEL)
-MANY = settings(max_examples=150, deadline=None)
+MANY = settings(max_examples=100, deadline=None)
 FEW = settings(max_examples=50, deadline=None)
 
 
