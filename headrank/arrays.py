@@ -35,6 +35,7 @@ class ArrayFile:
 
     Attributes:
         meta: what was saved with the arrays.
+        names: of the arrays that were saved, even if the archive lost one.
     """
 
     def __init__(self, path: str | os.PathLike, kind: str, remedy: str) -> None:
@@ -54,20 +55,17 @@ class ArrayFile:
             raise HeadRankError(f"{path}: no such {kind}") from None
         except Exception as error:  # zipfile, struct and the system each raise their own
             raise self._damaged(error) from None
-        names = {name.removesuffix(".npy") for name in self._archive.namelist()}
         try:
             self.meta: dict = json.loads(str(self._read(_META)))
             self.names = frozenset(self.meta["arrays"])
         except (ValueError, KeyError, TypeError) as error:
             raise self._damaged(error) from None
-        if absent := sorted(self.names - names):
-            raise self._damaged(f"{absent[0]} is missing")
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Return one array.
 
         Raises:
-            HeadRankError: its bytes are damaged.
+            HeadRankError: it is lost, or its bytes are damaged.
         """
         return self._read(name)
 
