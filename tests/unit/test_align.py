@@ -27,7 +27,7 @@ from headrank.align.options import AlignOptions
 from headrank.align.validate import validation_ndcg
 from headrank.errors import HeadRankError
 from headrank.heads import Head, HeadSet, every_head
-from headrank.lists import CandidateList, Passage, arrange
+from headrank.lists import CandidateList, Passage, arrange, query_generator
 from headrank.models import load_model
 from headrank.pairs import Pair, PairOptions, PairSet
 from headrank.prompt import PromptBuilder, PromptOptions
@@ -358,6 +358,32 @@ def test_training_lowers_the_loss(tmp_path):
     rates = log["learning_rate"]
     assert rates[0] == pytest.approx(0.01) and rates.max() == pytest.approx(0.02)
     assert rates.iloc[-1] < 0.0003 and (rates.diff()[2:] <= 0).all()
+
+
+def test_a_step_descends_the_mean_loss_of_its_batch(tmp_path, monkeypatch):
+    options = replace(OPTIONS, epochs=1, batch=3, dropout=0.0, clip=0.25)
+    limits = []
+    clip = torch.nn.utils.clip_grad_norm_
+
+    def noted(parameters, limit):
+        limits.append(limit)
+        return clip(parameters, limit)
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", noted)
+    run(tmp_path / "a", options)
+    first = pd.read_csv(tmp_path / "a" / "training.csv").iloc[0]
+    assert limits == [0.25, 0.25]
+    (model, builder, heads, lists, qrels, pairs), settings = inputs(options)
+    wrapped = add_adapter(model, heads, rank=4, alpha=8, dropout=0.0, seed=settings["seed"])
+    matched = pair_lists(lists, pairs)
+    one = train.Training(model, builder, heads, wrapped, matched, qrels, options, settings["seed"])
+    order = query_generator(settings["seed"], "lists", "0").permutation(5)[:3]
+    items = [shuffled(c, qrels, p, settings["seed"], 0) for c, p in (matched[i] for i in order)]
+    loss = torch.stack([one.loss(item)["loss"] for item in items]).mean()
+    loss.backward()
+    norm = torch.stack([p.grad.norm() for p in one.parameters if p.grad is not None]).norm()
+    assert first["loss"] == pytest.approx(loss.item(), rel=1e-5)
+    assert first["gradient_norm"] == pytest.approx(norm.item(), rel=1e-4)
 
 
 def test_a_run_is_the_same_bytes_twice(unbroken, tmp_path):
