@@ -28,9 +28,18 @@ COSTLY = {
     "query_set",
     "read",
     "rank_by_encoder",
+    "mine_pairs",
+    "align",
 }
+FIGURES = (
+    *("head_scores", "homogenisation", "middle_zone"),
+    *("ndcg_by_heads", "order_robustness", "training/tags"),
+)
 # What follows from the sets of queries.
-MADE = ("readings", "profiles", "runs", "evaluation", "studies", "tables", "figures")
+MADE = (
+    *("readings", "profiles", "pairs", "adapters", "runs"),
+    *("evaluation", "studies", "tables", "figures"),
+)
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +56,7 @@ def test_every_product_is_there(finished):
     for name in ("main", "measures"):
         for end in ("csv", "md", "tex"):
             assert (results / f"tables/{name}.{end}").stat().st_size > 100
-    for name in ("head_scores", "homogenisation", "ndcg_by_heads", "order_robustness"):
+    for name in FIGURES:
         assert (results / f"figures/smollm2/{name}.pdf").read_bytes().startswith(b"%PDF")
         assert (results / f"figures/smollm2/{name}.png").read_bytes().startswith(b"\x89PNG")
     assert not list(results.rglob("*.part"))
@@ -57,7 +66,7 @@ def test_runs_hold_every_candidate_of_every_query(finished):
     candidates = Run.load(finished / "results/sets/tags/candidates.run")
     assert len(candidates.rankings) == 4
     runs = sorted((finished / "results/runs").rglob("*.run"))
-    assert len(runs) == 3 + 2 * 4
+    assert len(runs) == 3 + 2 * 5
     for path in runs:
         rankings = Run.load(path).rankings
         assert {q: {d for d, _ in pairs} for q, pairs in rankings.items()} == {
@@ -70,7 +79,7 @@ def test_per_query_values_are_complete(finished):
     assert list(table.columns) == [
         *("set", "model", "adapter", "order", "method", "query", "measure", "value")
     ]
-    assert len(table) == 4 * 2 * (3 + 2 * 4)
+    assert len(table) == 4 * 2 * (3 + 2 * 5)
     assert table["value"].between(0, 1).all()
     assert set(table.loc[table["method"] == "bm25", "order"]) == {"-"}
     significance = pd.read_csv(finished / "results/evaluation/significance.csv")
@@ -139,8 +148,8 @@ def test_a_measure_evaluates_again(finished, tmp_path):
 def test_the_prompt_reads_again(finished, tmp_path):
     config = tiny(tmp_path / "changed.yaml", lambda c: c["prompt"].update(document_tokens=16))
     jobs = planned(finished, config)
-    assert jobs["read"] == 6
-    assert not (COSTLY - {"read"}) & jobs.keys()
+    assert jobs["read"] == 10
+    assert not (COSTLY - {"read", "mine_pairs", "align"}) & jobs.keys()
 
 
 def test_another_evaluation_set_leaves_the_others_readings(finished, tmp_path):
@@ -148,10 +157,11 @@ def test_another_evaluation_set_leaves_the_others_readings(finished, tmp_path):
         config["sets"]["more"] = {**config["sets"]["tags"], "skip": 4}
         config["experiment"]["sets"].append("more")
 
-    jobs = planned(finished, tiny(tmp_path / "changed.yaml", change), "--until", "read")
-    # The new set in two orders, and the profiling set, which may hold none of its queries.
-    assert jobs["query_set"] == 2
-    assert jobs["read"] == 2 * 2 + 2
+    jobs = planned(finished, tiny(tmp_path / "changed.yaml", change))
+    # Profiling and training may hold none of the new queries, so they are sampled, read and
+    # trained again; the known set is read again with the new adapter only.
+    assert jobs["query_set"] == 1 + 3
+    assert jobs["read"] == 2 * 2 * 2 + 2 + 2 * 2
 
 
 def test_a_killed_run_goes_on_to_the_same_bytes(finished, tmp_path):
@@ -172,13 +182,13 @@ def test_a_killed_run_goes_on_to_the_same_bytes(finished, tmp_path):
 
     kill_when(folder, TINY, reading)
     left = list(readings.rglob("*.npz"))
-    assert 0 < len(left) < 6
+    assert 0 < len(left) < 10
     for path in left:
         assert len(list(ReadingFile(path).lists(tokens=True))) == 2
 
     assert snakemake(folder, TINY, "--unlock").returncode == 0
     jobs = planned(folder, TINY)
-    assert jobs["read"] == 6 - len(left)
+    assert jobs["read"] == 10 - len(left)
     result = snakemake(folder, TINY)
     assert result.returncode == 0, result.stdout
     names = [

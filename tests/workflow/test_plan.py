@@ -31,7 +31,7 @@ def test_demo_is_planned(tmp_path):
 def test_a_config_file_replaces_the_demo(tmp_path):
     jobs = planned(tmp_path / "work", tiny(tmp_path / "tiny.yaml"))
     assert jobs["collection"] == 1
-    assert jobs["read"] == 6
+    assert jobs["read"] == 10
 
 
 BROKEN = [

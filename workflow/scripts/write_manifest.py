@@ -26,6 +26,6 @@ if __name__ == "__main__":
             snakemake.params.config,
             list(snakemake.input.models),
             list(snakemake.input.collections),
-            list(snakemake.input.results),
+            [*snakemake.input.adapters, *snakemake.input.results],
             snakemake.output[0],
         )
