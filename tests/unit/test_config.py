@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from headrank.align.losses import REGULARISERS, SCALES
 from headrank.align.options import REFERENCES, AlignOptions
@@ -156,10 +157,15 @@ def test_any_yaml_is_refused_by_a_message(value):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.name)
 def test_shipped_configs_are_valid_and_say_how_to_run(path):
-    text = path.read_text()
-    configure(yaml.safe_load(text), SCHEMA)
-    head = text[: text.index("\n\n")] if "\n\n" in text else text
+    head = re.match(r"(#.*\n)+", path.read_text())[0]
     assert re.search(r"^#\s+(make|snakemake) ", head, re.M)
+    # A config that changes another one names both in its command, in the order of merging.
+    named = re.findall(r"config/[a-z]+\.yaml", head) or [f"config/{path.name}"]
+    assert f"config/{path.name}" in named
+    config = {}
+    for name in named:
+        update_config(config, yaml.safe_load((ROOT / name).read_text()))
+    configure(config, SCHEMA)
 
 
 def test_defaults_are_filled_in_nested_parts():
