@@ -43,12 +43,14 @@ lint: environment
 environment: $(VENV)/complete
 
 # torch first and alone, so that pip takes the build for this machine; then the exact rest.
-$(VENV)/complete: requirements.lock
+# The package itself is linked, so that the `headrank` command runs this folder's code.
+$(VENV)/complete: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 	|| { echo "Python 3.11 is needed; name it with: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --no-cache-dir --quiet torch==2.13.0
 	$(VENV)/bin/pip install --no-cache-dir --quiet --requirement requirements.lock
+	$(VENV)/bin/pip install --no-cache-dir --quiet --no-deps --editable .
 	touch $@
 
 clean:
