@@ -166,7 +166,7 @@ def latency_table(
         Column("label", "Method"),
         Column("passes", "Prompts", digits=0),
         Column("tokens", "Tokens", digits=0),
-        Column("seconds", unit, digits=2, better="low"),
+        Column("seconds", unit, digits=3, better="low"),
         Column("malformed", "Malformed", digits=1),
         Column("value", measure, digits=3, better="high"),
     )

@@ -106,7 +106,7 @@ rule latency:
 rule latency_first_stage:
     input:
         unpack(lambda wildcards: set_files(REPORT_SET)),
-        index=report_index(),
+        bm25=report_index(),
     output:
         "results/latency/first-stage.csv",
     log:

@@ -28,7 +28,7 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0]):
         main(
             Path(snakemake.input.queries).parent,
-            Path(snakemake.input.index).parent,
+            Path(snakemake.input.bm25[0]).parent,
             snakemake.output[0],
             name=snakemake.params.method,
             depth=snakemake.params.depth,
