@@ -1,23 +1,4 @@
 # The code's own speed, on lists made up for it: `snakemake benchmarks`.
-BENCHMARKS = {
-    "reading-float32": ("reading", ["--dtype", "float32"]),
-    "reading-bfloat16": ("reading", ["--dtype", "bfloat16"]),
-    "growth-float32": (
-        "reading",
-        ["--dtype", "float32", "--words", "50", "--growth", "10", "20", "40", "80"],
-    ),
-    "memory-float32": ("memory", ["--dtype", "float32"]),
-    "memory-bfloat16": ("memory", ["--dtype", "bfloat16"]),
-    "prompting": ("prompting", []),
-    "methods-float32": ("methods", ["--dtype", "float32"]),
-}
-
-
-def benchmark_parts(wildcards):
-    """Results of every benchmark of a model."""
-    return [f"results/speed/{wildcards.model}/{part}.csv" for part in BENCHMARKS]
-
-
 rule benchmark:
     input:
         model="resources/models/{model}/headrank.json",

@@ -1,0 +1,87 @@
+# What `latency.smk` and `benchmarks.smk` time, and with what.
+LATENCY = config["latency"]
+
+
+def timed_methods(kind):
+    """Methods of a kind that the experiment evaluates, fusions by their parts."""
+    names = dict.fromkeys(
+        part for method in EXPERIMENT["methods"] for part in split_method(method) if part
+    )
+    return [name for name in names if METHODS[name]["kind"] == kind]
+
+
+def timed_attention(model):
+    """Heads, adapter and fold of each attention method; of several adapters the first seed's."""
+    timed = {}
+    for name in timed_methods("attention"):
+        selection, adapter = METHODS[name]["heads"], adapters_of(name)[0]
+        timed[name] = {
+            "heads": (
+                None if selection == "all" else f"results/profiles/{model}/heads/{selection}.json"
+            ),
+            "adapter": None if adapter == "none" else f"results/adapters/{model}/{adapter}",
+            "fold": fold_of(name),
+        }
+    return timed
+
+
+def timed_encoders():
+    """Weights of each dense method."""
+    encoders = {name: METHODS[name]["encoder"] for name in timed_methods("dense")}
+    return {
+        name: {
+            "path": f"resources/models/{encoder}",
+            "max_tokens": config["encoders"][encoder]["max_tokens"],
+        }
+        for name, encoder in encoders.items()
+    }
+
+
+def timed_files(wildcards):
+    """Files that the timed methods load."""
+    methods = timed_attention(wildcards.model).values()
+    adapters = dict.fromkeys(method["adapter"] for method in methods if method["adapter"])
+    return [
+        *dict.fromkeys(method["heads"] for method in methods if method["heads"]),
+        *(f"{folder}/{name}" for folder in adapters for name in ADAPTER_FILES),
+        *(f"{encoder['path']}/headrank.json" for encoder in timed_encoders().values()),
+    ]
+
+
+def report_index():
+    """Index of the report's collection; none if its first stage was made elsewhere."""
+    entry = SETS[REPORT_SET]
+    collection, split = COLLECTIONS[entry["collection"]], entry["split"]
+    source = collection["source"]
+    own = source["kind"] == "local" and (Path(source["path"]) / "candidates.run").is_file()
+    imported = split in collection["runs"] or collection["first_stage"] == "own"
+    if imported or (own and collection["first_stage"] == "auto"):
+        return []
+    return [f"resources/indexes/{entry['collection']}/index.json"]
+
+
+def cost_files(wildcards):
+    """Costs of the model's methods and of a first stage that is ours."""
+    files = [f"results/latency/{wildcards.model}.csv"]
+    if report_index() and timed_methods("first-stage"):
+        files.append("results/latency/first-stage.csv")
+    return files
+
+
+BENCHMARKS = {
+    "reading-float32": ("reading", ["--dtype", "float32"]),
+    "reading-bfloat16": ("reading", ["--dtype", "bfloat16"]),
+    "growth-float32": (
+        "reading",
+        ["--dtype", "float32", "--words", "50", "--growth", "10", "20", "40", "80"],
+    ),
+    "memory-float32": ("memory", ["--dtype", "float32"]),
+    "memory-bfloat16": ("memory", ["--dtype", "bfloat16"]),
+    "prompting": ("prompting", []),
+    "methods-float32": ("methods", ["--dtype", "float32"]),
+}
+
+
+def benchmark_parts(wildcards):
+    """Results of every benchmark of a model."""
+    return [f"results/speed/{wildcards.model}/{part}.csv" for part in BENCHMARKS]
