@@ -106,19 +106,60 @@ class HeadRanker:
         path_or_id: str | os.PathLike,
         heads: HeadSet | str | os.PathLike | None = None,
         adapter: str | os.PathLike | None = None,
-        **settings: object,
+        *,
+        method: str | None = None,
+        prompt: PromptOptions | None = None,
+        order: str | None = None,
+        seed: int | None = None,
+        window: int | None = None,
+        fold: Fold | None = None,
+        dtype: str | None = None,
+        device: str = "cpu",
+        merge: bool = True,
+        revision: str | None = None,
+        model: str | os.PathLike | None = None,
     ) -> HeadRanker:
-        """Return a ranker; see ``headrank.saved.load_ranker`` for the settings.
+        """Return a ranker whose model ends in the deepest head it reads.
 
         Args:
             path_or_id: folder of a saved ranker, folder of a model, or hub repository.
             heads: a head set or its JSON file; by default the saved ranker's or the
-                adapter's.
+                adapter's. ICR reads all heads and needs none.
             adapter: folder that alignment wrote.
+            method, order, seed, window, fold: see ``RankerOptions``; by default the saved
+                ranker's.
+            prompt: by default the saved ranker's, else the one that the heads were selected
+                or the adapter was trained with.
+            dtype: ``float32`` or ``bfloat16``; by default the saved ranker's, else float32.
+            merge: add the adapter's weights to the model's, so it costs nothing. In bfloat16
+                the sum is rounded: scores differ from ``merge=False`` by about two percent of
+                a mass, as much as bfloat16 itself moves them.
+            revision: the hub's commit, for a repository.
+            model: where a saved ranker's base model lies now, if it was moved.
+
+        Raises:
+            HeadRankError: nothing to load there, an architecture that is not supported,
+                heads or adapter of another model, a method that reads selected heads without
+                any, a saved ranker whose files changed.
         """
         from headrank.saved import load_ranker
 
-        return load_ranker(path_or_id, heads=heads, adapter=adapter, **settings)
+        return load_ranker(
+            path_or_id,
+            heads=heads,
+            adapter=adapter,
+            method=method,
+            prompt=prompt,
+            order=order,
+            seed=seed,
+            window=window,
+            fold=fold,
+            dtype=dtype,
+            device=device,
+            merge=merge,
+            revision=revision,
+            model=model,
+        )
 
     def save_pretrained(self, folder: str | os.PathLike) -> None:
         """Write a folder that ``from_pretrained`` reads: everything but the base weights."""

@@ -44,25 +44,7 @@ def load_ranker(
     revision: str | None = None,
     model: str | os.PathLike | None = None,
 ) -> HeadRanker:
-    """Return a ranker whose model ends in the deepest head it reads.
-
-    Args:
-        path_or_id: folder of a saved ranker, folder of a model, or hub repository.
-        heads, adapter: see ``HeadRanker.from_pretrained``.
-        method, order, seed, window, fold: see ``RankerOptions``; by default the saved ranker's.
-        prompt: by default the saved ranker's, else the one that the heads were selected or
-            the adapter was trained with.
-        dtype: ``float32`` (default) or ``bfloat16``; by default the saved ranker's.
-        merge: add the adapter's weights to the model's, so it costs nothing. In bfloat16 the
-            sum is rounded: scores differ from ``merge=False`` by about two percent of a mass, as
-            much as bfloat16 itself moves them; in float32 by nothing that matters.
-        revision: the hub's commit, for a repository.
-        model: where a saved ranker's base model lies now, if it was moved.
-
-    Raises:
-        HeadRankError: nothing to load there, heads or adapter of another model, a method
-            that reads selected heads without any, a saved ranker whose files changed.
-    """
+    """Return what ``HeadRanker.from_pretrained`` does; its arguments are described there."""
     card: dict = {}
     if (Path(path_or_id) / CARD).is_file():
         card = _read_card(Path(path_or_id))

@@ -141,8 +141,8 @@ def prompt_options(args: argparse.Namespace, base: PromptOptions | None) -> Prom
 
 def prepare_torch(args: argparse.Namespace) -> None:
     """Set the number of threads and keep libraries from writing to the terminal."""
-    if Path(args.model).is_dir():
-        # A folder needs no hub: no look-up, no wait where there is no network.
+    if (Path(args.model) / "config.json").is_file():
+        # A model's folder needs no hub: no look-up, no wait where there is no network.
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     if not args.debug:
         # Deprecations inside other libraries are nothing that a user of the command can mend.
