@@ -136,6 +136,50 @@ def test_rerank_writes_a_run_whole_or_not_at_all(tmp_path, capsys, heads, model)
     assert (tmp_path / "again.run").read_text() == target.read_text()
 
 
+def test_every_reading_option_reaches_the_ranker(tmp_path, capsys, heads, model):
+    path = write(tmp_path / "lists.jsonl", [record(name) for name in QUERIES])
+    (tmp_path / "prompt.json").write_text('{"instruction": "Rank.", "document_tokens": 5}')
+    arguments = ["rerank", path, "--model", model, "--heads", heads, "--quiet"]
+    settings = {
+        ("--order", "reversed"): {"order": "reversed"},
+        ("--order", "shuffled-2", "--seed", "4"): {"order": "shuffled-2", "seed": 4},
+        ("--window", "3"): {"window": 3},
+        ("--method", "core"): {"method": "core"},
+        ("--dtype", "bfloat16"): {"dtype": "bfloat16"},
+        ("--prompt", str(tmp_path / "prompt.json"), "--document-tokens", "9"): {
+            "prompt": PromptOptions(instruction="Rank.", document_tokens=9)
+        },
+    }
+    outputs = set()
+    for given, expected in settings.items():
+        assert main([*arguments, *given]) == 0
+        out = capsys.readouterr().out
+        ranker = HeadRanker.from_pretrained(model, heads, **expected)
+        for line in map(json.loads, out.splitlines()):
+            ids = [f"d{i}" for i in range(6)]
+            ranking = ranker.rerank(line["query"], tiny.TEXTS, ids=ids, query_id=line["query_id"])
+            assert line["docs"] == [{"id": one.doc_id, "score": one.score} for one in ranking]
+        outputs.add(out)
+    assert len(outputs) == len(settings)
+    (tmp_path / "prompt.json").write_text('{"instructions": "Rank."}')
+    message = refused(capsys, [*arguments, "--prompt", str(tmp_path / "prompt.json")])
+    assert "expected a JSON object with fields of header, marker" in message
+
+
+def test_batches_change_no_score(tmp_path, capsys, heads, model):
+    path = write(tmp_path / "lists.jsonl", [record(name) for name in QUERIES])
+    lines = {}
+    for batch in ("1", "3"):
+        arguments = ["rerank", path, "--model", model, "--heads", heads, "--batch", batch]
+        assert main([*arguments, "--quiet"]) == 0
+        lines[batch] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    for one, other in zip(lines["1"], lines["3"], strict=True):
+        assert [d["id"] for d in one["docs"]] == [d["id"] for d in other["docs"]]
+        np.testing.assert_allclose(
+            [d["score"] for d in other["docs"]], [d["score"] for d in one["docs"]], rtol=1e-5
+        )
+
+
 def script(name: str):
     """Return a script of the workflow as a module."""
     spec = spec_from_file_location(name, ROOT / "workflow/scripts" / f"{name}.py")
