@@ -7,6 +7,7 @@ import os
 import numpy as np
 import torch
 from transformers import AutoConfig, AutoModel
+from transformers.utils import logging
 
 from headrank.heads import Head, HeadSet
 from headrank.lists import CandidateList, Passage
@@ -44,6 +45,8 @@ def bare_model(
     path: str | os.PathLike, dtype: str, layers: int | None = None, device: str = "cpu"
 ) -> torch.nn.Module:
     """Return the decoder with transformers' own SDPA attention, cut to so many layers."""
+    # A report of the layers that are left out on purpose would fill the log.
+    logging.set_verbosity_error()
     config = AutoConfig.from_pretrained(path).get_text_config(decoder=True)
     if layers is not None:
         config.num_hidden_layers = layers
