@@ -19,6 +19,7 @@ rule align:
         "results/benchmarks/adapters/{model}/{adapter}.jsonl"
     wildcard_constraints:
         adapter=one_of(ADAPTERS),
+    priority: FIRST
     conda:
         "../envs/torch-cpu.yaml"
     threads: config["reading"]["threads"]

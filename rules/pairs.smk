@@ -10,6 +10,7 @@ rule mine_pairs:
         "results/benchmarks/pairs/{model}/{recipe}.jsonl"
     wildcard_constraints:
         recipe=one_of(RECIPES),
+    priority: FIRST
     conda:
         "../envs/torch-cpu.yaml"
     threads: config["reading"]["threads"]

@@ -9,6 +9,7 @@ rule profile:
         table="results/profiles/{model}/profile.csv",
     log:
         "logs/profiles/{model}/profile.log",
+    priority: FIRST
     conda:
         "../envs/ir.yaml"
     params:
@@ -29,6 +30,7 @@ rule select_heads:
         "logs/profiles/{model}/heads/{selection}.log",
     wildcard_constraints:
         selection=one_of(config["selections"]),
+    priority: FIRST
     conda:
         "../envs/ir.yaml"
     params:

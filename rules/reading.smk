@@ -14,6 +14,7 @@ rule read:
     wildcard_constraints:
         model=one_of(MODELS),
         adapter=one_of(["none", *ADAPTERS]),
+    priority: reading_priority
     conda:
         "../envs/torch-cpu.yaml"
     threads: config["reading"]["threads"]

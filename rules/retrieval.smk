@@ -8,6 +8,7 @@ rule index:
         "logs/indexes/{collection}.log",
     benchmark:
         "results/benchmarks/indexes/{collection}.jsonl"
+    priority: FIRST
     conda:
         "../envs/ir.yaml"
     resources:
@@ -34,6 +35,7 @@ rule retrieve:
         "logs/retrieval/{collection}/{split}.log",
     benchmark:
         "results/benchmarks/retrieval/{collection}/{split}.jsonl"
+    priority: FIRST
     conda:
         "../envs/ir.yaml"
     resources:
@@ -64,6 +66,7 @@ rule query_set:
         "logs/sets/{set}.log",
     wildcard_constraints:
         set=one_of(SETS),
+    priority: FIRST
     conda:
         "../envs/ir.yaml"
     params:
@@ -87,7 +90,7 @@ rule check_roles:
         "results/sets/roles.json",
     log:
         "logs/sets/roles.log",
-    priority: 10
+    priority: FIRST
     localrule: True
     conda:
         "../envs/ir.yaml"
