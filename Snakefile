@@ -41,6 +41,9 @@ include: "rules/alignment.smk"
 include: "rules/ranking.smk"
 include: "rules/evaluation.smk"
 include: "rules/studies.smk"
+include: "rules/timing.smk"
+include: "rules/latency.smk"
+include: "rules/benchmarks.smk"
 include: "rules/report.smk"
 
 

@@ -132,6 +132,7 @@ class PromptBuilder:
                 f"{type(self.tokenizer).__name__} gives no character offsets; "
                 "use a model with a fast tokenizer (tokenizer.json)"
             )
+        self._token_characters = max(map(len, self.tokenizer.get_vocab()))
         before, after = self._wrapper()
         self._opening = tuple(self.tokenizer.encode(before, add_special_tokens=False))
         self._closing = tuple(self.tokenizer.encode(after, add_special_tokens=False))
@@ -180,7 +181,10 @@ class PromptBuilder:
                     "leave it out of the candidates"
                 )
         budget = self.options.document_tokens
-        texts = self._cut([_text(passage) for passage in candidates.passages], budget)
+        limit = budget or self.context
+        texts = [self._manageable(_text(passage), limit) for passage in candidates.passages]
+        queries = [self._manageable(query, self.context) for query in queries]
+        texts = self._cut(texts, budget)
         prompt = self._assemble(texts, queries)
         if self.context is None or prompt.length <= self.context:
             return prompt
@@ -194,8 +198,8 @@ class PromptBuilder:
         if self.options.overlong == "truncate":
             return shorter
         raise HeadRankError(
-            f"query {candidates.query_id}: {len(texts)} documents make {prompt.length} tokens, "
-            f"the model's context is {self.context}; set document_tokens to at most {fits}, "
+            f"query {candidates.query_id}: {len(texts)} documents make {prompt.length} tokens or "
+            f"more, the model's context is {self.context}; set document_tokens to at most {fits}, "
             "rerank fewer candidates, or set overlong: truncate"
         )
 
@@ -203,7 +207,11 @@ class PromptBuilder:
         self, texts: list[str], queries: Sequence[str], prompt: Prompt
     ) -> tuple[int, Prompt | None]:
         """Return the largest equal document budget that fits and its prompt; (0, None) if none."""
-        low, high, best = 0, max(stop - start for start, stop in prompt.spans), None
+        # No document can keep more than the context holds: what the search encodes at every
+        # step is never longer.
+        texts = self._cut(texts, self.context)
+        longest = max(stop - start for start, stop in prompt.spans)
+        low, high, best = 0, min(longest, self.context), None
         while low < high:
             middle = (low + high + 1) // 2
             attempt = self._assemble(self._cut(texts, middle), queries)
@@ -212,6 +220,15 @@ class PromptBuilder:
             else:
                 high = middle - 1
         return low, best
+
+    def _manageable(self, text: str, limit: int | None) -> str:
+        """Return the text without an end that cannot be read, however it is encoded.
+
+        No token covers more characters than the longest of the vocabulary, so what is left is
+        more than twice ``limit`` tokens: encoding it tells the same, and a text of megabytes
+        costs no minutes.
+        """
+        return text if limit is None else text[: 2 * (limit + 1) * self._token_characters]
 
     def _encode(self, texts: Sequence[str]) -> Any:
         """Return one tokenizer call's ids and character offsets; special tokens stay text."""

@@ -249,6 +249,8 @@ def products():
     if any(cell[1] != "-" for cell in CELLS):
         tables += ["orders"] if {"reversed", "shuffled"} <= set(config["orders"]) else []
         figures = ["order_robustness"]
+        tables += [f"latency/{model}" for model in models]
+        figures += ["quality_latency"]
     else:
         figures = []
     if REPORT["method"]:

@@ -12,13 +12,14 @@ from snakemake.utils import update_config
 from headrank.align.losses import REGULARISERS, SCALES
 from headrank.align.options import REFERENCES, AlignOptions
 from headrank.builders import BUILDERS
-from headrank.config import configure, cross_problems, fill, schema_problems, split_method
+from headrank.config import configure, cross_problems, split_method
 from headrank.errors import HeadRankError
 from headrank.lists import ORDER, POOLS
 from headrank.methods import AGGREGATIONS, Fold
 from headrank.pairs import HARDNESS, PairOptions
 from headrank.profile import CRITERIA
 from headrank.prompt import OVERLONG, ROWS, PromptOptions
+from headrank.schema import fill, schema_problems
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())

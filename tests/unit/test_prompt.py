@@ -269,6 +269,28 @@ def test_the_remedy_of_an_overlong_list_works(passages, spare):
     assert limited(context, overlong="truncate").build(one) == shorter
 
 
+@pytest.mark.parametrize("unit", ["heads rank ", "x", "\u0301", "[1] "])
+def test_a_text_of_megabytes_is_never_encoded_whole(unit, monkeypatch):
+    """What is cut away before encoding cannot be read: a shorter text gives the same prompt."""
+    longest = []
+    encode = PromptBuilder._encode
+    monkeypatch.setattr(
+        PromptBuilder,
+        "_encode",
+        lambda self, texts: longest.append(max(map(len, texts))) or encode(self, texts),
+    )
+    huge, long = unit * 1_000_000, unit * 1_000
+    for options in ({"document_tokens": 9}, {"overlong": "truncate"}):
+        builder = limited(200, **options)
+        texts = [[Passage("", "one"), Passage("", text)] for text in (huge, long)]
+        assert builder.build(make(texts[0])) == builder.build(make(texts[1]))
+    with pytest.raises(HeadRankError, match="2 documents make .* tokens or more"):
+        limited(200).build(make(texts[0]))
+    with pytest.raises(HeadRankError, match="do not fit the model's context"):
+        limited(200).build(make([Passage("", "one")]), [huge])
+    assert max(longest) < 50_000
+
+
 def test_too_many_documents_for_the_context_cannot_be_truncated():
     one = make([Passage("", "one")] * 30)
     for overlong in ("truncate", "error"):
