@@ -11,9 +11,8 @@ from headrank.significance import bca_interval, holm, paired_permutation
 
 
 def differences(
-    default: pd.Series,
+    defaults: Mapping[str, tuple[str, pd.Series]],
     variants: Mapping[tuple[str, str], pd.Series],
-    defaults: Mapping[str, str],
     *,
     confidence: float = 0.95,
     resamples: int = 100_000,
@@ -25,10 +24,10 @@ def differences(
     (paired permutation), p_holm (over all variants). The default's difference is 0.
 
     Args:
-        default: value of each query under the default, averaged over seeds if there are
-            several; the index is the query.
+        defaults: ``{factor: (the default's setting, value of each query)}``, factors in the
+            order of the table; values are averaged over seeds if there are several, their
+            index is the query.
         variants: ``{(factor, setting): the same for one changed setting}``.
-        defaults: ``{factor: the default's setting}``, factors in the order of the table.
 
     Raises:
         HeadRankError: no variant, a factor without a default, or other queries than the
@@ -37,7 +36,7 @@ def differences(
     if not variants:
         raise HeadRankError("no ablated setting; name at least one")
     rows = []
-    for factor, usual in defaults.items():
+    for factor, (usual, default) in defaults.items():
         rows.append(_row(factor, usual, default) | {"default": True})
         rows[-1] |= {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
         for (name, setting), values in variants.items():

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping
 
 from headrank.errors import HeadRankError
 from headrank.schema import choice, fill, schema_problems
+from headrank.variants import expand, problems
 
 # Aggregations that take a logarithm, which a calibrated (maybe negative) mass has not.
 _LOGARITHMIC = ("log-sum", "mean-log-share")
 
 
 def configure(config: dict, schema: Mapping) -> None:
-    """Fill the config's defaults in place and check it.
+    """Fill the config's defaults in place, add the ablated settings, and check it.
 
     Args:
         config: as read from YAML.
@@ -28,12 +29,14 @@ def configure(config: dict, schema: Mapping) -> None:
         HeadRankError: lists every error as ``key is value; allowed: ...``.
     """
     fill(config, schema, schema)
-    problems = list(schema_problems(config, schema))
-    # Cross checks read keys and types that only a config of the right form has.
-    problems = problems or list(cross_problems(config))
-    if problems:
-        count = "1 error" if len(problems) == 1 else f"{len(problems)} errors"
-        raise HeadRankError("\n".join([f"the config has {count}:", *problems]))
+    found = list(schema_problems(config, schema))
+    if not found:
+        # What is derived, and cross checks, need keys and types of the right form.
+        expand(config)
+        found = list(schema_problems(config, schema)) or list(cross_problems(config))
+    if found:
+        count = "1 error" if len(found) == 1 else f"{len(found)} errors"
+        raise HeadRankError("\n".join([f"the config has {count}:", *found]))
 
 
 def cross_problems(config: Mapping) -> Iterator[str]:
@@ -45,6 +48,7 @@ def cross_problems(config: Mapping) -> Iterator[str]:
     yield from _profiling_problems(config)
     yield from _alignment_problems(config)
     yield from _evaluation_problems(config)
+    yield from _ablation_problems(config)
     yield from _latency_problems(config)
     yield from _report_problems(config)
 
@@ -233,6 +237,8 @@ def _alignment_problems(config: Mapping) -> Iterator[str]:
     for name, method in config["methods"].items():
         recipe = method.get("adapter")
         if recipe is None:
+            if method.get("reselect"):
+                yield f"methods.{name}.reselect is true; allowed: false, since it has no adapter"
             continue
         if recipe not in recipes:
             yield choice(f"methods.{name}.adapter", recipe, sorted(recipes))
@@ -294,6 +300,17 @@ def _report_problems(config: Mapping) -> Iterator[str]:
             "profiling.sets is []; allowed: at least one set of role profiling, since the report "
             f"shows the heads of {', '.join(sorted(shown))}"
         )
+
+
+def _ablation_problems(config: Mapping) -> Iterator[str]:
+    for factor, entry in config["ablations"].items():
+        yield from problems(config, factor)
+        recipe = config["methods"].get(entry["method"], {}).get("adapter")
+        if recipe in config["alignments"] and recipe not in used_recipes(config):
+            yield (
+                f"ablations.{factor}.method is {entry['method']!r}; allowed: an aligned method of "
+                "experiment.methods, whose training sets are checked against the others"
+            )
 
 
 def _latency_problems(config: Mapping) -> Iterator[str]:

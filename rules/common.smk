@@ -7,6 +7,7 @@ from snakemake.exceptions import WorkflowError
 from headrank.codedigest import code_digest
 from headrank.config import configure, split_method, used_recipes
 from headrank.errors import HeadRankError
+from headrank.variants import settings
 
 ROOT = Path(workflow.basedir)
 
@@ -168,10 +169,11 @@ def earlier_sets(wildcards):
 
 def ranking_heads(wildcards):
     """The selected heads that a method folds; none for a method of all heads."""
-    selection = METHODS[wildcards.method]["heads"]
-    if selection == "all":
+    method = METHODS[wildcards.method]
+    if method["heads"] == "all":
         return []
-    return [f"results/profiles/{wildcards.model}/heads/{selection}.json"]
+    aligned = f"/aligned/{wildcards.adapter}" if method["reselect"] else ""
+    return [f"results/profiles/{wildcards.model}{aligned}/heads/{method['heads']}.json"]
 
 
 def used_models():

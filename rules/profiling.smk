@@ -21,6 +21,25 @@ rule profile:
         "../workflow/scripts/profile_heads.py"
 
 
+# The heads of an aligned model, for methods that select theirs again after training.
+use rule profile as profile_aligned with:
+    input:
+        readings=lambda wildcards: readings(
+            config["profiling"]["sets"],
+            wildcards.model,
+            wildcards.adapter,
+            config["profiling"]["order"],
+        ),
+        qrels=[f"results/sets/{name}/qrels.tsv" for name in config["profiling"]["sets"]],
+    output:
+        profile="results/profiles/{model}/aligned/{adapter}/profile.npz",
+        table="results/profiles/{model}/aligned/{adapter}/profile.csv",
+    log:
+        "logs/profiles/{model}/aligned/{adapter}/profile.log",
+    message:
+        "Profile the heads of {wildcards.model} with adapter {wildcards.adapter}"
+
+
 rule select_heads:
     input:
         "results/profiles/{model}/profile.npz",
@@ -40,3 +59,14 @@ rule select_heads:
         "Select heads of {wildcards.model} as {wildcards.selection}"
     script:
         "../workflow/scripts/select_heads.py"
+
+
+use rule select_heads as select_heads_aligned with:
+    input:
+        "results/profiles/{model}/aligned/{adapter}/profile.npz",
+    output:
+        "results/profiles/{model}/aligned/{adapter}/heads/{selection}.json",
+    log:
+        "logs/profiles/{model}/aligned/{adapter}/heads/{selection}.log",
+    message:
+        "Select heads of {wildcards.model} as {wildcards.selection}, adapter {wildcards.adapter}"

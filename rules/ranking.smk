@@ -9,7 +9,7 @@ rule rank_by_attention:
     log:
         "logs/runs/{set}/{model}/{adapter}/{order}/{method}.log",
     wildcard_constraints:
-        method=one_of(methods_of("attention")),
+        method=one_of(name for name in methods_of("attention") if not METHODS[name]["truncated"]),
     conda:
         "../envs/ir.yaml"
     params:
@@ -19,6 +19,40 @@ rule rank_by_attention:
         "Rank {wildcards.set} by {wildcards.method}, {wildcards.model}, order {wildcards.order}"
     script:
         "../workflow/scripts/rank_by_attention.py"
+
+
+# The path of a deployment: a prefill of its own that stops at the deepest selected head.
+rule rank_truncated:
+    input:
+        unpack(lambda wildcards: set_files(wildcards.set)),
+        heads=ranking_heads,
+        adapter=adapter_files,
+        model="resources/models/{model}/headrank.json",
+    output:
+        "results/runs/{set}/{model}/{adapter}/{order}/{method}.run",
+    log:
+        "logs/runs/{set}/{model}/{adapter}/{order}/{method}.log",
+    benchmark:
+        "results/benchmarks/runs/{set}/{model}/{adapter}/{order}/{method}.jsonl"
+    wildcard_constraints:
+        method=one_of(name for name in methods_of("attention") if METHODS[name]["truncated"]),
+    conda:
+        "../envs/torch-cpu.yaml"
+    threads: config["reading"]["threads"]
+    resources:
+        mem_mb=memory,
+        gpu=on_gpu(1),
+        gpu_manufacturer=on_gpu("nvidia"),
+    params:
+        model=weights_of,
+        prompt=config["prompt"],
+        fold=lambda wildcards: fold_of(wildcards.method),
+        seed=config["seed"],
+        code=code("rank_truncated"),
+    message:
+        "Rank {wildcards.set} by {wildcards.method}, {wildcards.model} cut, order {wildcards.order}"
+    script:
+        "../workflow/scripts/rank_truncated.py"
 
 
 rule rank_by_first_stage:

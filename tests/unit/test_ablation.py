@@ -13,9 +13,8 @@ def test_differences_are_paired_and_the_default_comes_first():
     worse = (DEFAULT - 0.1).sample(frac=1, random_state=0)  # queries in another order
     mixed = DEFAULT.add([0.1, -0.1, 0.1, -0.1])
     table = differences(
-        DEFAULT,
+        {"K": ("8", DEFAULT), "loss": ("kl", DEFAULT)},
         {("K", "16"): worse, ("loss", "none"): mixed, ("K", "4"): mixed},
-        {"K": "8", "loss": "kl"},
         resamples=1000,
     )
     assert list(zip(table["factor"], table["setting"], table["default"], strict=True)) == [
@@ -35,8 +34,8 @@ def test_differences_are_paired_and_the_default_comes_first():
 
 def test_bad_input_is_named():
     with pytest.raises(HeadRankError, match="no ablated setting"):
-        differences(DEFAULT, {}, {"K": "8"})
+        differences({"K": ("8", DEFAULT)}, {})
     with pytest.raises(HeadRankError, match="K 4: 1 queries differ from the default's"):
-        differences(DEFAULT, {("K", "4"): DEFAULT.drop("a")}, {"K": "8"})
+        differences({"K": ("8", DEFAULT)}, {("K", "4"): DEFAULT.drop("a")})
     with pytest.raises(HeadRankError, match=r"factors \['loss'\] have no default"):
-        differences(DEFAULT, {("loss", "none"): DEFAULT}, {"K": "8"}, resamples=10)
+        differences({"K": ("8", DEFAULT)}, {("loss", "none"): DEFAULT}, resamples=10)

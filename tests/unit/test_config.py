@@ -3,6 +3,7 @@
 import itertools
 import re
 from copy import deepcopy
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,12 @@ REFUSED = [
     ("evaluation/orders", ["shuffled-3"], "evaluation.orders.0 is 'shuffled-3'; allowed: shuffled"),
     ("evaluation/comparisons", [["icr", "icr"]], "comparisons.0 is ['icr', 'icr']"),
     ("evaluation/comparisons", [["icr", "bm52"]], "is 'bm52'", "(did you mean 'bm25'?)"),
+    ("methods/core/reselect", True, "methods.core.reselect is true; allowed: false, since it has"),
+    ("ablations/heads/method", "cor", "ablations.heads.method is 'cor'; allowed: all-raw, icr"),
+    ("ablations/heads/key", "selection.k", "heads.key is 'selection.k'; allowed: criterion"),
+    ("ablations/heads/values", ["x"], "headrank-untuned.heads.x.heads is 'x'; allowed: a whole"),
+    ("ablations/heads/values", [8], "ablations.heads.values has 8 twice, or it is the value that"),
+    ("latency", {"stride": 30}, "latency.stride is 30; allowed: at most latency.window, 20"),
     ("evaluation/resamples", 10, "evaluation.resamples is 10; allowed: a whole number from 1000"),
 ]
 
@@ -183,6 +190,8 @@ def test_defaults_are_filled_in_nested_parts():
         "calibrate": False,
         "outliers": False,
         "aggregation": "sum",
+        "reselect": False,
+        "truncated": False,
     }
     assert "calibrate" not in config["methods"]["bm25"]
 
@@ -234,6 +243,7 @@ def test_schema_names_what_the_library_knows():
     assert set(recipe["options"]["properties"]) == set(AlignOptions.__dataclass_fields__)
     assert set(recipe["pairs"]["properties"]) == set(PairOptions.__dataclass_fields__)
     options = recipe["options"]["properties"]
+    assert {name: part["default"] for name, part in options.items()} == asdict(AlignOptions())
     assert tuple(options["reference"]["enum"]) == REFERENCES
     assert tuple(options["scale"]["enum"]) == SCALES
     assert tuple(options["regulariser"]["enum"]) == REGULARISERS

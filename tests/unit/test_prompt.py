@@ -284,7 +284,7 @@ def test_a_text_of_megabytes_is_never_encoded_whole(unit, monkeypatch):
         builder = limited(200, **options)
         texts = [[Passage("", "one"), Passage("", text)] for text in (huge, long)]
         assert builder.build(make(texts[0])) == builder.build(make(texts[1]))
-    with pytest.raises(HeadRankError, match="2 documents make .* tokens or more"):
+    with pytest.raises(HeadRankError, match=r"2 documents make .* tokens or more"):
         limited(200).build(make(texts[0]))
     with pytest.raises(HeadRankError, match="do not fit the model's context"):
         limited(200).build(make([Passage("", "one")]), [huge])

@@ -1,0 +1,75 @@
+"""Rank a query set by the deployed path: the model cut behind the deepest selected head."""
+
+import os
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import torch
+from tqdm import tqdm
+
+from headrank.joblog import job_log
+from headrank.lists import load_lists
+from headrank.methods import Fold
+from headrank.models import verify_model
+from headrank.prompt import PromptOptions
+from headrank.ranker import HeadRanker
+from headrank.trec import Run
+
+
+def main(
+    lists: Path,
+    model: Path,
+    heads: str | None,
+    adapter: Path | None,
+    target: str,
+    *,
+    weights: dict,
+    prompt: dict,
+    fold: dict,
+    order: str,
+    seed: int,
+    threads: int,
+    name: str,
+) -> None:
+    """Write the run that `headrank rerank` gives."""
+    torch.set_num_threads(threads)
+    verify_model(model)
+    ranker = HeadRanker.from_pretrained(
+        model,
+        heads=heads,
+        adapter=adapter,
+        method="headrank" if heads else "icr",
+        fold=Fold(**fold),
+        prompt=PromptOptions(**prompt),
+        order=order,
+        seed=seed,
+        # As the readings have it: in bfloat16 a merged adapter rounds differently.
+        merge=False,
+        **weights,
+    )
+    found = load_lists(lists)
+    ranked = tqdm(ranker.rerank_lists(found), total=len(found), desc=lists.name, unit="query")
+    rankings = {
+        candidates.query_id: [(passage.doc_id, passage.score) for passage in ranking]
+        for candidates, ranking in zip(found, ranked, strict=True)
+    }
+    Run(rankings, name).save(target)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        main(
+            Path(snakemake.input.queries).parent,
+            Path(snakemake.input.model).parent,
+            snakemake.input.heads[0] if snakemake.input.heads else None,
+            Path(snakemake.input.adapter[0]).parent if snakemake.input.adapter else None,
+            snakemake.output[0],
+            weights=snakemake.params.model,
+            prompt=snakemake.params.prompt,
+            fold=snakemake.params.fold,
+            order=snakemake.wildcards.order,
+            seed=snakemake.params.seed,
+            threads=snakemake.threads,
+            name=snakemake.wildcards.method,
+        )
