@@ -45,7 +45,9 @@ include: "rules/ablations.smk"
 include: "rules/timing.smk"
 include: "rules/latency.smk"
 include: "rules/benchmarks.smk"
-include: "rules/report.smk"
+include: "rules/tables.smk"
+include: "rules/figures.smk"
+include: "rules/manifest.smk"
 
 
 rule all:

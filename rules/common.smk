@@ -268,6 +268,8 @@ def products():
     figures += ["learning_curve"] if REPORT["learning_curve"] else []
     recipes = used_recipes(config)
     figures += [f"training/{recipe}" for recipe in recipes]
+    if any(len(RECIPES[recipe]["seeds"]) > 1 for recipe in recipes):
+        tables += [f"seeds/{model}" for model in models]
     tables += [f"pairs/{model}/{recipe}" for model in models for recipe in recipes]
     return [
         *(path for name in tables for path in table_files(name)),

@@ -33,7 +33,7 @@ COSTLY = {
 }
 FIGURES = (
     *("head_scores", "homogenisation", "middle_zone"),
-    *("ndcg_by_heads", "order_robustness", "training/tags"),
+    *("ndcg_by_heads", "order_robustness", "quality_latency", "training/tags"),
 )
 # What follows from the sets of queries.
 MADE = (
@@ -195,7 +195,8 @@ def test_a_killed_run_goes_on_to_the_same_bytes(finished, tmp_path):
         path.relative_to(finished)
         for part in MADE
         for path in sorted((finished / "results" / part).rglob("*"))
-        if path.is_file()
+        # Seconds differ from run to run.
+        if path.is_file() and "latency" not in str(path)
     ]
     assert len(names) > 40
     different = [n for n in names if (finished / n).read_bytes() != (folder / n).read_bytes()]
@@ -212,3 +213,40 @@ def test_orders_differ_and_lists_do_not(finished):
         assert set(one.doc_ids) == set(other.doc_ids)
         assert one.query.shape == (30, 9, 6)
         assert not np.array_equal(one.query, other.query)
+
+
+def test_every_method_has_a_cost_and_a_value(finished):
+    table = pd.read_csv(finished / "results/tables/latency/smollm2.csv").set_index("method")
+    assert {"bm25", "minilm", "icr", "core", "headrank-untuned", "headrank"} <= set(table.index)
+    assert {"listwise", "pointwise"} <= set(table.index)
+    attention = table.loc[["icr", "core", "headrank-untuned", "headrank"]]
+    assert (attention["seconds"] > 0).all()
+    assert (attention["passes"] == 1).all()
+    assert attention["value"].notna().all()
+    assert table.loc["pointwise", "passes"] == CONFIG["candidates"]
+    assert table.loc[["listwise", "pointwise"], "value"].isna().all()
+
+
+def test_ablations_change_one_setting(finished, tmp_path):
+    folder = copy_of(finished, tmp_path / "ablated")
+    result = snakemake(folder, TINY, "ablations")
+    assert result.returncode == 0, result.stdout
+    table = pd.read_csv(folder / "results/ablations/smollm2.csv").set_index(["factor", "setting"])
+    assert [*table.index] == [
+        *(("heads", "8"), ("heads", "4")),
+        *(("truncation", "no"), ("truncation", "yes")),
+        *(("reselection", "no"), ("reselection", "yes")),
+        *(("regulariser", "graded-kl"), ("regulariser", "none")),
+    ]
+    # A prefill that stops at the deepest head ranks as the whole one does.
+    assert table.loc[("truncation", "yes"), "difference"] == 0
+    profiles = folder / "results/profiles/smollm2"
+    trained = HeadSet.load(profiles / "heads/headrank.json")
+    (again,) = profiles.glob("aligned/tags-1/heads/headrank.json")
+    assert HeadSet.load(again).deepest <= trained.deepest
+    assert len(HeadSet.load(profiles / "heads/headrank-untuned.heads.4.json").heads) == 4
+    assert (folder / "results/adapters/smollm2/headrank.regulariser.none-1/headrank.json").exists()
+    for path in ("tables/ablations/smollm2.tex", "figures/smollm2/ablations.png"):
+        assert (folder / "results" / path).stat().st_size > 1000
+    # Nothing of the experiment itself is made again.
+    assert not planned(folder, TINY)

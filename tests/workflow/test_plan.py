@@ -28,6 +28,16 @@ def test_demo_is_planned(tmp_path):
     assert jobs["fetch_archive"] == 5
 
 
+def test_ablations_and_benchmarks_are_planned(tmp_path):
+    demo = yaml.safe_load(DEMO.read_text())
+    jobs = planned(tmp_path / "work", DEMO, "ablations")
+    trained = [f for f in demo["ablations"].values() if f["key"].startswith("alignment.")]
+    seeds = len(demo["alignments"]["insuranceqa"]["seeds"])
+    assert jobs["align"] == seeds * (1 + sum(len(f["values"]) for f in trained))
+    assert jobs["rank_truncated"] == 1
+    assert planned(tmp_path / "other", DEMO, "benchmarks")["benchmark"] == 7
+
+
 def test_a_config_file_replaces_the_demo(tmp_path):
     jobs = planned(tmp_path / "work", tiny(tmp_path / "tiny.yaml"))
     assert jobs["collection"] == 1
