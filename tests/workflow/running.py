@@ -80,7 +80,7 @@ def tiny(target: Path, change: Callable[[dict], object] | None = None) -> Path:
 
 def planned(folder: Path, config: Path, *arguments: str) -> Counter[str]:
     """Return how many jobs of each rule a dry run plans."""
-    result = snakemake(folder, config, "--dry-run", "--quiet", "rules", *arguments)
+    result = snakemake(folder, config, *arguments, "--dry-run", "--quiet", "rules")
     assert result.returncode == 0, result.stdout
     if "Nothing to be done" in result.stdout:
         return Counter()
