@@ -1,0 +1,30 @@
+"""What the documents point at is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "config/README.md"]
+FOLDERS = "headrank|workflow|rules|tests|config|benchmarks|examples|docs|envs|profiles"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_named_files_exist(path):
+    text = path.read_text()
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", text)
+    named = re.findall(rf"`((?:{FOLDERS})/[\w./-]+)`", text)
+    # The user's own config and folder stand in examples.
+    missing = [n for n in links if not (path.parent / n).exists()]
+    missing += [n for n in named if not (ROOT / n).exists()]
+    assert not missing
+
+
+def test_citation_and_workflow_are_yaml():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["cff-version"] == "1.2.0"
+    steps = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]["test"]["steps"]
+    assert steps[-1] == {"run": "bash .ci/run"}
+    assert (ROOT / ".ci/run").is_file()
