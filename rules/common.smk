@@ -172,8 +172,9 @@ def ranking_heads(wildcards):
     method = METHODS[wildcards.method]
     if method["heads"] == "all":
         return []
-    aligned = f"/aligned/{wildcards.adapter}" if method["reselect"] else ""
-    return [f"results/profiles/{wildcards.model}{aligned}/heads/{method['heads']}.json"]
+    model = wildcards.model
+    profile = f"{model}/aligned/{wildcards.adapter}" if method["reselect"] else model
+    return [f"results/profiles/{profile}/heads/{method['heads']}.json"]
 
 
 def used_models():
