@@ -12,7 +12,7 @@ rule benchmark:
     conda:
         "../envs/torch-cpu.yaml"
     # A benchmark works with one thread and keeps the others free of jobs.
-    threads: workflow.cores or 1
+    threads: all_cores
     resources:
         mem_mb=lambda wildcards, attempt: 2 * memory(wildcards, attempt),
     params:

@@ -13,7 +13,7 @@ rule latency:
     conda:
         "../envs/torch-cpu.yaml"
     # The work takes `reading.threads`; the other cores are kept free of jobs.
-    threads: workflow.cores or 1
+    threads: all_cores
     resources:
         mem_mb=lambda wildcards, attempt: 2 * memory(wildcards, attempt),
         gpu=on_gpu(1),
@@ -44,7 +44,7 @@ rule latency_first_stage:
         "logs/latency/first-stage.log",
     conda:
         "../envs/ir.yaml"
-    threads: workflow.cores or 1
+    threads: all_cores
     resources:
         mem_mb=4000,
     params:

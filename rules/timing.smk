@@ -2,6 +2,17 @@
 LATENCY = config["latency"]
 
 
+def all_cores(wildcards):
+    """Every core of this machine, so that no job disturbs what is timed.
+
+    Neither a cluster nor `snakemake --report` has a number of cores; the work's own suffice there.
+    """
+    try:
+        return workflow.cores
+    except WorkflowError:
+        return config["reading"]["threads"]
+
+
 def timed_methods(kind):
     """Methods of a kind that the experiment evaluates, fusions by their parts."""
     names = dict.fromkeys(

@@ -34,9 +34,10 @@ def quality_latency(
     measure: str = "nDCG@10",
     names: Mapping[str, str] | None = None,
 ) -> Figure:
-    """Return one point a system: CPU seconds a query (log) along, the measure up.
+    """Return one point a system: CPU seconds a query along, the measure up.
 
-    The grey line is the best value to be had at a cost.
+    The grey line is the best value to be had at a cost. The axis of costs is linear where the
+    systems that cost anything lie within one order of magnitude, else logarithmic.
 
     Args:
         points: method, seconds, value, and optionally low, high (of the value) and model
@@ -70,11 +71,12 @@ def quality_latency(
             markersize=5,
             fillstyle="none" if "+" in name else "full",
         )
-    axes.set_xscale("log")
     axes.margins(x=0.2, y=0.1)
-    axes.xaxis.set_major_locator(LogLocator(numticks=6))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    if _spread(points["seconds"]) > 10:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(numticks=6))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("CPU seconds a query")
     axes.set_ylabel(measure)
     several = "model" in points.columns and points["model"].nunique() > 1
@@ -84,6 +86,16 @@ def quality_latency(
     ]
     _place(axes, points, texts)
     return figure
+
+
+def _spread(seconds: pd.Series) -> float:
+    """Return the largest cost over the smallest, without those below a hundredth of it.
+
+    A first stage costs next to nothing beside a model; a logarithmic axis would be drawn for
+    it alone, and squeeze the models together.
+    """
+    largest = float(seconds.max())
+    return largest / float(seconds[seconds >= largest / 100].min())
 
 
 def _front(points: pd.DataFrame) -> pd.DataFrame:

@@ -298,6 +298,17 @@ def test_quality_latency_draws_the_front():
     assert len(axes.texts) == len(METHODS)
 
 
+def test_quality_latency_is_linear_unless_models_differ_much():
+    """A first stage that costs next to nothing does not decide the scale."""
+    (far,) = quality_latency().axes
+    assert far.get_xscale() == "log"  # 0.35 to 7.3 s
+    points = pd.DataFrame(
+        {"method": METHODS[:3], "seconds": [0.0004, 0.9, 7.3], "value": [0.5, 0.6, 0.7]}
+    )
+    (near,) = figures.quality_latency(points).axes
+    assert near.get_xscale() == "linear"
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [

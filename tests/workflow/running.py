@@ -32,19 +32,22 @@ def environment() -> dict[str, str]:
     }
 
 
-def command(folder: Path, config: Path, *arguments: str) -> list[str]:
+def command(folder: Path, config: Path, *arguments: str, cores: int | None = 2) -> list[str]:
     """Return the call of Snakemake that works in ``folder``."""
     return [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
-        *("--directory", str(folder), "--configfile", str(config), "--cores", "2"),
+        *("--directory", str(folder), "--configfile", str(config)),
+        *(() if cores is None else ("--cores", str(cores))),
         *arguments,
     ]
 
 
-def snakemake(folder: Path, config: Path, *arguments: str) -> subprocess.CompletedProcess:
+def snakemake(
+    folder: Path, config: Path, *arguments: str, cores: int | None = 2
+) -> subprocess.CompletedProcess:
     """Run Snakemake to its end; stdout and stderr are joined."""
     return subprocess.run(
-        command(folder, config, *arguments),
+        command(folder, config, *arguments, cores=cores),
         cwd=ROOT,
         env=environment(),
         stdout=subprocess.PIPE,

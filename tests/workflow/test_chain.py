@@ -110,7 +110,8 @@ def test_manifest_traces_every_result(finished):
 
 
 def test_report_is_one_file_with_every_figure(finished):
-    result = snakemake(finished, TINY, "--report", "report.html")
+    # As a user calls it, without a number of cores.
+    result = snakemake(finished, TINY, "--report", "report.html", cores=None)
     assert result.returncode == 0, result.stdout
     text = (finished / "report.html").read_text()
     for words in ("homogenisation", "significance", "Selection score of every head"):
