@@ -62,7 +62,8 @@ def _ratios(axes, table: pd.DataFrame) -> None:
     axes.set_ylim(len(cases) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("CPU time, ratio to its reference")
-    axes.legend(loc="lower right", fontsize=6)
+    # Above the axes: every corner may hold a point.
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(types) + 1, markerscale=0.7)
 
 
 def _growth(axes, table: pd.DataFrame) -> None:
