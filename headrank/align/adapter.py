@@ -1,4 +1,4 @@
-"""LoRA adapters on the query and key projections, and what they belong to."""
+"""LoRA adapters up to the deepest selected head, and what they belong to."""
 
 from __future__ import annotations
 
@@ -18,30 +18,44 @@ from headrank.models import LoadedModel
 
 CARD = "headrank.json"
 HEADS = "heads.json"
+PROJECTIONS = {
+    "query-key": r"self_attn\.(q|k)_proj",
+    "attention": r"self_attn\.(q|k|v|o)_proj",
+    "all": r"(self_attn\.(q|k|v|o)|mlp\.(gate|up|down))_proj",
+}
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 def add_adapter(
-    model: LoadedModel, heads: HeadSet, *, rank: int, alpha: int, dropout: float, seed: int
+    model: LoadedModel,
+    heads: HeadSet,
+    *,
+    rank: int,
+    alpha: int,
+    dropout: float,
+    seed: int,
+    projections: str = "query-key",
 ) -> PeftModel:
-    """Return the model wrapped with a fresh adapter on q_proj and k_proj.
+    """Return the model wrapped with a fresh adapter.
 
     Layers 0 to the deepest selected one are adapted: later ones never reach a selected
-    head. The decoder inside ``model`` is changed in place and stays the one to read.
+    head, and of that one only queries and keys do. The decoder inside ``model`` is changed
+    in place and stays the one to read.
     """
     heads.check_model(model.layers, model.heads, model.digest)
     _check_plain(model)
     # peft draws the A matrices from the global generator; B starts at zero, so the first
     # reading equals the frozen model's.
     torch.manual_seed(seed)
-    depth = "|".join(str(layer) for layer in range(heads.deepest + 1))
+    below = "|".join(str(layer) for layer in range(heads.deepest))
+    last = rf"{heads.deepest}\.{PROJECTIONS['query-key']}"
     config = LoraConfig(
         r=rank,
         lora_alpha=alpha,
         lora_dropout=dropout,
         # A pattern, since peft's layers_to_transform does not find the layers of a decoder
         # that stands without its language-model head.
-        target_modules=rf"layers\.({depth})\.self_attn\.(q_proj|k_proj)",
+        target_modules=rf"layers\.(({below})\.{PROJECTIONS[projections]}|{last})",
         bias="none",
     )
     wrapped = get_peft_model(model.decoder, config)

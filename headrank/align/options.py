@@ -8,6 +8,8 @@ from headrank.align.losses import REGULARISERS, SCALES
 from headrank.errors import HeadRankError
 
 REFERENCES = ("none", "frozen")
+SCHEDULES = ("constant", "linear", "cosine")
+PROJECTIONS = ("query-key", "attention", "all")
 
 
 @dataclass(frozen=True)
@@ -16,8 +18,13 @@ class AlignOptions:
 
     Attributes:
         rank, alpha, dropout: of LoRA.
-        learning_rate: peak of the schedule (linear warm-up, then cosine to zero).
-        warmup: share of all steps.
+        projections: what LoRA adapts in each layer up to the deepest selected one:
+            ``query-key``, ``attention`` (also values and output) or ``all`` (also the
+            feed-forward part).
+        learning_rate: the highest; ``warmup`` leads up to it.
+        schedule: of the rate after the warm-up, ``constant``, or ``linear`` or ``cosine`` to
+            zero.
+        warmup: share of all steps in which the rate rises linearly.
         epochs: passes over the training lists; each shuffles every list anew.
         batch: lists whose gradients are accumulated for one step.
         clip: largest gradient norm.
@@ -34,7 +41,9 @@ class AlignOptions:
     rank: int = 8
     alpha: int = 16
     dropout: float = 0.0
+    projections: str = "query-key"
     learning_rate: float = 1e-3
+    schedule: str = "linear"
     warmup: float = 0.1
     epochs: int = 2
     batch: int = 2
@@ -50,6 +59,8 @@ class AlignOptions:
 
     def __post_init__(self) -> None:
         for name, allowed in (
+            ("projections", PROJECTIONS),
+            ("schedule", SCHEDULES),
             ("reference", REFERENCES),
             ("scale", SCALES),
             ("regulariser", REGULARISERS),

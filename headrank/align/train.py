@@ -73,6 +73,7 @@ def align(
         rank=options.rank,
         alpha=options.alpha,
         dropout=options.dropout,
+        projections=options.projections,
         seed=seed,
     )
     run = Training(model, builder, heads, wrapped, matched, qrels, options, seed)
@@ -146,14 +147,19 @@ class Training:
         return hashlib.sha256(seen.encode()).hexdigest()
 
     def rate(self) -> float:
-        """Return the learning rate of the next step: linear warm-up, cosine to zero."""
+        """Return the learning rate of the next step: linear warm-up, then the schedule."""
         total = self.steps * self.options.epochs
         warm = max(1, round(self.options.warmup * total))
         done = self.progress.total
         if done < warm:
             return self.options.learning_rate * (done + 1) / warm
         share = (done - warm) / max(1, total - warm)
-        return self.options.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
+        factor = {
+            "constant": 1.0,
+            "linear": 1 - share,
+            "cosine": 0.5 * (1 + math.cos(math.pi * share)),
+        }[self.options.schedule]
+        return self.options.learning_rate * factor
 
     def train(self, store: Checkpoint | None, progress: bool) -> None:
         """Run the remaining epochs."""

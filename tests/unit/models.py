@@ -139,10 +139,10 @@ def save(folder: Path, architecture: str = "llama", *, seed: int = 0, **changes:
     return folder
 
 
-def with_adapter(model: LoadedModel, heads: HeadSet | None = None, seed: int = 1):
+def with_adapter(model: LoadedModel, heads: HeadSet | None = None, seed: int = 1, **options: str):
     """Wrap the model with an adapter whose matrices are all non-zero; return peft's model."""
     heads = heads or every_head(model.layers, model.heads)
-    wrapped = adapter.add_adapter(model, heads, rank=4, alpha=8, dropout=0.0, seed=seed)
+    wrapped = adapter.add_adapter(model, heads, rank=4, alpha=8, dropout=0.0, seed=seed, **options)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in wrapped.parameters():

@@ -10,7 +10,7 @@ import torch
 from alignment import HEADS
 from safetensors.torch import load_file, save_file
 
-from headrank.align.adapter import add_adapter, load_adapter, save_adapter
+from headrank.align.adapter import PROJECTIONS, add_adapter, load_adapter, save_adapter
 from headrank.align.forward import selected_mass
 from headrank.align.losses import relevance
 from headrank.errors import HeadRankError
@@ -33,10 +33,20 @@ def test_selected_mass_equals_the_reading(architecture, lora):
     np.testing.assert_allclose(got, [expected[layer, head] for layer, head in order], atol=1e-5)
 
 
+PARTS = {
+    "query-key": ["self_attn.q", "self_attn.k"],
+    "attention": ["self_attn.q", "self_attn.k", "self_attn.v", "self_attn.o"],
+}
+PARTS["all"] = [*PARTS["attention"], "mlp.gate", "mlp.up", "mlp.down"]
+
+
+@pytest.mark.parametrize("projections", PROJECTIONS)
 @pytest.mark.parametrize("architecture", models.ARCHITECTURES)
-def test_gradients_reach_every_adapter_up_to_the_deepest_head_and_nothing_else(architecture):
+def test_gradients_reach_every_adapter_up_to_the_deepest_head_and_nothing_else(
+    architecture, projections
+):
     model = models.loaded(architecture)
-    wrapped = models.with_adapter(model, HEADS)
+    wrapped = models.with_adapter(model, HEADS, projections=projections)
     calls = []
     model.decoder.layers[2].mlp.register_forward_hook(lambda *_: calls.append("mlp 2"))
     model.decoder.layers[3].register_forward_pre_hook(lambda *_: calls.append("layer 3"))
@@ -45,9 +55,10 @@ def test_gradients_reach_every_adapter_up_to_the_deepest_head_and_nothing_else(a
     assert not calls
     reached = {n for n, p in wrapped.named_parameters() if p.grad is not None and p.grad.any()}
     expected = {
-        f"base_model.model.layers.{layer}.self_attn.{part}_proj.lora_{side}.default.weight"
+        f"base_model.model.layers.{layer}.{part}_proj.lora_{side}.default.weight"
         for layer in range(HEADS.deepest + 1)
-        for part in "qk"
+        # Of the deepest layer nothing but queries and keys is computed.
+        for part in PARTS[projections if layer < HEADS.deepest else "query-key"]
         for side in "AB"
     }
     assert reached == expected

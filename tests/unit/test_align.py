@@ -43,10 +43,28 @@ def test_training_lowers_the_loss(tmp_path):
     assert validation["ndcg@10"].max() > validation["ndcg@10"].iloc[0]
     assert len(log) == 24 and log["step"].tolist() == list(range(1, 25))
     np.testing.assert_allclose(log["loss"], log["preference"] + 0.5 * log["regulariser"], rtol=1e-5)
-    # Linear warm-up over a tenth of the steps, then down to nearly nothing.
-    rates = log["learning_rate"]
-    assert rates[0] == pytest.approx(0.01) and rates.max() == pytest.approx(0.02)
-    assert rates.iloc[-1] < 0.0003 and (rates.diff()[2:] <= 0).all()
+
+
+# Warm-up over a tenth of the six steps is one step; five are left. The values after it are
+# 1, 4/5 ... 1/5 and (1 + cos(pi k / 5)) / 2 of the highest rate, written out.
+@pytest.mark.parametrize(
+    ("schedule", "shares"),
+    [
+        ("constant", [1, 1, 1, 1, 1, 1]),
+        ("linear", [1, 1, 0.8, 0.6, 0.4, 0.2]),
+        ("cosine", [1, 1, 0.904508, 0.654508, 0.345492, 0.095492]),
+    ],
+)
+def test_schedules(tmp_path, schedule, shares):
+    run(tmp_path / "a", replace(OPTIONS, epochs=2, patience=2, schedule=schedule))
+    rates = pd.read_csv(tmp_path / "a" / "training.csv")["learning_rate"]
+    np.testing.assert_allclose(rates, 0.02 * np.array(shares), rtol=1e-5)
+
+
+def test_warm_up(tmp_path):
+    run(tmp_path / "a", replace(OPTIONS, epochs=2, patience=2, warmup=0.5))
+    rates = pd.read_csv(tmp_path / "a" / "training.csv")["learning_rate"]
+    np.testing.assert_allclose(rates[:4], 0.02 * np.array([1 / 3, 2 / 3, 1, 1]), rtol=1e-6)
 
 
 def test_a_step_descends_the_mean_loss_of_its_batch(tmp_path, monkeypatch):

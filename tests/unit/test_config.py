@@ -11,7 +11,7 @@ import yaml
 from snakemake.utils import update_config
 
 from headrank.align.losses import REGULARISERS, SCALES
-from headrank.align.options import REFERENCES, AlignOptions
+from headrank.align.options import PROJECTIONS, REFERENCES, SCHEDULES, AlignOptions
 from headrank.builders import BUILDERS
 from headrank.config import configure, cross_problems, split_method
 from headrank.errors import HeadRankError
@@ -244,6 +244,8 @@ def test_schema_names_what_the_library_knows():
     assert set(recipe["pairs"]["properties"]) == set(PairOptions.__dataclass_fields__)
     options = recipe["options"]["properties"]
     assert {name: part["default"] for name, part in options.items()} == asdict(AlignOptions())
+    assert tuple(options["projections"]["enum"]) == PROJECTIONS
+    assert tuple(options["schedule"]["enum"]) == SCHEDULES
     assert tuple(options["reference"]["enum"]) == REFERENCES
     assert tuple(options["scale"]["enum"]) == SCALES
     assert tuple(options["regulariser"]["enum"]) == REGULARISERS

@@ -171,6 +171,8 @@ def test_gradients_agree_with_finite_differences(name, scale):
     ("options", "message"),
     [
         ({"reference": "base"}, r"alignment\.reference is 'base'; allowed: none, frozen"),
+        ({"projections": "mlp"}, r"alignment\.projections is 'mlp'; allowed: query-key, attention"),
+        ({"schedule": "step"}, r"alignment\.schedule is 'step'; allowed: constant, linear, cosine"),
         ({"scale": "linear"}, r"alignment\.scale is 'linear'; allowed: log, min-max"),
         ({"regulariser": "l2"}, r"alignment\.regulariser is 'l2'; allowed: graded-kl, middle"),
         ({"rank": 0}, r"alignment\.rank is 0; use 1 or more"),
