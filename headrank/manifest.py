@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import headrank
-from headrank.files import read_json, sha256
+from headrank.arrays import ArrayFile
+from headrank.errors import HeadRankError
+from headrank.files import read_json, read_jsonl, sha256
+from headrank.trec import Run
 
+NAME = "manifest.json"
+FORMAT = 2
+# What is no result: Snakemake's own clock, states of a training that may go on, and the report,
+# which holds nothing but copies.
+APART = ("benchmarks", "checkpoints", "report.html", NAME)
 PACKAGES = (
     "bm25s",
     "numpy",
@@ -33,26 +44,114 @@ def manifest(
     models: Mapping[str, str | os.PathLike],
     collections: Mapping[str, str | os.PathLike],
     results: Sequence[str | os.PathLike],
+    runs: Mapping[str | os.PathLike, str | os.PathLike],
+    folder: str | os.PathLike,
     repository: str | os.PathLike,
 ) -> dict:
     """Return the provenance of an experiment: code, config, versions and hashes.
 
     Args:
         config: complete, with its defaults filled in.
-        models, collections: ``{name: its own provenance file}`` (JSON).
-        results: files whose SHA-256 is noted.
+        models, collections: ``{name: its own provenance file}`` (JSON): the SHA-256 of each
+            weights, tokenizer and collection file.
+        results: what the experiment asks for.
+        runs: ``{run: queries.jsonl of its set}``; queries without a ranking are its failures.
+        folder: the results' folder. What else lies there is listed apart, under ``others``:
+            readings and other files on the way, and what another config left.
         repository: folder of the code.
+
+    Raises:
+        HeadRankError: a reading, a run or a provenance file is damaged.
     """
+    wanted = {Path(path).as_posix() for path in results}
+    others = [path for path in result_files(folder) if path.as_posix() not in wanted]
+    readings = [path for path in others if path.suffix == ".npz" and "readings" in path.parts]
     return {
+        "format": FORMAT,
         "headrank": headrank.__version__,
+        "written": utc(datetime.now(UTC).timestamp()),
         "git": git_state(repository),
-        "machine": {"python": platform.python_version(), "platform": platform.platform()},
+        "machine": machine(),
         "packages": versions(PACKAGES),
+        # A conda environment of its own may hold other packages than this process.
+        "reading_packages": _reading_packages(readings),
+        "seed": config["seed"],
         "config": dict(config),
+        "config_sha256": digest_of(config),
+        "prompt_sha256": digest_of(config["prompt"]),
+        "weights": {
+            name: {key: entry.get(key) for key in ("dtype", "device")}
+            for name, entry in config["models"].items()
+            if name in models
+        },
         "models": {name: read_json(path) for name, path in models.items()},
         "collections": {name: read_json(path) for name, path in collections.items()},
-        "results": {Path(path).as_posix(): sha256(path) for path in results},
+        "failures": {
+            Path(run).as_posix(): missing
+            for run, queries in runs.items()
+            if (missing := missing_queries(run, queries))
+        },
+        "results": {name: sha256(name) for name in sorted(wanted)},
+        "others": {path.as_posix(): sha256(path) for path in others},
     }
+
+
+def result_files(folder: str | os.PathLike) -> list[Path]:
+    """Return every file of a results' folder that a manifest vouches for, sorted.
+
+    Names that start with a dot are files in the making or the system's.
+    """
+    root = Path(folder)
+    return sorted(
+        path
+        for path in root.rglob("*")
+        if path.is_file()
+        and path.relative_to(root).parts[0] not in APART
+        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+    )
+
+
+def digest_of(value: object) -> str:
+    """Return the SHA-256 of a JSON value, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def missing_queries(run: str | os.PathLike, queries: str | os.PathLike) -> list[str]:
+    """Return the ids of the queries that a run does not rank; each counts as 0 in every measure."""
+    ranked = Run.load(run).rankings
+    asked = [record["query_id"] for _, record in read_jsonl(queries)]
+    return [query for query in asked if query not in ranked]
+
+
+def utc(seconds: float) -> str:
+    """Return a time since the epoch as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def machine() -> dict[str, object]:
+    """Return the machine of this process; nothing that names its owner."""
+    pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "architecture": platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(pages / 2**30, 1),
+    }
+
+
+def _reading_packages(readings: Iterable[Path]) -> list[dict]:
+    """Return the distinct package versions that readings were made with."""
+    found: list[dict] = []
+    for path in readings:
+        meta = ArrayFile(path, "reading", "read again").meta
+        if "provenance" not in meta:
+            raise HeadRankError(f"{path}: no provenance in the reading; delete it and read again")
+        made = meta["provenance"].get("versions", {})
+        if made not in found:
+            found.append(made)
+    return found
 
 
 def versions(packages: Sequence[str]) -> dict[str, str]:

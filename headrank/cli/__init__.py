@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 
 from headrank import __version__
-from headrank.cli import align, bm25, evaluate, fetch, info, profile, rerank
+from headrank.cli import align, bm25, evaluate, fetch, info, profile, rerank, verify
 from headrank.cli.options import UsageError
 from headrank.errors import HeadRankError
 
-COMMANDS = (rerank, profile, align, bm25, evaluate, fetch, info)
+COMMANDS = (rerank, profile, align, bm25, evaluate, fetch, info, verify)
 
 _DESCRIPTION = """\
 Rerank passages by the attention of a few heads of a language model.

@@ -1,0 +1,197 @@
+"""Metadata beside each run, in the form of ir_metadata: YAML in the six parts of PRIMAD.
+
+Source: Breuer, Keller, Schaer, "ir_metadata: An Extensible Metadata Schema for IR
+Experiments", SIGIR 2022. The schema may stand as comments on top of a run; here it is a file
+of its own, so that times never change the bytes of a run. The actor is left out: who ran the
+experiment is for the person to add who publishes it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from headrank.errors import HeadRankError
+from headrank.files import read_json, sha256, write_text
+from headrank.manifest import digest_of, missing_queries, utc
+
+SUFFIX = ".ir_metadata.yaml"
+SCHEMA_VERSION = "0.1"
+# How headrank.analysis turns text into terms.
+ANALYSIS = {
+    "tokenizer": "words of UAX#29, lower case, without possessives",
+    "stemmer": "Porter",
+    "stopwords": "33 English words (Lucene)",
+}
+
+
+def metadata_path(run: str | os.PathLike) -> str:
+    """Return where the metadata of a run stands."""
+    return f"{Path(run).as_posix().removesuffix('.run')}{SUFFIX}"
+
+
+def run_metadata(
+    run: str | os.PathLike,
+    cell: Mapping[str, str],
+    config: Mapping,
+    *,
+    queries: str | os.PathLike,
+    model: str | os.PathLike | None,
+    collection: str | os.PathLike,
+    host: Mapping,
+) -> dict:
+    """Return what one run was made with, from its own files and the complete config.
+
+    Args:
+        run: the TREC run; its time of last change is the time it was made.
+        cell: ``set``, ``model``, ``adapter``, ``order``, ``method``; ``-`` where one has no say.
+        queries: ``queries.jsonl`` of the run's set.
+        model: ``headrank.json`` of the model or encoder; None for methods without one.
+        collection: ``collection.json`` of the set's collection.
+        host: ``git``, ``machine`` and ``packages``, as in the manifest.
+
+    Raises:
+        HeadRankError: one of the files is missing or damaged.
+    """
+    method = config["methods"][cell["method"].partition("+")[0]]
+    sampled = config["sets"][cell["set"]]
+    card = read_json(collection)
+    bm25 = _is_bm25(config["collections"][sampled["collection"]], sampled["split"], card)
+    git = host["git"] or {}
+    return {
+        "schema version": SCHEMA_VERSION,
+        "tag": cell["method"],
+        "platform": {
+            "hardware": {
+                "cpu": {
+                    "architecture": host["machine"]["architecture"],
+                    "number of cores": host["machine"]["cores"],
+                },
+                "ram": f"{host['machine']['memory_gib']} GiB",
+            },
+            "operating system": {"kernel": host["machine"]["platform"]},
+            "software": {
+                "libraries": {
+                    "python": [f"{package}=={v}" for package, v in host["packages"].items()]
+                }
+            },
+        },
+        "research goal": {
+            "evaluation": [
+                {
+                    "reported measures": list(config["evaluation"]["measures"]),
+                    "baseline": sorted({pair[1] for pair in config["evaluation"]["comparisons"]}),
+                    "significance test": [
+                        {"name": "paired permutation test", "correction method": "Holm"}
+                    ],
+                }
+            ]
+        },
+        "implementation": {
+            "executable": {"cmd": "snakemake --cores all"},
+            "source": {
+                "lang": ["python"],
+                "commit": git.get("commit"),
+                "uncommitted changes": git.get("dirty"),
+            },
+        },
+        "method": {
+            "automatic": True,
+            "score ties": "document id, ascending",
+            **({"indexing": dict(ANALYSIS)} if bm25 else {}),
+            "retrieval": _stages(cell, config, bm25),
+        },
+        "data": {
+            "test collection": {
+                "name": sampled["collection"],
+                "source": card["source"],
+                "topics": f"{cell['set']}, split {sampled['split']}",
+                "sha256": card["sha256"],
+            },
+            "training data": _training(method, config),
+            "other": [] if model is None else [{"name": _model(cell, method), **read_json(model)}],
+        },
+        "headrank": {
+            "run": Path(run).as_posix(),
+            "sha256": sha256(run),
+            "made": utc(Path(run).stat().st_mtime),
+            **cell,
+            "seed": config["seed"],
+            **_weights(cell, config),
+            "config_sha256": digest_of(config),
+            "prompt_sha256": digest_of(config["prompt"]),
+            "missing queries": missing_queries(run, queries),
+        },
+    }
+
+
+def _is_bm25(collection: Mapping, split: str, card: Mapping) -> bool:
+    """Return whether the candidates of a split come from BM25, not from a run made elsewhere."""
+    given = collection["source"]["kind"] == "local" and "candidates.run" in card["sha256"]
+    own = collection["first_stage"] == "own" or (collection["first_stage"] == "auto" and given)
+    return not own and split not in collection["runs"]
+
+
+def _stages(cell: Mapping, config: Mapping, bm25: bool) -> list[dict]:
+    """Return the first stage, and what reranks it."""
+    name, _, fused = cell["method"].partition("+")
+    method = config["methods"][name]
+    depth = config["first_stage"]["depth"]
+    first = {"name": "bm25", **config["first_stage"]} if bm25 else {"name": "run", "depth": depth}
+    if method["kind"] == "first-stage":
+        return [first]
+    own = {"name": cell["method"], "method": method["kind"], "reranks": first["name"]}
+    own |= {key: value for key, value in method.items() if key != "kind"}
+    own["candidates"] = config["candidates"]
+    return [first, own | ({"fused with": fused} if fused else {})]
+
+
+def _training(method: Mapping, config: Mapping) -> list[dict]:
+    """Return the sets that heads were selected and an adapter was trained on."""
+    found = []
+    if method.get("heads", "all") != "all":
+        found += [{"name": name, "use": "head selection"} for name in config["profiling"]["sets"]]
+    if "adapter" in method:
+        recipe = config["alignments"][method["adapter"]]
+        found += [{"name": name, "use": "alignment"} for name in recipe["training"]]
+        found.append({"name": recipe["validation"], "use": "validation"})
+    return found
+
+
+def _model(cell: Mapping, method: Mapping) -> str:
+    return cell["model"] if cell["model"] != "-" else method["encoder"]
+
+
+def _weights(cell: Mapping, config: Mapping) -> dict:
+    """Return dtype and device of the model that was read; nothing for methods without one."""
+    if cell["model"] == "-":
+        return {}
+    return {key: config["models"][cell["model"]][key] for key in ("dtype", "device")}
+
+
+def save_metadata(run: str | os.PathLike, metadata: Mapping) -> None:
+    """Write the metadata beside the run, whole or not at all."""
+    import yaml
+
+    text = yaml.safe_dump(dict(metadata), sort_keys=False, allow_unicode=True, width=100)
+    write_text(metadata_path(run), text)
+
+
+def load_metadata(path: str | os.PathLike) -> dict:
+    """Return the metadata of one run.
+
+    Raises:
+        HeadRankError: missing, not YAML, or without the part that names its run.
+    """
+    import yaml
+
+    try:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise HeadRankError(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise HeadRankError(f"{path}: not YAML ({error}); make it anew") from None
+    if not isinstance(found, dict) or "sha256" not in found.get("headrank", {}):
+        raise HeadRankError(f"{path}: not the metadata of a run; make it anew")
+    return found

@@ -1,0 +1,252 @@
+"""Results are traced by their manifest, and hashing them again finds every change."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+from expected_errors import refused
+
+from headrank.cli import main
+from headrank.files import digest, read_json, sha256, write_json, write_jsonl
+from headrank.irmetadata import load_metadata, metadata_path, run_metadata, save_metadata
+from headrank.manifest import digest_of, machine, manifest, missing_queries, result_files
+from headrank.reading import ListReading, save_readings
+from headrank.trec import Run
+from headrank.verify import verify_results
+
+CONFIG = {
+    "seed": 13,
+    "prompt": {"document_tokens": 24},
+    "models": {"tiny": {"dtype": "float32", "device": "cpu"}},
+    "collections": {
+        "food": {"source": {"kind": "local", "path": "f"}, "first_stage": "auto", "runs": {}}
+    },
+    "sets": {"exam": {"collection": "food", "split": "test"}},
+    "first_stage": {"depth": 20, "k1": 0.9, "b": 0.4},
+    "candidates": 2,
+    "profiling": {"sets": ["heads"]},
+    "alignments": {"own": {"training": ["train"], "validation": "valid"}},
+    "methods": {
+        "core": {"kind": "attention", "heads": "core", "adapter": "own"},
+        "bm25": {"kind": "first-stage"},
+    },
+    "evaluation": {"measures": ["nDCG@10"], "comparisons": [["core", "bm25"]]},
+}
+CELL = {"set": "exam", "model": "tiny", "adapter": "own-1", "order": "shuffled", "method": "core"}
+RUN = "results/runs/exam/tiny/own-1/shuffled/core.run"
+READING = "results/readings/exam/tiny/own-1/shuffled/0.npz"
+ADAPTER = "results/adapters/tiny/own-1"
+
+
+def card(folder, file, name):
+    """Write a card with the file's hash; return its path."""
+    write_json(folder / name, {"source": {"kind": "test"}, "sha256": {file: sha256(folder / file)}})
+    return f"{folder.as_posix()}/{name}"
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    """Return a working folder with results and resources of one small experiment."""
+    monkeypatch.chdir(tmp_path)
+    model, collection = tmp_path / "resources/models/tiny", tmp_path / "resources/collections/food"
+    for folder, file in ((model, "model.safetensors"), (collection, "corpus.jsonl")):
+        folder.mkdir(parents=True)
+        (folder / file).write_text("first\n")
+    cards = {
+        "models": {"tiny": card(model, "model.safetensors", "headrank.json")},
+        "collections": {"food": card(collection, "corpus.jsonl", "collection.json")},
+    }
+    weights = read_json(cards["models"]["tiny"])["sha256"]["model.safetensors"]
+    adapter = tmp_path / ADAPTER
+    adapter.mkdir(parents=True)
+    (adapter / "adapter_model.safetensors").write_text("lora\n")
+    hashes = {"adapter_model.safetensors": sha256(adapter / "adapter_model.safetensors")}
+    write_json(adapter / "headrank.json", {"model_digest": weights, "sha256": hashes})
+    save_readings(
+        READING,
+        [ListReading("q1", ("d1", "d2"), np.ones((1, 1, 2), np.float32))],
+        {
+            "model_digest": weights,
+            "adapter_digest": digest(adapter / "adapter_model.safetensors"),
+            "versions": {"torch": "2.13.0"},
+        },
+    )
+    Run({"q1": [("d1", 2.0), ("d2", 1.0)]}, "core").save(RUN)
+    queries = "results/sets/exam/queries.jsonl"
+    (tmp_path / "results/sets/exam").mkdir(parents=True)
+    write_jsonl(queries, [{"query_id": "q1", "text": "a"}, {"query_id": "q2", "text": "b"}])
+    host = {"git": None, "machine": machine(), "packages": {"numpy": "2"}}
+    own = {"model": cards["models"]["tiny"], "collection": cards["collections"]["food"]}
+    save_metadata(RUN, run_metadata(RUN, CELL, CONFIG, queries=queries, host=host, **own))
+    note(cards)
+    return tmp_path
+
+
+def note(cards):
+    """Write the manifest of what lies in results."""
+    wanted = [RUN, metadata_path(RUN), f"{ADAPTER}/headrank.json"]
+    made = manifest(
+        CONFIG,
+        **cards,
+        results=wanted,
+        runs={RUN: "results/sets/exam/queries.jsonl"},
+        folder="results",
+        repository=".",
+    )
+    write_json("results/manifest.json", made)
+
+
+def test_a_manifest_lists_every_file_once(work):
+    known = read_json("results/manifest.json")
+    assert set(known["results"]) == {RUN, metadata_path(RUN), f"{ADAPTER}/headrank.json"}
+    assert set(known["others"]) == {
+        READING,
+        f"{ADAPTER}/adapter_model.safetensors",
+        "results/sets/exam/queries.jsonl",
+    }
+    assert known["failures"] == {RUN: ["q2"]}
+    assert known["weights"] == {"tiny": {"dtype": "float32", "device": "cpu"}}
+    assert known["config_sha256"] == digest_of(CONFIG)
+    assert known["reading_packages"] == [{"torch": "2.13.0"}]
+    assert known["git"] is None
+
+
+def test_a_digest_does_not_depend_on_the_order_of_keys():
+    assert digest_of({"a": 1, "b": [2]}) == digest_of({"b": [2], "a": 1})
+    assert digest_of({"a": 1}) != digest_of({"a": 2})
+
+
+def test_clocks_states_and_names_with_a_dot_are_no_results(work):
+    for name in ("benchmarks/x.jsonl", "checkpoints/y", "report.html", ".runs.part", "sets/.z"):
+        path = work / "results" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    assert len(result_files("results")) == 6
+
+
+def test_untouched_results_are_sound(work, capsys):
+    found = verify_results(work / "results")
+    assert found.sound and not found.absent
+    assert found.checked == 6 + 2
+    assert main(["verify", str(work / "results")]) == 0
+    assert "8 files are as noted" in capsys.readouterr().out
+
+
+def test_results_may_be_moved_without_their_resources(work, tmp_path):
+    moved = tmp_path / "elsewhere/kept"
+    shutil.copytree(work / "results", moved)
+    found = verify_results(moved)
+    assert found.sound
+    assert found.checked == 6
+    assert [line.split(" (")[1] for line in found.absent] == ["model tiny)", "collection food)"]
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+CHANGES = {
+    "run": (RUN, "core.run: SHA-256 is"),
+    "metadata": (metadata_path(RUN), "the manifest notes"),
+    "reading": (READING, "0.npz: SHA-256 is"),
+    "adapter": (f"{ADAPTER}/adapter_model.safetensors", "not the one in the adapter's card"),
+    "weights": ("resources/models/tiny/model.safetensors", "headrank.json notes"),
+    "corpus": ("resources/collections/food/corpus.jsonl", "collection.json notes"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_flipped_bit_is_found_wherever_it_is(work, name, capsys):
+    path, message = CHANGES[name]
+    flip(work / path)
+    found = verify_results("results")
+    assert any(message in line for line in found.changed), found.changed
+    assert main(["verify", "results"]) == 1
+    out, err = capsys.readouterr()
+    assert "changed  " in out and "run `snakemake" in err
+
+
+def test_a_missing_and_an_unlisted_file_are_named(work, capsys):
+    (work / RUN).unlink()
+    (work / "results/tables").mkdir()
+    (work / "results/tables/mine.csv").write_text("x")
+    assert main(["verify", "results"]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [f"missing  {RUN}", "unlisted  results/tables/mine.csv"]
+    assert "1 missing, 0 changed, 1 unlisted" in err
+
+
+def test_a_manifest_written_over_other_weights_is_noticed(work):
+    """Each file is as listed, but a reading and an adapter belong to an older model."""
+    model = work / "resources/models/tiny"
+    (model / "model.safetensors").write_text("second\n")
+    cards = {
+        "models": {"tiny": card(model, "model.safetensors", "headrank.json")},
+        "collections": {"food": "resources/collections/food/collection.json"},
+    }
+    note(cards)
+    found = verify_results("results")
+    assert len(found.changed) == 2
+    assert all("other weights" in line for line in found.changed)
+
+
+def test_a_config_edited_in_the_manifest_is_noticed(work):
+    known = read_json("results/manifest.json")
+    known["config"]["seed"] = 14
+    write_json("results/manifest.json", known)
+    assert "config has another digest" in verify_results("results").changed[0]
+
+
+def test_what_is_no_manifest_is_refused(work):
+    with refused("no such file", "snakemake --cores all"):
+        verify_results(work / "resources")
+    known = read_json("results/manifest.json")
+    write_json("results/manifest.json", {**known, "format": 1})
+    with refused("manifest format 1", "forcerun manifest"):
+        verify_results("results")
+    write_json("results/manifest.json", {**known, "others": {"results/../../etc/hosts": "0"}})
+    with refused("no path inside a results"):
+        verify_results("results")
+
+
+def test_metadata_stand_in_the_parts_of_primad(work):
+    found = load_metadata(metadata_path(RUN))
+    parts = ("platform", "research goal", "implementation", "method", "data")
+    assert [key for key in found if key in parts] == list(parts)
+    first, own = found["method"]["retrieval"]
+    assert (first["name"], first["k1"], own["reranks"]) == ("bm25", 0.9, "bm25")
+    uses = [entry["use"] for entry in found["data"]["training data"]]
+    assert uses == ["head selection", "alignment", "validation"]
+    assert found["headrank"]["sha256"] == sha256(RUN)
+    assert found["headrank"]["missing queries"] == ["q2"]
+    # The run itself holds neither a time nor a machine, so its bytes can be reproduced.
+    assert (work / RUN).read_text().count("\n") == 2
+
+
+def test_candidates_of_another_system_are_not_called_bm25(work):
+    config = json.loads(json.dumps(CONFIG))
+    config["collections"]["food"]["runs"] = {"test": "given.run"}
+    options = {"queries": "results/sets/exam/queries.jsonl", "model": None}
+    host = {"git": None, "machine": machine(), "packages": {}}
+    collection = "resources/collections/food/collection.json"
+    made = run_metadata(RUN, CELL, config, collection=collection, host=host, **options)
+    assert made["method"]["retrieval"][0] == {"name": "run", "depth": 20}
+    assert "indexing" not in made["method"]
+
+
+def test_damaged_metadata_are_refused(work):
+    path = work / metadata_path(RUN)
+    path.write_text("tag: [")
+    with refused("not YAML"):
+        load_metadata(path)
+    path.write_text(yaml.safe_dump({"tag": "core"}))
+    with refused("not the metadata of a run"):
+        load_metadata(path)
+
+
+def test_queries_without_a_ranking_are_failures(work):
+    assert missing_queries(RUN, "results/sets/exam/queries.jsonl") == ["q2"]

@@ -1,0 +1,49 @@
+"""Write the metadata of each run beside it."""
+
+from pathlib import Path
+
+import headrank
+from headrank.irmetadata import run_metadata, save_metadata
+from headrank.joblog import job_log
+from headrank.manifest import PACKAGES, git_state, machine, versions
+
+CELL = ("set", "model", "adapter", "order", "method")
+
+
+def main(
+    config: dict,
+    cells: list,
+    runs: list[str],
+    queries: list[str],
+    models: dict[str, str],
+    collections: dict[str, str],
+) -> None:
+    """Write one file a run; ``models`` and ``collections`` are cards by name."""
+    repository = Path(headrank.__file__).parents[1]
+    host = {"git": git_state(repository), "machine": machine(), "packages": versions(PACKAGES)}
+    for values, run, asked in zip(cells, runs, queries, strict=True):
+        cell = dict(zip(CELL, values, strict=True))
+        method = config["methods"][cell["method"].partition("+")[0]]
+        model = cell["model"] if cell["model"] != "-" else method.get("encoder")
+        metadata = run_metadata(
+            run,
+            cell,
+            config,
+            queries=asked,
+            model=models.get(model),
+            collection=collections[config["sets"][cell["set"]]["collection"]],
+            host=host,
+        )
+        save_metadata(run, metadata)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        main(
+            snakemake.params.config,
+            snakemake.params.cells,
+            list(snakemake.input.runs),
+            snakemake.params.queries,
+            {Path(path).parent.name: path for path in snakemake.input.models},
+            {Path(path).parent.name: path for path in snakemake.input.collections},
+        )
