@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from headrank.errors import HeadRankError
 
 CHUNK = 1 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+@contextlib.contextmanager
+def _told(target: Path) -> Iterator[None]:
+    """Turn what the system says of a disk that takes no more into an error with a remedy."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise HeadRankError(
+                f"{target}: cannot be written, the disk, quota or size limit is reached "
+                f"({error.strerror}); free space and run again, nothing half-written is left"
+            ) from None
+        if error.errno in _CLOSED:
+            raise HeadRankError(
+                f"{error.filename or target}: cannot be written or read ({error.strerror}); "
+                "choose a folder that you may write to, or correct its permissions"
+            ) from None
+        raise
 
 
 @contextlib.contextmanager
@@ -23,8 +46,17 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
     If the block raises, the temporary file is removed and the target stays as it
     was. The data is flushed to disk before the rename, so a power cut leaves the
     old file or the new one, never half of one.
+
+    Raises:
+        HeadRankError: the disk is full, or the folder may not be written to.
     """
     target = Path(path)
+    with _told(target), _renamed_file(target) as temporary:
+        yield temporary
+
+
+@contextlib.contextmanager
+def _renamed_file(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
     os.close(handle)
@@ -44,8 +76,18 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_dir(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary folder beside the target; it replaces the target at the end."""
+    """Yield a temporary folder beside the target; it replaces the target at the end.
+
+    Raises:
+        HeadRankError: as `atomic`.
+    """
     target = Path(path)
+    with _told(target), _renamed_folder(target) as temporary:
+        yield temporary
+
+
+@contextlib.contextmanager
+def _renamed_folder(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part"))
     old = temporary.with_suffix(".old")
@@ -148,3 +190,8 @@ def check_sha256(path: str | os.PathLike, expected: str, remedy: str) -> None:
     found = sha256(path)
     if found != expected:
         raise HeadRankError(f"{path}: SHA-256 is {found}, pinned is {expected}; {remedy}")
+
+
+def utc(seconds: float) -> str:
+    """Return a time since the epoch as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from headrank.errors import HeadRankError
-from headrank.files import read_json, sha256, write_text
-from headrank.manifest import digest_of, missing_queries, utc
+from headrank.files import read_json, sha256, utc, write_text
+from headrank.manifest import digest_of, missing_queries
 
 SUFFIX = ".ir_metadata.yaml"
 SCHEMA_VERSION = "0.1"

@@ -15,7 +15,7 @@ from pathlib import Path
 import headrank
 from headrank.arrays import ArrayFile
 from headrank.errors import HeadRankError
-from headrank.files import read_json, read_jsonl, sha256
+from headrank.files import read_json, read_jsonl, sha256, utc
 from headrank.trec import Run
 
 NAME = "manifest.json"
@@ -122,11 +122,6 @@ def missing_queries(run: str | os.PathLike, queries: str | os.PathLike) -> list[
     ranked = Run.load(run).rankings
     asked = [record["query_id"] for _, record in read_jsonl(queries)]
     return [query for query in asked if query not in ranked]
-
-
-def utc(seconds: float) -> str:
-    """Return a time since the epoch as ISO 8601 in UTC, to the second."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def machine() -> dict[str, object]:

@@ -4,6 +4,7 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 
+from headrank.clock import check_clock
 from headrank.codedigest import code_digest
 from headrank.config import configure, split_method, used_recipes
 from headrank.errors import HeadRankError
@@ -13,6 +14,8 @@ ROOT = Path(workflow.basedir)
 
 try:
     configure(config, yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text()))
+    if workflow.is_main_process:
+        check_clock(["results", "resources/collections", "resources/models", "resources/indexes"])
 except HeadRankError as error:
     raise WorkflowError(str(error)) from None
 

@@ -28,3 +28,24 @@ def test_citation_and_workflow_are_yaml():
     steps = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]["test"]["steps"]
     assert steps[-1] == {"run": "bash .ci/run"}
     assert (ROOT / ".ci/run").is_file()
+
+
+def test_every_fault_has_the_test_that_it_names():
+    rows = [
+        [cell.strip() for cell in line.strip("|\n ").split(" | ")]
+        for line in (ROOT / "docs/reliability.md").read_text().splitlines()
+        if line.startswith("| ")
+    ][1:]
+    assert len(rows) >= 20
+    for fault, *cells, test in rows:
+        assert all(cells), f"no consequence or remedy for: {fault}"
+        path, _, name = test.strip("`").partition("::")
+        text = (ROOT / path).read_text() if (ROOT / path).is_file() else ""
+        assert re.search(rf"^def {name}\(", text, re.M), f"{fault}: there is no {test}"
+
+
+def test_every_test_of_a_fault_stands_in_the_table():
+    table = (ROOT / "docs/reliability.md").read_text()
+    for path in sorted((ROOT / "tests/fault").glob("test_*.py")):
+        for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M):
+            assert f"{path.relative_to(ROOT).as_posix()}::{name}" in table
