@@ -25,6 +25,7 @@ rule align:
     threads: config["reading"]["threads"]
     resources:
         mem_mb=lambda wildcards, attempt: 2 * memory(wildcards, attempt),
+        runtime=lambda wildcards, attempt: 3 * minutes(wildcards, attempt),
         gpu=on_gpu(1),
         gpu_manufacturer=on_gpu("nvidia"),
     params:

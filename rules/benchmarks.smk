@@ -15,6 +15,7 @@ rule benchmark:
     threads: all_cores
     resources:
         mem_mb=lambda wildcards, attempt: 2 * memory(wildcards, attempt),
+        runtime=minutes,
     params:
         module=lambda wildcards: BENCHMARKS[wildcards.part][0],
         options=lambda wildcards: BENCHMARKS[wildcards.part][1],

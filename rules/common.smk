@@ -133,6 +133,11 @@ def memory(wildcards, attempt):
     return MODELS[wildcards.model]["memory_mb"] * attempt
 
 
+def minutes(wildcards, attempt):
+    """Minutes that a cluster grants a model's job: by the model's size, more at each attempt."""
+    return max(60, MODELS[wildcards.model]["memory_mb"] // 50) * attempt
+
+
 def origin(source):
     """Files that a model or collection is made from; none if it comes over the network."""
     if source["kind"] == "pypi":

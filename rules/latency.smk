@@ -16,6 +16,7 @@ rule latency:
     threads: all_cores
     resources:
         mem_mb=lambda wildcards, attempt: 2 * memory(wildcards, attempt),
+        runtime=minutes,
         gpu=on_gpu(1),
         gpu_manufacturer=on_gpu("nvidia"),
     params:

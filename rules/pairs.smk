@@ -16,6 +16,7 @@ rule mine_pairs:
     threads: config["reading"]["threads"]
     resources:
         mem_mb=memory,
+        runtime=minutes,
         gpu=on_gpu(1),
         gpu_manufacturer=on_gpu("nvidia"),
     params:

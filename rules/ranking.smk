@@ -41,6 +41,7 @@ rule rank_truncated:
     threads: config["reading"]["threads"]
     resources:
         mem_mb=memory,
+        runtime=minutes,
         gpu=on_gpu(1),
         gpu_manufacturer=on_gpu("nvidia"),
     params:

@@ -20,6 +20,7 @@ rule read:
     threads: config["reading"]["threads"]
     resources:
         mem_mb=memory,
+        runtime=minutes,
         gpu=on_gpu(1),
         gpu_manufacturer=on_gpu("nvidia"),
     params:
