@@ -45,6 +45,7 @@ STYLE = {
     "ytick.major.size": 2.5,
     "lines.linewidth": 1.3,
     "lines.markersize": 4,
+    "text.parse_math": False,  # names with a dollar print as they are
     "figure.dpi": DPI,
     "savefig.dpi": DPI,
     "pdf.fonttype": 42,  # TrueType: text stays text, as publishers ask
