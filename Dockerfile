@@ -1,0 +1,28 @@
+# The workflow, the library and their environment in one image, for Kubernetes or any container
+# engine. Everything made goes into /work:
+#
+#     docker build --tag headrank:0.1.0 .
+#     docker run --rm --volume "$PWD/work:/work" headrank:0.1.0
+#
+# On Linux x86_64 the pinned torch of the package index carries CUDA and runs on the CPU as well.
+FROM python:3.11.13-slim-bookworm
+
+# The lock alone first, so that a change of the code repeats no download.
+COPY requirements.lock /opt/headrank/
+RUN pip install --no-cache-dir torch==2.13.0 \
+    && pip install --no-cache-dir --requirement /opt/headrank/requirements.lock
+
+COPY . /opt/headrank/
+RUN pip install --no-cache-dir --no-deps --editable /opt/headrank
+
+# As the Makefile sets them: hashes in one order, and threads that wait burn no core.
+ENV PYTHONHASHSEED=0 \
+    PYTHONNOUSERSITE=1 \
+    OMP_WAIT_POLICY=passive \
+    TOKENIZERS_PARALLELISM=false \
+    HF_HOME=/work/resources/huggingface \
+    IR_DATASETS_HOME=/work/resources/ir_datasets \
+    MPLCONFIGDIR=/tmp/matplotlib \
+    XDG_CACHE_HOME=/tmp/cache
+WORKDIR /work
+CMD ["snakemake", "--snakefile", "/opt/headrank/Snakefile", "--cores", "all"]
