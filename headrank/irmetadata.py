@@ -14,7 +14,7 @@ from pathlib import Path
 
 from headrank.errors import HeadRankError
 from headrank.files import read_json, sha256, utc, write_text
-from headrank.manifest import digest_of, missing_queries
+from headrank.manifest import digest_of, missing_queries, prompt_digest
 
 SUFFIX = ".ir_metadata.yaml"
 SCHEMA_VERSION = "0.1"
@@ -120,7 +120,7 @@ def run_metadata(
             "seed": config["seed"],
             **_weights(cell, config),
             "config_sha256": digest_of(config),
-            "prompt_sha256": digest_of(config["prompt"]),
+            "prompt_sha256": prompt_digest(config["prompt"]),
             "missing queries": missing_queries(run, queries),
         },
     }

@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import headrank
 from headrank.arrays import ArrayFile
 from headrank.errors import HeadRankError
 from headrank.files import read_json, read_jsonl, sha256, utc
+from headrank.prompt import PromptOptions
 from headrank.trec import Run
 
 NAME = "manifest.json"
@@ -78,7 +80,7 @@ def manifest(
         "seed": config["seed"],
         "config": dict(config),
         "config_sha256": digest_of(config),
-        "prompt_sha256": digest_of(config["prompt"]),
+        "prompt_sha256": prompt_digest(config["prompt"]),
         "weights": {
             name: {key: entry.get(key) for key in ("dtype", "device")}
             for name, entry in config["models"].items()
@@ -115,6 +117,15 @@ def digest_of(value: object) -> str:
     """Return the SHA-256 of a JSON value, whatever the order of its keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def prompt_digest(options: Mapping) -> str:
+    """Return the SHA-256 of a prompt's texts and limits, those that are defaults included.
+
+    Raises:
+        HeadRankError: as `headrank.prompt.PromptOptions`.
+    """
+    return digest_of(asdict(PromptOptions(**options)))
 
 
 def missing_queries(run: str | os.PathLike, queries: str | os.PathLike) -> list[str]:

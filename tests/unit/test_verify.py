@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -11,7 +12,15 @@ from expected_errors import refused
 from headrank.cli import main
 from headrank.files import digest, read_json, sha256, write_json, write_jsonl
 from headrank.irmetadata import load_metadata, metadata_path, run_metadata, save_metadata
-from headrank.manifest import digest_of, machine, manifest, missing_queries, result_files
+from headrank.manifest import (
+    digest_of,
+    machine,
+    manifest,
+    missing_queries,
+    prompt_digest,
+    result_files,
+)
+from headrank.prompt import PromptOptions
 from headrank.reading import ListReading, save_readings
 from headrank.trec import Run
 from headrank.verify import verify_results
@@ -116,6 +125,12 @@ def test_a_manifest_lists_every_file_once(work):
 def test_a_digest_does_not_depend_on_the_order_of_keys():
     assert digest_of({"a": 1, "b": [2]}) == digest_of({"b": [2], "a": 1})
     assert digest_of({"a": 1}) != digest_of({"a": 2})
+
+
+def test_a_prompt_s_digest_holds_its_defaults():
+    default = asdict(PromptOptions())
+    assert prompt_digest({}) == prompt_digest(default) == prompt_digest({"rows": default["rows"]})
+    assert prompt_digest({}) != prompt_digest({"header": default["header"] + " "})
 
 
 def test_clocks_states_and_names_with_a_dot_are_no_results(work):
