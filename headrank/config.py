@@ -7,10 +7,11 @@ where only Snakemake is installed (jobs then bring their own environments).
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
 
+from headrank.declared import archive_problems, split_problems
 from headrank.errors import HeadRankError
+from headrank.roles import ALIGNMENT, PROFILING, set_problems, sets_with, validation_problems
 from headrank.schema import choice, fill, schema_problems
 from headrank.variants import expand, problems
 
@@ -41,8 +42,9 @@ def configure(config: dict, schema: Mapping) -> None:
 
 def cross_problems(config: Mapping) -> Iterator[str]:
     """Yield what is wrong between the parts of a config that has the right form."""
-    yield from _archive_problems(config)
-    yield from _set_problems(config)
+    yield from archive_problems(config)
+    yield from split_problems(config)
+    yield from set_problems(config)
     yield from _method_problems(config)
     yield from _experiment_problems(config)
     yield from _profiling_problems(config)
@@ -51,77 +53,6 @@ def cross_problems(config: Mapping) -> Iterator[str]:
     yield from _ablation_problems(config)
     yield from _latency_problems(config)
     yield from _report_problems(config)
-
-
-def _archive_problems(config: Mapping) -> Iterator[str]:
-    """One file name is one download, so all who use it must ask for the same bytes."""
-    for name in config["models"].keys() & config["encoders"].keys():
-        yield f"encoders.{name} has the name of a model; choose another"
-    seen: dict[str, tuple[str, tuple[str, str]]] = {}
-    for path, source in sources(config):
-        if source["kind"] == "pypi":
-            pin = (source["requirement"], source["sha256"])
-            first, known = seen.setdefault(source["file"], (path, pin))
-            if known != pin:
-                yield (
-                    f"{path} pins {source['file']} as {pin[0]}, {pin[1]}, and {first} as "
-                    f"{known[0]}, {known[1]}; one file has one pin"
-                )
-    for name, model in config["models"].items():
-        kind, member = model["source"]["kind"], model["source"].get("member")
-        if kind == "huggingface" and model["format"] == "gguf" and not member:
-            yield f"models.{name}.source.member is missing; a gguf repository needs the file's name"
-    for name, encoder in config["encoders"].items():
-        if "revision" not in encoder["source"] and encoder["source"].get("member", "").endswith(
-            ".gguf"
-        ):
-            yield f"encoders.{name}.source.member is a gguf file; allowed: a folder of safetensors"
-
-
-def sources(config: Mapping) -> Iterator[tuple[str, Mapping]]:
-    """Yield ``(key, source)`` of every model, encoder and collection."""
-    for group in ("models", "encoders", "collections"):
-        for name, entry in config[group].items():
-            yield f"{group}.{name}.source", entry["source"]
-
-
-def _set_problems(config: Mapping) -> Iterator[str]:
-    sets = config["sets"]
-    for name, entry in sets.items():
-        if entry["collection"] not in config["collections"]:
-            yield choice(
-                f"sets.{name}.collection", entry["collection"], sorted(config["collections"])
-            )
-    if config["candidates"] > config["first_stage"]["depth"]:
-        yield (
-            f"candidates is {config['candidates']}; allowed: at most first_stage.depth, "
-            f"{config['first_stage']['depth']}"
-        )
-    for (first, one), (second, other) in itertools.combinations(sets.items(), 2):
-        same = (one["collection"], one["split"]) == (other["collection"], other["split"])
-        if same and one["role"] != other["role"] and _slices_meet(one, other):
-            yield (
-                f"sets.{second} ({other['role']}) takes queries {_slice(other)} of "
-                f"{one['collection']}'s split {one['split']!r} and sets.{first} ({one['role']}) "
-                f"takes {_slice(one)} of pool {one['pool']!r}; allowed: slices of one pool that "
-                "do not meet (change `skip`, `take` or `split`)"
-            )
-
-
-def _slices_meet(one: Mapping, other: Mapping) -> bool:
-    """Return whether two slices of one seeded permutation may share a query.
-
-    Different pools are permuted differently, so nothing can be said about their slices.
-    """
-    if one["pool"] != other["pool"]:
-        return True
-    ends = [float("inf") if s["take"] is None else s["skip"] + s["take"] for s in (one, other)]
-    return one["skip"] < ends[1] and other["skip"] < ends[0]
-
-
-def _slice(entry: Mapping) -> str:
-    end = "the end" if entry["take"] is None else str(entry["skip"] + entry["take"])
-    return f"{entry['skip']} to {end}"
 
 
 def _method_problems(config: Mapping) -> Iterator[str]:
@@ -136,10 +67,11 @@ def _method_problems(config: Mapping) -> Iterator[str]:
         yield from _fold_problems(path, method)
         if method["calibrate"] and not config["reading"]["calibrate"]:
             yield f"{path}.calibrate is true; allowed: false, since reading.calibrate is false"
-        if method["outliers"] and method["heads"] != "all" and config["reading"]["tokens"] != "all":
+        chosen = method["heads"] != "all" and not method["truncated"]
+        if method["outliers"] and chosen and config["reading"]["tokens"] != "all":
             yield (
                 f"{path}.outliers is true for chosen heads; allowed: false, since reading.tokens "
-                "is 'none' (set it to 'all')"
+                "is 'none' (set it to 'all', or truncated: true, which reads for itself)"
             )
     if "all" in config["selections"]:
         yield "selections.all has a name that stands for every head; choose another"
@@ -170,7 +102,7 @@ def _experiment_problems(config: Mapping) -> Iterator[str]:
     for number, name in enumerate(experiment["models"]):
         if name not in config["models"]:
             yield choice(f"experiment.models.{number}", name, sorted(config["models"]))
-    evaluation = sorted(name for name, entry in sets.items() if entry["role"] == "evaluation")
+    evaluation = sets_with(config, ("evaluation",))
     for number, name in enumerate(experiment["sets"]):
         if name not in sets:
             yield choice(f"experiment.sets.{number}", name, evaluation)
@@ -200,8 +132,7 @@ def used_selections(config: Mapping) -> list[str]:
 
 
 def _profiling_problems(config: Mapping) -> Iterator[str]:
-    sets = config["sets"]
-    allowed = sorted(name for name, entry in sets.items() if entry["role"] == "profiling")
+    allowed = sets_with(config, PROFILING)
     for number, name in enumerate(config["profiling"]["sets"]):
         if name not in allowed:
             yield choice(f"profiling.sets.{number}", name, allowed)
@@ -218,8 +149,8 @@ def _profiling_problems(config: Mapping) -> Iterator[str]:
 
 def _alignment_problems(config: Mapping) -> Iterator[str]:
     """Recipes name declared selections and sets of role alignment, methods declared recipes."""
-    sets, recipes = config["sets"], config["alignments"]
-    allowed = sorted(name for name, entry in sets.items() if entry["role"] == "alignment")
+    recipes = config["alignments"]
+    allowed = sets_with(config, ALIGNMENT)
     for name, recipe in recipes.items():
         path = f"alignments.{name}"
         if recipe["selection"] not in config["selections"]:
@@ -227,13 +158,7 @@ def _alignment_problems(config: Mapping) -> Iterator[str]:
         for number, training in enumerate(recipe["training"]):
             if training not in allowed:
                 yield choice(f"{path}.training.{number}", training, allowed)
-        if recipe["validation"] not in allowed:
-            yield choice(f"{path}.validation", recipe["validation"], allowed)
-        elif recipe["validation"] in recipe["training"]:
-            yield (
-                f"{path}.validation is {recipe['validation']!r}, a set it trains on; allowed: "
-                "another set of role alignment"
-            )
+    yield from validation_problems(config)
     for name, method in config["methods"].items():
         recipe = method.get("adapter")
         if recipe is None:

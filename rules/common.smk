@@ -8,6 +8,7 @@ from headrank.clock import check_clock
 from headrank.codedigest import code_digest
 from headrank.config import configure, split_method, used_recipes
 from headrank.errors import HeadRankError
+from headrank.roles import ROLES, roles, roles_before
 from headrank.variants import settings
 
 ROOT = Path(workflow.basedir)
@@ -23,6 +24,7 @@ MODELS = config["models"]
 WEIGHTS = MODELS | config["encoders"]
 COLLECTIONS = config["collections"]
 SETS = config["sets"]
+ROLE = roles(config)
 METHODS = config["methods"]
 EXPERIMENT = config["experiment"]
 RECIPES = config["alignments"]
@@ -57,12 +59,12 @@ def methods_of(*kinds):
     return [name for name, method in METHODS.items() if method["kind"] in kinds]
 
 
-def sets_of(*roles):
+def sets_of(*among):
     """Sets of these roles that the experiment uses."""
     used = {*EXPERIMENT["sets"], *config["profiling"]["sets"]}
     for name in used_recipes(config):
         used |= {*RECIPES[name]["training"], RECIPES[name]["validation"]}
-    return [name for name in SETS if name in used and SETS[name]["role"] in roles]
+    return [name for name in SETS if name in used and ROLE[name] in among]
 
 
 def set_files(name):
@@ -170,9 +172,8 @@ def first_stage_source(wildcards):
 
 def earlier_sets(wildcards):
     """Queries that this set may not hold: those of the roles before its own."""
-    roles = ["evaluation", "profiling", "alignment"]
-    earlier = roles[: roles.index(SETS[wildcards.set]["role"])]
-    return [f"results/sets/{name}/queries.jsonl" for name in sets_of(*earlier)]
+    earlier = sets_of(*roles_before(ROLE[wildcards.set]))
+    return [f"results/sets/{name}/queries.jsonl" for name in earlier]
 
 
 def ranking_heads(wildcards):
@@ -194,11 +195,7 @@ def used_models():
 
 def used_collections():
     """Collections of the experiment's sets."""
-    return list(
-        dict.fromkeys(
-            SETS[name]["collection"] for name in sets_of("evaluation", "profiling", "alignment")
-        )
-    )
+    return list(dict.fromkeys(SETS[name]["collection"] for name in sets_of(*ROLES)))
 
 
 def fold_of(name):

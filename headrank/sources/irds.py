@@ -10,14 +10,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from headrank.collection import Document, Query, check_counts, save_collection
+from headrank.collection import Document, check_counts, save_collection
 from headrank.errors import HeadRankError
+from headrank.sources.irds_parts import judged_queries, load_part
 from headrank.sources.kept import Kept, check_choice
 from headrank.trec import Qrels, Run
 
 
 def export_ir_datasets(
-    dataset_id: str,
+    source: str | Mapping[str, Mapping[str, Any]],
     target: str | os.PathLike,
     expect: Mapping[str, object] | None = None,
     *,
@@ -26,8 +27,9 @@ def export_ir_datasets(
     unjudged: str = "error",
     unknown: str = "error",
     split: str = "test",
+    exclude_query_id: bool = False,
 ) -> dict:
-    """Write a dataset of ir_datasets as a collection; return its counts.
+    """Write a dataset of ir_datasets, or several over one corpus; return the counts.
 
     ir_datasets has no locks, and two processes that open one archive for the first time
     spoil it, so the whole export holds a file lock for that archive.
@@ -37,61 +39,76 @@ def export_ir_datasets(
     stay, too: they are not relevant, and nDCG gives them gain 0.
 
     Args:
-        dataset_id: such as ``beir/nfcorpus/test``.
+        source: an id such as ``beir/nfcorpus/test``, or ``{split: {id, expect}}`` of
+            datasets that share one corpus, which is then exported once.
         target: replaced if it exists.
         expect: counts that the source must have: ``documents`` (with empty ones; under
-            ``judged+scored`` those exported), ``queries``, ``judgments``, ``grades``.
-        documents: ``all``, or ``judged+scored``: only what the qrels and the dataset's own
+            ``judged+scored`` those exported), and for a single id ``queries``,
+            ``judgments``, ``grades``; splits have theirs beside their ids.
+        documents: ``all``, or ``judged+scored``: only what the qrels and the datasets' own
             scored documents name, for corpora too large to copy (MS MARCO v2).
-        candidates: take the dataset's scored documents as ``candidates.run``.
+        candidates: take the datasets' scored documents as ``candidates.run``.
         unjudged: ``error``, or ``drop`` queries without judgments.
         unknown: ``error``, or ``keep`` judgments of documents that the corpus does not
             have; they count as never retrieved.
-        split: the split that all its queries get.
+        split: the split that the queries of a single id get.
+        exclude_query_id: keep a document with the query's own id from becoming its
+            candidate, as BEIR's evaluation and Anserini's ``-removeQuery`` do.
 
     Raises:
         HeadRankError: an unknown id, no network and nothing in the local store, other
-            counts than expected, or candidates without scores.
+            counts than expected, splits of several corpora or with a query id in common,
+            or candidates without scores.
     """
     check_choice("documents", documents, ("all", "judged+scored"))
     check_choice("unjudged", unjudged, ("error", "drop"))
     check_choice("unknown", unknown, ("error", "keep"))
     irds = _ir_datasets()
-    dataset = _load(irds, dataset_id)
     expected = dict(expect or {})
-    with _archive_lock(irds, dataset_id), _translated(irds, dataset_id):
-        qrels = _qrels(dataset, dataset_id)
-        queries = [Query(q.query_id, q.default_text(), split) for q in dataset.queries_iter()]
-        run = _candidates(dataset, dataset_id) if candidates else None
-        expected_documents = expected.pop("documents", None)
-        if "grades" in expected:
-            # YAML reads the grades as numbers, JSON can only have them as text.
-            expected["grades"] = {str(grade): n for grade, n in expected["grades"].items()}
-        check_counts(_counts(queries, qrels), expected, dataset_id)
-        asked = _judged(irds, dataset_id, queries, qrels, unjudged)
-        if run is not None:
-            texts = {query.query_id for query in asked}
-            run = Run({q: pairs for q, pairs in run.rankings.items() if q in texts}, run.name)
-        names = {name for grades in qrels.grades.values() for name in grades}
-        kept = Kept(_documents(dataset, names, documents), names)
+    expected_documents = expected.pop("documents", None)
+    if isinstance(source, str):
+        source = {split: {"id": source, "expect": expected}}
+    elif expected:
+        raise HeadRankError(
+            f"expect.{next(iter(expected))} stands beside splits; allowed there: documents (give "
+            "each split its own `expect`)"
+        )
+    ids = [entry["id"] for entry in source.values()]
+    name = ids[0] if len(ids) == 1 else f"{ids[0]} and {len(ids) - 1} more"
+    datasets = {dataset_id: _load(irds, dataset_id) for dataset_id in ids}
+    _check_one_corpus(irds, ids)
+    with _archive_lock(irds, ids[0]), _translated(irds, name):
+        parts = [
+            load_part(irds, split, entry, datasets[entry["id"]], candidates, unjudged)
+            for split, entry in source.items()
+        ]
+        asked = judged_queries(parts)
+        grades = {q: judged for part in parts for q, judged in part.qrels.grades.items()}
+        rankings = {
+            q: pairs for part in parts if part.run for q, pairs in part.run.rankings.items()
+        }
+        names = {name for judged in grades.values() for name in judged}
+        kept = Kept(_documents(list(datasets.values()), names, documents), names)
         description: dict[str, object] = {
             "kind": "ir_datasets",
-            "id": dataset_id,
+            "id": ids[0] if len(ids) == 1 else {part.split: part.dataset_id for part in parts},
             "version": irds.__version__,
             "documents": documents,
-            "dropped_queries": len(queries) - len(asked),
+            "dropped_queries": sum(len(part.queries) for part in parts) - len(asked),
         }
         absent: set[str] = set()
+        exclusions: dict[str, set[str]] = {}
 
         def checked() -> Iterator[Document]:
-            yield from kept
+            for document in kept:
+                if exclude_query_id and document.doc_id in asked:
+                    exclusions[document.doc_id] = {document.doc_id}
+                yield document
             if expected_documents is not None:
-                check_counts(
-                    {"documents": kept.total}, {"documents": expected_documents}, dataset_id
-                )
+                check_counts({"documents": kept.total}, {"documents": expected_documents}, name)
             if kept.unseen and unknown == "error":
                 raise HeadRankError(
-                    f"{dataset_id}: {len(kept.unseen)} judged documents are not in its corpus "
+                    f"{name}: {len(kept.unseen)} judged documents are not in its corpus "
                     f"({', '.join(sorted(kept.unseen)[:3])}, ...); set `unknown: keep` to keep "
                     "their judgments, which then count as never retrieved"
                 )
@@ -101,11 +118,22 @@ def export_ir_datasets(
         return save_collection(
             target,
             checked(),
-            asked,
-            qrels,
+            asked.values(),
+            Qrels(grades),
             description,
-            candidates=run,
+            candidates=Run(rankings, "ir_datasets") if candidates else None,
+            exclusions=exclusions,
             absent=absent,
+        )
+
+
+def _check_one_corpus(irds: ModuleType, ids: list[str]) -> None:
+    """Refuse datasets of different corpora."""
+    corpora = {irds.docs_parent_id(dataset_id): dataset_id for dataset_id in ids}
+    if len(corpora) > 1:
+        raise HeadRankError(
+            f"{', '.join(corpora.values())} have different corpora ({', '.join(corpora)}); splits "
+            "share one: declare a collection for each corpus"
         )
 
 
@@ -166,75 +194,16 @@ def _translated(irds: ModuleType, dataset_id: str) -> Iterator[None]:
         ) from error
 
 
-def _qrels(dataset: Any, dataset_id: str) -> Qrels:
-    """Return the judgments; two different grades for one pair are an error."""
-    grades: dict[str, dict[str, int]] = {}
-    for line in dataset.qrels_iter():
-        known = grades.setdefault(line.query_id, {}).setdefault(line.doc_id, int(line.relevance))
-        if known != line.relevance:
-            raise HeadRankError(
-                f"{dataset_id}: query {line.query_id}, document {line.doc_id} has grades {known} "
-                f"and {line.relevance}; export another version of the dataset"
-            )
-    return Qrels(grades)
-
-
-def _candidates(dataset: Any, dataset_id: str) -> Run:
-    """Return the dataset's scored documents as a run."""
-    if not dataset.has_scoreddocs():
-        raise HeadRankError(
-            f"{dataset_id}: the dataset has no scored documents; set `candidates: false` and let "
-            "BM25 retrieve"
-        )
-    scores: dict[str, dict[str, float]] = {}
-    for line in dataset.scoreddocs_iter():
-        scores.setdefault(line.query_id, {})[line.doc_id] = float(line.score)
-    # DL 2019 and 2020 list 1,000 documents a query, unordered, each with score 0.
-    if all(
-        len(documents) > 1 and len(set(documents.values())) == 1 for documents in scores.values()
-    ):
-        raise HeadRankError(
-            f"{dataset_id}: its scored documents all have the same score, so they are no ranking; "
-            "set `candidates: false` and let BM25 retrieve"
-        )
-    return Run.from_scores(scores, "ir_datasets")
-
-
-def _counts(queries: list[Query], qrels: Qrels) -> dict[str, object]:
-    """Return the source's counts, before anything is left out."""
-    grades = [grade for documents in qrels.grades.values() for grade in documents.values()]
-    return {
-        "queries": len(queries),
-        "judged_queries": len(qrels.grades),
-        "judgments": len(grades),
-        "grades": {str(grade): grades.count(grade) for grade in sorted(set(grades))},
-    }
-
-
-def _judged(
-    irds: ModuleType, dataset_id: str, queries: list[Query], qrels: Qrels, unjudged: str
-) -> list[Query]:
-    """Return the queries with judgments; without them the message names the better id."""
-    judged = [query for query in queries if qrels.grades.get(query.query_id)]
-    if len(judged) < len(queries) and unjudged == "error":
-        subset = f"{dataset_id}/judged"
-        advice = f"export {subset}, or " if subset in irds.registry else ""
-        raise HeadRankError(
-            f"{dataset_id}: {len(queries) - len(judged)} of {len(queries)} queries have no "
-            f"judgments; {advice}set `unjudged: drop`"
-        )
-    return judged
-
-
-def _documents(dataset: Any, judged: Iterable[str], documents: str) -> Iterator[Document]:
-    """Yield the corpus, or only the judged and scored documents, in a fixed order."""
+def _documents(datasets: list[Any], judged: Iterable[str], documents: str) -> Iterator[Document]:
+    """Yield the shared corpus, or only the judged and scored documents, in a fixed order."""
     if documents == "all":
-        source = dataset.docs_iter()
+        source = datasets[0].docs_iter()
     else:
         wanted = set(judged)
-        if dataset.has_scoreddocs():
-            wanted.update(line.doc_id for line in dataset.scoreddocs_iter())
-        source = dataset.docs_store().get_many_iter(sorted(wanted))
+        for dataset in datasets:
+            if dataset.has_scoreddocs():
+                wanted.update(line.doc_id for line in dataset.scoreddocs_iter())
+        source = datasets[0].docs_store().get_many_iter(sorted(wanted))
     for document in source:
         title, text = _title_and_text(document)
         yield Document(document.doc_id, title, text)

@@ -20,6 +20,7 @@ from headrank.methods import AGGREGATIONS, Fold
 from headrank.pairs import HARDNESS, PairOptions
 from headrank.profile import CRITERIA
 from headrank.prompt import OVERLONG, ROWS, PromptOptions
+from headrank.roles import ROLES, roles, roles_before
 from headrank.schema import fill, schema_problems
 
 ROOT = Path(__file__).parents[2]
@@ -93,7 +94,12 @@ REFUSED = [
     ("prompt/document_tokens", 0, "prompt.document_tokens is 0; allowed: a whole number from 1"),
     ("prompt/rows", "all", "prompt.rows is 'all'; allowed: query, suffix"),
     ("reading/shards", 0, "reading.shards is 0; allowed: a whole number from 1"),
-    ("reading/tokens", "none", "methods.qrhead.outliers is true for chosen heads"),
+    (
+        "reading/tokens",
+        "none",
+        "methods.qrhead.outliers is true for chosen heads",
+        "truncated: true",
+    ),
     ("reading/calibrate", False, "methods.icr.calibrate is true; allowed: false"),
     ("profiling/sets", [], "profiling.sets is []; allowed: at least one set of role profiling"),
     ("profiling/sets", ["lee"], "profiling.sets.0 is 'lee'; allowed: insuranceqa-heads"),
@@ -115,6 +121,18 @@ REFUSED = [
     ("alignments/insuranceqa/training", ["lee"], "training.0 is 'lee'; allowed: insuranceqa-tr"),
     ("alignments/insuranceqa/validation", "lee", "insuranceqa.validation is 'lee'; allowed"),
     ("alignments/insuranceqa/validation", "insuranceqa-train", "a set it trains on; allowed: ano"),
+    (
+        "alignments/other",
+        {
+            "selection": "headrank",
+            "training": ["insuranceqa-valid"],
+            "validation": "insuranceqa-train",
+            "seeds": [1],
+        },
+        "insuranceqa.validation is 'insuranceqa-valid', which alignments.other trains on",
+        "allowed: a set that none trains on",
+    ),
+    ("sets/insuranceqa-valid/split", "train", "(validation) takes queries 0 to 12"),
     ("alignments/insuranceqa/seeds", [], "seeds is []; allowed: a list of one or more"),
     ("alignments/insuranceqa/options", {"ranks": 8}, "options.ranks is not a key", "'rank'?"),
     ("alignments/insuranceqa/options", {"reference": "x"}, "reference is 'x'; allowed: none, fro"),
@@ -207,6 +225,48 @@ def test_slices_of_one_split_may_not_meet_between_roles():
     config["sets"]["more"] = {**entry, "skip": 12, "pool": "rerankable"}
     fill(config, SCHEMA, SCHEMA)
     assert list(cross_problems(config))
+
+
+def test_one_set_may_select_heads_and_train():
+    config = deepcopy(BASE)
+    del config["sets"]["insuranceqa-heads"]
+    config["sets"]["insuranceqa-train"]["role"] = "profiling+alignment"
+    config["profiling"]["sets"] = ["insuranceqa-train", "semanlink-heads"]
+    configure(config, SCHEMA)
+    config["sets"]["insuranceqa-train"]["role"] = "alignment"
+    assert any("profiling.sets.0" in text for text in cross_problems(config))
+
+
+def test_validation_is_a_role_of_its_own_and_the_last_to_keep_a_query():
+    config = deepcopy(BASE)
+    configure(config, SCHEMA)
+    found = roles(config)
+    assert found["insuranceqa-valid"] == "validation"
+    assert found["insuranceqa-train"] == "alignment"
+    assert roles_before("validation") == ROLES[:-1]
+    assert roles_before("evaluation") == ()
+    declared = SCHEMA["properties"]["sets"]["additionalProperties"]["properties"]["role"]["enum"]
+    assert {*declared, "validation"} == set(ROLES)
+
+
+def test_splits_of_an_ir_datasets_source():
+    config = deepcopy(BASE)
+    parts = {name: {"id": f"beir/lee/{name}", "expect": {"queries": 9}} for name in ("a", "b")}
+    source = {"kind": "ir_datasets", "splits": parts, "expect": {"documents": 50}}
+    config["collections"]["lee"] = {"source": source}
+    config["sets"]["lee"]["split"] = "b"
+    configure(config, SCHEMA)
+    for change, expected in [
+        ({"id": "beir/lee"}, "collections.lee.source has both id and splits"),
+        ({"split": "a"}, "collections.lee.source.split stands beside splits"),
+        ({"expect": {"queries": 3}}, "source.expect.queries stands beside splits"),
+        ({"splits": {"c": {"id": "beir/lee/c"}}}, "sets.lee.split is 'b'; allowed: c"),
+    ]:
+        broken = deepcopy(config)
+        broken["collections"]["lee"]["source"] |= change
+        assert expected in "\n".join(cross_problems(broken))
+    broken["collections"]["lee"]["source"] = {"kind": "ir_datasets"}
+    assert "has neither id nor splits" in "\n".join(cross_problems(broken))
 
 
 def test_two_sets_of_one_role_may_share_queries():

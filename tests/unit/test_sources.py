@@ -294,3 +294,82 @@ def test_one_export_of_an_archive_at_a_time(irds, tmp_path):
         assert worker.is_alive() and not (tmp_path / "c").exists()
     worker.join(10)
     assert (tmp_path / "c/collection.json").exists()
+
+
+# --- several datasets of ir_datasets over one corpus -----------------------------------
+
+
+@pytest.fixture
+def years(tmp_path, monkeypatch):
+    """Registers datasets ``{suffix: (queries, qrels, scored)}`` over one corpus; returns its id."""
+    ir_datasets = pytest.importorskip("ir_datasets")
+    from ir_datasets.formats import TrecQrels, TrecScoredDocs, TsvDocs, TsvQueries
+    from ir_datasets.util import LocalDownload
+
+    monkeypatch.setenv("IR_DATASETS_HOME", str(tmp_path / "home"))
+
+    def register(datasets, docs="d1\tWings\tLift.\nd2\t\tDrag.\nd3\tHeat\tFlows.\nd4\t\tUnused.\n"):
+        corpus = f"headrank-{tmp_path.name}-years"
+        (tmp_path / "docs").write_text(docs)
+        handler = TsvDocs(LocalDownload(tmp_path / "docs"), doc_cls=TitledDoc)
+        ir_datasets.registry.register(corpus, ir_datasets.Dataset(handler))
+        for suffix, texts in datasets.items():
+            paths = [tmp_path / f"{suffix}-{number}" for number in range(3)]
+            for path, text in zip(paths, texts, strict=True):
+                path.write_text(text)
+            dataset = ir_datasets.Dataset(
+                handler,
+                TsvQueries(LocalDownload(paths[0])),
+                TrecQrels(LocalDownload(paths[1]), {}),
+                TrecScoredDocs(LocalDownload(paths[2])),
+            )
+            ir_datasets.registry.register(f"{corpus}/{suffix}", dataset)
+        return corpus
+
+    return register
+
+
+YEARS = {
+    "19": ("q1\twhat makes lift\n", "q1 0 d1 3\n", "q1 Q0 d2 1 2.5 x\nq1 Q0 d1 2 1.5 x\n"),
+    "20": ("q7\twhat slows\n", "q7 0 d2 1\nq7 0 d3 0\n", "q7 Q0 d3 1 1.0 x\n"),
+}
+
+
+def test_splits_share_one_corpus(years, tmp_path):
+    corpus = years(YEARS)
+    splits = {
+        "dl19": {"id": f"{corpus}/19", "expect": {"queries": 1, "grades": {3: 1}}},
+        "dl20": {"id": f"{corpus}/20", "expect": {"queries": 1, "judgments": 2}},
+    }
+    counts = export(splits, tmp_path / "c", {"documents": 4}, candidates=True)
+    assert (counts["documents"], counts["splits"]) == (4, {"dl19": 1, "dl20": 1})
+    assert [query.text for query in load_queries(tmp_path / "c", "dl20").values()] == ["what slows"]
+    assert load_qrels(tmp_path / "c").grades == {"q1": {"d1": 3}, "q7": {"d2": 1, "d3": 0}}
+    assert load_candidates(tmp_path / "c").rankings["q7"] == [("d3", 1.0)]
+    # Without the whole corpus: what any of the splits names.
+    export(splits, tmp_path / "named", {"documents": 3}, documents="judged+scored")
+    assert [d.doc_id for d in iter_documents(tmp_path / "named")] == ["d1", "d2", "d3"]
+
+
+def test_splits_that_do_not_fit_together(years, irds, tmp_path):
+    corpus, other = years(YEARS), irds()
+    with refused(f"{corpus}/20: judgments 2, expected 3"):
+        export(
+            {"a": {"id": f"{corpus}/20", "expect": {"judgments": 3}}, "b": {"id": f"{corpus}/19"}},
+            tmp_path / "c",
+        )
+    with refused("have different corpora", "a collection for each corpus"):
+        export({"a": {"id": f"{corpus}/19"}, "b": {"id": other}}, tmp_path / "c")
+    with refused("query id q1 stands in the splits 'a' and 'b'"):
+        export({"a": {"id": f"{corpus}/19"}, "b": {"id": f"{corpus}/19"}}, tmp_path / "c")
+    with refused("expect.queries stands beside splits", "each split its own"):
+        export({"a": {"id": f"{corpus}/19"}}, tmp_path / "c", {"queries": 1})
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_query_that_is_a_document_is_never_its_own_candidate(irds, tmp_path):
+    name = irds(queries="d1\tits own document\nq2\twhat slows\n", qrels="d1 0 d2 1\nq2 0 d2 1\n")
+    assert "excluded" not in export(name, tmp_path / "kept")
+    assert export(name, tmp_path / "c", exclude_query_id=True)["excluded"] == 1
+    assert load_exclusions(tmp_path / "c") == {"d1": {"d1"}}
+    verify_collection(tmp_path / "c")

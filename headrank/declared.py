@@ -1,0 +1,82 @@
+"""What a config declares about its sources: pins, splits, and how many queries they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from headrank.schema import choice
+
+
+def sources(config: Mapping) -> Iterator[tuple[str, Mapping]]:
+    """Yield ``(key, source)`` of every model, encoder and collection."""
+    for group in ("models", "encoders", "collections"):
+        for name, entry in config[group].items():
+            yield f"{group}.{name}.source", entry["source"]
+
+
+def archive_problems(config: Mapping) -> Iterator[str]:
+    """One file name is one download, so all who use it must ask for the same bytes."""
+    for name in config["models"].keys() & config["encoders"].keys():
+        yield f"encoders.{name} has the name of a model; choose another"
+    seen: dict[str, tuple[str, tuple[str, str]]] = {}
+    for path, source in sources(config):
+        if source["kind"] == "pypi":
+            pin = (source["requirement"], source["sha256"])
+            first, known = seen.setdefault(source["file"], (path, pin))
+            if known != pin:
+                yield (
+                    f"{path} pins {source['file']} as {pin[0]}, {pin[1]}, and {first} as "
+                    f"{known[0]}, {known[1]}; one file has one pin"
+                )
+    for name, model in config["models"].items():
+        kind, member = model["source"]["kind"], model["source"].get("member")
+        if kind == "huggingface" and model["format"] == "gguf" and not member:
+            yield f"models.{name}.source.member is missing; a gguf repository needs the file's name"
+    for name, encoder in config["encoders"].items():
+        if "revision" not in encoder["source"] and encoder["source"].get("member", "").endswith(
+            ".gguf"
+        ):
+            yield f"encoders.{name}.source.member is a gguf file; allowed: a folder of safetensors"
+
+
+def split_problems(config: Mapping) -> Iterator[str]:
+    """Yield what is wrong with the splits of ir_datasets sources, and sets of others."""
+    for name, collection in config["collections"].items():
+        path, source = f"collections.{name}.source", collection["source"]
+        if source["kind"] != "ir_datasets":
+            continue
+        if ("id" in source) == ("splits" in source):
+            stated = "both id and splits" if "id" in source else "neither id nor splits"
+            yield f"{path} has {stated}; allowed: id (one dataset) or splits (several)"
+        elif "splits" in source:
+            for key in ("split", *(f"expect.{part}" for part in source.get("expect", {}))):
+                if key != "expect.documents" and (key in source or key.startswith("expect.")):
+                    yield f"{path}.{key} stands beside splits; allowed: within each split"
+    for name, entry in config["sets"].items():
+        source = config["collections"].get(entry["collection"], {}).get("source", {})
+        known = declared_splits(source)
+        if known and entry["split"] not in known:
+            yield choice(f"sets.{name}.split", entry["split"], known)
+
+
+def declared_splits(source: Mapping) -> list[str]:
+    """Return the names of a source's splits; none if only its files tell."""
+    if source.get("kind") != "ir_datasets":
+        return []
+    return list(source.get("splits") or [source.get("split", "test")])
+
+
+def expected_queries(config: Mapping, name: str) -> int | None:
+    """Return how many queries a set will hold at most; None if the config does not say.
+
+    The sample's size is ``take``, or else what ``expect`` pins for the split, less ``skip``.
+    A pool of rerankable queries, and queries dropped for standing in another role, can only
+    make it smaller.
+    """
+    entry = config["sets"][name]
+    source = config["collections"][entry["collection"]]["source"]
+    part = source.get("splits", {}).get(entry["split"], source)
+    pinned = part.get("expect", {}).get("queries")
+    left = None if pinned is None else max(0, pinned - entry["skip"])
+    sizes = [size for size in (entry["take"], left) if size is not None]
+    return min(sizes, default=None)

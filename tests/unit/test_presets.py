@@ -1,0 +1,62 @@
+"""The shipped presets pin what ir_datasets records, and test on no training query."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from headrank.config import configure
+from headrank.roles import roles
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+
+
+def preset(*names):
+    """Return the merged and checked config of some presets."""
+    config = {}
+    for name in names:
+        update_config(config, yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()))
+    configure(config, SCHEMA)
+    return config
+
+
+@pytest.mark.parametrize("names", [["paper"], ["paper", "extra"], ["laptop"]], ids="+".join)
+def test_pinned_counts_are_those_of_ir_datasets(names):
+    ir_datasets = pytest.importorskip("ir_datasets")
+    checked = 0
+    for collection in preset(*names)["collections"].values():
+        source = collection["source"]
+        for part in source.get("splits", {"test": source}).values():
+            known = ir_datasets.load(part["id"]).metadata()
+            pinned = part["expect"] | source.get("expect", {})
+            grades = known["qrels"]["fields"]["relevance"]["counts_by_value"]
+            assert {str(grade): n for grade, n in part["expect"]["grades"].items()} == grades
+            assert part["expect"]["judgments"] == known["qrels"]["count"]
+            assert part["expect"]["queries"] == known["queries"]["count"]
+            # What is exported of a corpus is not what it holds if only named documents are.
+            if source.get("documents", "all") == "all":
+                assert pinned["documents"] == known["docs"]["count"]
+            checked += 1
+    assert checked == {"paper": 18, "paper+extra": 31, "laptop": 4}["+".join(names)]
+
+
+def test_the_paper_s_numbers():
+    config = preset("paper")
+    assert len(config["experiment"]["sets"]) == 14
+    assert config["candidates"] == 40
+    assert config["selections"]["headrank"]["heads"] == 8
+    recipe = config["alignments"]["dl21-23"]
+    assert recipe["training"] == config["profiling"]["sets"]
+    source = config["collections"]["msmarco-v2"]["source"]
+    assert sum(part["expect"]["queries"] for part in source["splits"].values()) == 211
+    found = roles(config)
+    assert {found[name] for name in recipe["training"]} == {"profiling+alignment"}
+    # The training labels belong to a collection that nothing is tested on.
+    tested = {config["sets"][name]["collection"] for name in config["experiment"]["sets"]}
+    assert "msmarco-v2" not in tested
+    assert set(preset("paper", "extra")["experiment"]["sets"]) > set(config["experiment"]["sets"])
+    demo = preset("config")["models"]
+    for name, model in config["models"].items():
+        assert model["source"] == demo[name]["source"]
