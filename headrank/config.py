@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from headrank.declared import archive_problems, split_problems
+from headrank.declared import archive_problems, shard_problems, split_problems
 from headrank.errors import HeadRankError
 from headrank.roles import ALIGNMENT, PROFILING, set_problems, sets_with, validation_problems
 from headrank.schema import choice, fill, schema_problems
@@ -45,6 +45,7 @@ def cross_problems(config: Mapping) -> Iterator[str]:
     yield from archive_problems(config)
     yield from split_problems(config)
     yield from set_problems(config)
+    yield from shard_problems(config)
     yield from _method_problems(config)
     yield from _experiment_problems(config)
     yield from _profiling_problems(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 from headrank.schema import choice
@@ -80,3 +81,34 @@ def expected_queries(config: Mapping, name: str) -> int | None:
     left = None if pinned is None else max(0, pinned - entry["skip"])
     sizes = [size for size in (entry["take"], left) if size is not None]
     return min(sizes, default=None)
+
+
+def read_sets(config: Mapping) -> list[str]:
+    """Return the sets that are read head by head: those evaluated and those profiled."""
+    return list(dict.fromkeys([*config["experiment"]["sets"], *config["profiling"]["sets"]]))
+
+
+def shards(config: Mapping, name: str) -> int:
+    """Return how many jobs read a set: known before any query is sampled."""
+    limit = config["reading"]["queries_per_shard"]
+    if limit is None:
+        return config["reading"]["shards"]
+    return max(1, math.ceil((expected_queries(config, name) or 0) / limit))
+
+
+def shard_problems(config: Mapping) -> Iterator[str]:
+    """Yield what keeps sets from being split by their number of queries."""
+    reading = config["reading"]
+    if reading["queries_per_shard"] is None:
+        return
+    if reading["shards"] > 1:
+        yield f"reading.shards is {reading['shards']}; allowed beside queries_per_shard: 1"
+    for name in read_sets(config):
+        entry = config["sets"].get(name, {})
+        if entry.get("collection") in config["collections"] and (
+            expected_queries(config, name) is None
+        ):
+            yield (
+                f"sets.{name}.take is null; allowed with reading.queries_per_shard: a whole "
+                "number, or a source whose `expect.queries` tells how many there are"
+            )

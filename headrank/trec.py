@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from headrank.errors import HeadRankError
 from headrank.files import write_text
@@ -75,6 +76,27 @@ class Run:
         if not scores:
             raise HeadRankError(f"{path}: the run is empty")
         return cls.from_scores(scores, name)
+
+    @classmethod
+    def join(cls, paths: Iterable[str | os.PathLike], name: str) -> Run:
+        """Return the run whose queries stand in several files; a file may be empty.
+
+        Raises:
+            HeadRankError: a query stands in two files, all are empty, or as ``load``.
+        """
+        rankings: dict[str, list[tuple[str, float]]] = {}
+        paths = [Path(path) for path in paths]
+        for path in paths:
+            part = cls.load(path).rankings if path.stat().st_size else {}
+            if twice := rankings.keys() & part.keys():
+                raise HeadRankError(
+                    f"{path}: query {min(twice)} also stands in another part of {name}; delete the "
+                    "parts and rank again"
+                )
+            rankings.update(part)
+        if not rankings:
+            raise HeadRankError(f"{name}: none of {len(paths)} parts holds a query; rank again")
+        return cls(rankings, name)
 
     def cut(self, depth: int) -> Run:
         """Return the run with at most ``depth`` documents a query."""

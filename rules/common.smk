@@ -7,6 +7,7 @@ from snakemake.exceptions import WorkflowError
 from headrank.clock import check_clock
 from headrank.codedigest import code_digest
 from headrank.config import configure, split_method, used_recipes
+from headrank.declared import read_sets, shards
 from headrank.errors import HeadRankError
 from headrank.roles import ROLES, roles, roles_before
 from headrank.variants import settings
@@ -39,7 +40,8 @@ PINS = {
 # Priority of what the training of adapters waits for: it is the longest chain of jobs, and
 # started last it would leave all but one core idle.
 FIRST = 10
-SHARDS = range(config["reading"]["shards"])
+# How many jobs read a set.
+SHARDS = {name: shards(config, name) for name in read_sets(config)}
 COLLECTION_FILES = ["corpus.jsonl", "queries.jsonl", "qrels.tsv"]
 SET_FILES = ["queries.jsonl", "documents.jsonl", "candidates.run", "qrels.tsv", "set.json"]
 
@@ -77,7 +79,7 @@ def readings(sets, model, adapter, order):
     return [
         f"results/readings/{name}/{model}/{adapter}/{order}/{shard}.npz"
         for name in sets
-        for shard in SHARDS
+        for shard in range(SHARDS[name])
     ]
 
 

@@ -1,3 +1,6 @@
+TRUNCATED = one_of(name for name in methods_of("attention") if METHODS[name]["truncated"])
+
+
 rule rank_by_attention:
     input:
         readings=lambda wildcards: readings(
@@ -29,13 +32,13 @@ rule rank_truncated:
         adapter=adapter_files,
         model="resources/models/{model}/headrank.json",
     output:
-        "results/runs/{set}/{model}/{adapter}/{order}/{method}.run",
+        "results/parts/{set}/{model}/{adapter}/{order}/{method}/{shard}.run",
     log:
-        "logs/runs/{set}/{model}/{adapter}/{order}/{method}.log",
+        "logs/parts/{set}/{model}/{adapter}/{order}/{method}/{shard}.log",
     benchmark:
-        "results/benchmarks/runs/{set}/{model}/{adapter}/{order}/{method}.jsonl"
+        "results/benchmarks/parts/{set}/{model}/{adapter}/{order}/{method}/{shard}.jsonl"
     wildcard_constraints:
-        method=one_of(name for name in methods_of("attention") if METHODS[name]["truncated"]),
+        method=TRUNCATED,
     conda:
         "../envs/torch-cpu.yaml"
     threads: config["reading"]["threads"]
@@ -49,11 +52,37 @@ rule rank_truncated:
         prompt=config["prompt"],
         fold=lambda wildcards: fold_of(wildcards.method),
         seed=config["seed"],
+        shards=lambda wildcards: SHARDS[wildcards.set],
         code=code("rank_truncated"),
     message:
-        "Rank {wildcards.set} by {wildcards.method}, {wildcards.model} cut, order {wildcards.order}"
+        "Rank {wildcards.set} by {wildcards.method}, {wildcards.model} cut, order {wildcards.order}, "
+        "shard {wildcards.shard}"
     script:
         "../workflow/scripts/rank_truncated.py"
+
+
+rule join_run:
+    input:
+        lambda wildcards: [
+            f"results/parts/{wildcards.cell}/{wildcards.method}/{shard}.run"
+            for shard in range(SHARDS[wildcards.cell.split("/")[0]])
+        ],
+    output:
+        "results/runs/{cell}/{method}.run",
+    log:
+        "logs/runs/{cell}/{method}.log",
+    wildcard_constraints:
+        cell="[^/]+/[^/]+/[^/]+/[^/]+",
+        method=TRUNCATED,
+    localrule: True
+    conda:
+        "../envs/ir.yaml"
+    params:
+        code=code("join_run"),
+    message:
+        "Join the shards of {wildcards.method} on {wildcards.cell}"
+    script:
+        "../workflow/scripts/join_run.py"
 
 
 rule rank_by_first_stage:

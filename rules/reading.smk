@@ -27,7 +27,7 @@ rule read:
         model=weights_of,
         prompt=config["prompt"],
         seed=config["seed"],
-        shards=config["reading"]["shards"],
+        shards=lambda wildcards: SHARDS[wildcards.set],
         calibrate=config["reading"]["calibrate"],
         tokens=config["reading"]["tokens"],
         code=code("read_set"),

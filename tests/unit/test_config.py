@@ -14,6 +14,7 @@ from headrank.align.losses import REGULARISERS, SCALES
 from headrank.align.options import PROJECTIONS, REFERENCES, SCHEDULES, AlignOptions
 from headrank.builders import BUILDERS
 from headrank.config import configure, cross_problems, split_method
+from headrank.declared import expected_queries, shards
 from headrank.errors import HeadRankError
 from headrank.lists import ORDER, POOLS
 from headrank.methods import AGGREGATIONS, Fold
@@ -267,6 +268,37 @@ def test_splits_of_an_ir_datasets_source():
         assert expected in "\n".join(cross_problems(broken))
     broken["collections"]["lee"]["source"] = {"kind": "ir_datasets"}
     assert "has neither id nor splits" in "\n".join(cross_problems(broken))
+
+
+@pytest.mark.parametrize(
+    "take, skip, pinned, size, jobs",
+    [
+        (45, 0, None, 45, 5),
+        (40, 0, None, 40, 4),
+        (None, 0, 41, 41, 5),
+        (None, 5, 41, 36, 4),
+        (30, 20, 41, 21, 3),
+        (None, 0, None, None, None),
+    ],
+)
+def test_sets_are_split_by_how_many_queries_the_config_tells(take, skip, pinned, size, jobs):
+    config = deepcopy(BASE)
+    configure(config, SCHEMA)
+    assert shards(config, "lee") == 2
+    config["reading"] |= {"shards": 1, "queries_per_shard": 10}
+    source = {"kind": "ir_datasets", "id": "beir/lee"}
+    source |= {} if pinned is None else {"expect": {"queries": pinned}}
+    config["collections"]["lee"]["source"] = source
+    config["sets"]["lee"] |= {"take": take, "skip": skip}
+    assert expected_queries(config, "lee") == size
+    found = list(cross_problems(config))
+    if jobs is None:
+        assert found == [
+            "sets.lee.take is null; allowed with reading.queries_per_shard: a whole number, or a "
+            "source whose `expect.queries` tells how many there are"
+        ]
+    else:
+        assert (found, shards(config, "lee")) == ([], jobs)
 
 
 def test_two_sets_of_one_role_may_share_queries():

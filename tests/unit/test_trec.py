@@ -115,3 +115,17 @@ def test_cut_and_only():
     assert run.cut(2) == Run({"q": [("a", 3.0), ("b", 2.0)]}, "n")
     qrels = Qrels({"q": {"a": 1}, "r": {"b": 0}})
     assert qrels.only(["r", "unknown"]).grades == {"r": {"b": 0}}
+
+
+def test_parts_of_a_run_are_joined(tmp_path):
+    paths = [tmp_path / f"{number}.run" for number in range(3)]
+    Run.from_scores({"q2": {"a": 2.0, "b": 3.0}}).save(paths[0])
+    paths[1].write_text("")
+    Run.from_scores({"q1": {"a": 1.0}}).save(paths[2])
+    joined = Run.join(paths, "core")
+    assert joined.rankings == {"q2": [("b", 3.0), ("a", 2.0)], "q1": [("a", 1.0)]}
+    assert joined.name == "core"
+    with pytest.raises(HeadRankError, match="query q2 also stands in another part of core"):
+        Run.join([paths[0], paths[0]], "core")
+    with pytest.raises(HeadRankError, match="core: none of 1 parts holds a query"):
+        Run.join([paths[1]], "core")

@@ -35,7 +35,7 @@ def test_ablations_and_benchmarks_are_planned(tmp_path):
     trained = [f for f in demo["ablations"].values() if f["key"].startswith("alignment.")]
     seeds = len(demo["alignments"]["insuranceqa"]["seeds"])
     assert jobs["align"] == seeds * (1 + sum(len(f["values"]) for f in trained))
-    assert jobs["rank_truncated"] == 1
+    assert (jobs["rank_truncated"], jobs["join_run"]) == (1, 1)
     assert planned(tmp_path / "other", DEMO, "benchmarks")["benchmark"] == 7
 
 
@@ -43,6 +43,13 @@ def test_a_config_file_replaces_the_demo(tmp_path):
     jobs = planned(tmp_path / "work", tiny(tmp_path / "tiny.yaml"))
     assert jobs["collection"] == 1
     assert jobs["read"] == 10
+
+
+def queries(config, name):
+    """Return the pinned number of queries of a set that takes all."""
+    entry = config["sets"][name]
+    source = config["collections"][entry["collection"]]["source"]
+    return source.get("splits", {}).get(entry.get("split"), source)["expect"]["queries"]
 
 
 def grid(files):
@@ -69,7 +76,12 @@ def grid(files):
     retrieved = {
         (e["collection"], e.get("split", "test")) for n, e in config["sets"].items() if n in used
     }
+    limit = config.get("reading", {}).get("queries_per_shard")
+    jobs = {
+        name: -(-queries(config, name) // limit) if limit else 1 for name in {*sets, *profiling}
+    }
     cells = len(sets) * models * orders
+    shards = models * orders * sum(jobs[name] for name in sets)
     folds = [(m, n) for name, m, n in runs if n and "+" not in name]
     own = [n for n in collections if config["collections"][n].get("first_stage") == "own"]
     return {
@@ -78,11 +90,12 @@ def grid(files):
         "index": len(collections) - len(own),
         "retrieve": len(retrieved),
         "query_set": len(used),
-        "read": cells * (1 + adapters) + models * len(profiling),
+        "read": shards * (1 + adapters) + models * sum(jobs[name] for name in profiling),
         "profile": models,
         "align": models * adapters,
         "rank_by_attention": cells * sum(n for m, n in folds if not m.get("truncated")),
-        "rank_truncated": cells * sum(n for m, n in folds if m.get("truncated")),
+        "rank_truncated": shards * sum(n for m, n in folds if m.get("truncated")),
+        "join_run": cells * sum(n for m, n in folds if m.get("truncated")),
         "fuse": cells * sum(n for name, _, n in runs if "+" in name),
         "rank_by_first_stage": len(sets),
         "rank_at_random": len(sets),
@@ -99,7 +112,7 @@ def test_presets_are_planned(tmp_path, names):
     assert {rule: jobs[rule] for rule in expected} == expected
     # The grid's own size, so that a mistake in counting both is seen.
     if names == ["paper"]:
-        assert (jobs["read"], jobs["rank_truncated"], jobs["align"]) == (513, 252, 9)
+        assert (jobs["read"], jobs["rank_truncated"], jobs["align"]) == (1161, 576, 9)
 
 
 BROKEN = [

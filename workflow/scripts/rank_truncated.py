@@ -29,10 +29,12 @@ def main(
     fold: dict,
     order: str,
     seed: int,
+    shard: int,
+    shards: int,
     threads: int,
     name: str,
 ) -> None:
-    """Write the run that `headrank rerank` gives."""
+    """Write what `headrank rerank` gives of every ``shards``-th list, from number ``shard``."""
     torch.set_num_threads(threads)
     verify_model(model)
     ranker = HeadRanker.from_pretrained(
@@ -48,7 +50,7 @@ def main(
         merge=False,
         **weights,
     )
-    found = load_lists(lists)
+    found = load_lists(lists)[shard::shards]
     ranked = tqdm(ranker.rerank_lists(found), total=len(found), desc=lists.name, unit="query")
     rankings = {
         candidates.query_id: [(passage.doc_id, passage.score) for passage in ranking]
@@ -70,6 +72,8 @@ if __name__ == "__main__":
             fold=snakemake.params.fold,
             order=snakemake.wildcards.order,
             seed=snakemake.params.seed,
+            shard=int(snakemake.wildcards.shard),
+            shards=snakemake.params.shards,
             threads=snakemake.threads,
             name=snakemake.wildcards.method,
         )
