@@ -48,6 +48,7 @@ include: "rules/benchmarks.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/manifest.smk"
+include: "rules/estimate.smk"
 
 
 rule all:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from headrank.declared import archive_problems, shard_problems, split_problems
 from headrank.errors import HeadRankError
+from headrank.grid import split_method, used_recipes, used_selections
 from headrank.roles import ALIGNMENT, PROFILING, set_problems, sets_with, validation_problems
 from headrank.schema import choice, fill, schema_problems
 from headrank.variants import expand, problems
@@ -54,6 +55,7 @@ def cross_problems(config: Mapping) -> Iterator[str]:
     yield from _ablation_problems(config)
     yield from _latency_problems(config)
     yield from _report_problems(config)
+    yield from _estimate_problems(config)
 
 
 def _method_problems(config: Mapping) -> Iterator[str]:
@@ -92,12 +94,6 @@ def _fold_problems(path: str, method: Mapping) -> Iterator[str]:
         yield f"{path}.aggregation is {aggregation!r}; allowed with outliers: sum"
 
 
-def split_method(name: str) -> tuple[str, str | None]:
-    """Return ``(method, first stage)`` of a name in the experiment; no ``+`` gives None."""
-    method, _, first = name.partition("+")
-    return method, first or None
-
-
 def _experiment_problems(config: Mapping) -> Iterator[str]:
     experiment, methods, sets = config["experiment"], config["methods"], config["sets"]
     for number, name in enumerate(experiment["models"]):
@@ -123,13 +119,6 @@ def _experiment_problems(config: Mapping) -> Iterator[str]:
                 f"first-stage ({', '.join(first_stages) or 'none is declared'}), and before it "
                 "one of another kind"
             )
-
-
-def used_selections(config: Mapping) -> list[str]:
-    """Return the head selections that the experiment's methods use, in order of declaration."""
-    bases = {split_method(name)[0] for name in config["experiment"]["methods"]}
-    used = {config["methods"][name].get("heads") for name in bases if name in config["methods"]}
-    return [name for name in config["selections"] if name in used]
 
 
 def _profiling_problems(config: Mapping) -> Iterator[str]:
@@ -178,13 +167,6 @@ def _alignment_problems(config: Mapping) -> Iterator[str]:
                 f"methods.{name}.calibrate is true; allowed: false, since readings with an adapter "
                 "hold the query's attention alone"
             )
-
-
-def used_recipes(config: Mapping) -> list[str]:
-    """Return the alignment recipes that the experiment's methods use, in order of declaration."""
-    bases = [split_method(name)[0] for name in config["experiment"]["methods"]]
-    used = {config["methods"][name].get("adapter") for name in bases if name in config["methods"]}
-    return [name for name in config["alignments"] if name in used]
 
 
 def _evaluation_problems(config: Mapping) -> Iterator[str]:
@@ -246,3 +228,12 @@ def _latency_problems(config: Mapping) -> Iterator[str]:
             f"latency.stride is {latency['stride']}; allowed: at most latency.window, "
             f"{latency['window']} (documents between windows would never be ranked)"
         )
+
+
+def _estimate_problems(config: Mapping) -> Iterator[str]:
+    assumed = config["estimate"]["models"]
+    for name in assumed:
+        if name not in config["models"]:
+            yield choice(f"estimate.models.{name}", name, sorted(config["models"]))
+    if assumed and config["estimate"]["source"] is None:
+        yield "estimate.source is null; allowed: a sentence that says where estimate.models is from"

@@ -1,10 +1,10 @@
-"""What a config declares about its sources: pins, splits, and how many queries they hold."""
+"""Sources as a config declares them: pins, splits, and sizes that sharding needs."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 
+from headrank.grid import expected_queries, read_sets
 from headrank.schema import choice
 
 
@@ -65,35 +65,6 @@ def declared_splits(source: Mapping) -> list[str]:
     if source.get("kind") != "ir_datasets":
         return []
     return list(source.get("splits") or [source.get("split", "test")])
-
-
-def expected_queries(config: Mapping, name: str) -> int | None:
-    """Return how many queries a set will hold at most; None if the config does not say.
-
-    The sample's size is ``take``, or else what ``expect`` pins for the split, less ``skip``.
-    A pool of rerankable queries, and queries dropped for standing in another role, can only
-    make it smaller.
-    """
-    entry = config["sets"][name]
-    source = config["collections"][entry["collection"]]["source"]
-    part = source.get("splits", {}).get(entry["split"], source)
-    pinned = part.get("expect", {}).get("queries")
-    left = None if pinned is None else max(0, pinned - entry["skip"])
-    sizes = [size for size in (entry["take"], left) if size is not None]
-    return min(sizes, default=None)
-
-
-def read_sets(config: Mapping) -> list[str]:
-    """Return the sets that are read head by head: those evaluated and those profiled."""
-    return list(dict.fromkeys([*config["experiment"]["sets"], *config["profiling"]["sets"]]))
-
-
-def shards(config: Mapping, name: str) -> int:
-    """Return how many jobs read a set: known before any query is sampled."""
-    limit = config["reading"]["queries_per_shard"]
-    if limit is None:
-        return config["reading"]["shards"]
-    return max(1, math.ceil((expected_queries(config, name) or 0) / limit))
 
 
 def shard_problems(config: Mapping) -> Iterator[str]:

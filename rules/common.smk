@@ -6,9 +6,9 @@ from snakemake.exceptions import WorkflowError
 
 from headrank.clock import check_clock
 from headrank.codedigest import code_digest
-from headrank.config import configure, split_method, used_recipes
-from headrank.declared import read_sets, shards
+from headrank.config import configure
 from headrank.errors import HeadRankError
+from headrank.grid import read_sets, shards, split_method, used_recipes
 from headrank.roles import ROLES, roles, roles_before
 from headrank.variants import settings
 

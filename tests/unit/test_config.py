@@ -13,9 +13,9 @@ from snakemake.utils import update_config
 from headrank.align.losses import REGULARISERS, SCALES
 from headrank.align.options import PROJECTIONS, REFERENCES, SCHEDULES, AlignOptions
 from headrank.builders import BUILDERS
-from headrank.config import configure, cross_problems, split_method
-from headrank.declared import expected_queries, shards
+from headrank.config import configure, cross_problems
 from headrank.errors import HeadRankError
+from headrank.grid import expected_queries, shards, split_method
 from headrank.lists import ORDER, POOLS
 from headrank.methods import AGGREGATIONS, Fold
 from headrank.pairs import HARDNESS, PairOptions
@@ -157,6 +157,12 @@ REFUSED = [
     ("ablations/heads/key", "selection.k", "heads.key is 'selection.k'; allowed: criterion"),
     ("ablations/heads/values", ["x"], "headrank-untuned.heads.x.heads is 'x'; allowed: a whole"),
     ("ablations/heads/values", [8], "ablations.heads.values has 8 twice, or it is the value that"),
+    (
+        "estimate",
+        {"models": {"qwen3": {"layers": 2, "heads": 2, "tokens_per_second": 9}}},
+        "estimate.models.qwen3 is 'qwen3'; allowed: qwen3-0.6b",
+        "estimate.source is null; allowed: a sentence",
+    ),
     ("latency", {"stride": 30}, "latency.stride is 30; allowed: at most latency.window, 20"),
     ("evaluation/resamples", 10, "evaluation.resamples is 10; allowed: a whole number from 1000"),
 ]

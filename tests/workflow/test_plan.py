@@ -1,11 +1,14 @@
 """What Snakemake plans, and what it refuses before any job."""
 
 import re
+from collections import Counter
 
 import pytest
 import yaml
 from snakemake.utils import update_config
 
+from headrank.config import configure
+from headrank.estimate import estimate
 from tests.workflow.running import ROOT, planned, snakemake, tiny
 
 DEMO = ROOT / "config/config.yaml"
@@ -43,6 +46,15 @@ def test_a_config_file_replaces_the_demo(tmp_path):
     jobs = planned(tmp_path / "work", tiny(tmp_path / "tiny.yaml"))
     assert jobs["collection"] == 1
     assert jobs["read"] == 10
+
+
+def complete(files):
+    """Return the merged config with its defaults."""
+    config = {}
+    for path in files:
+        update_config(config, yaml.safe_load(path.read_text()))
+    configure(config, yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text()))
+    return config
 
 
 def queries(config, name):
@@ -110,9 +122,32 @@ def test_presets_are_planned(tmp_path, names):
     jobs = planned(tmp_path / "work", files)
     expected = grid(files)
     assert {rule: jobs[rule] for rule in expected} == expected
+    stages = estimate(complete(files))
+    told = Counter()
+    for stage in stages:
+        told[stage.stage.partition(" of ")[0]] += stage.jobs
+    assert told["collections"] == jobs["collection"]
+    assert told["indexes"] == jobs["index"]
+    assert told["readings"] + told["aligned readings"] == jobs["read"]
+    assert told["pairs"] == jobs["mine_pairs"]
+    assert told["training"] == jobs["align"]
+    assert told["truncated rankings"] == jobs["rank_truncated"]
+    rankings = ("rank_by_attention", "join_run", "fuse", "rank_by_first_stage", "rank_at_random")
+    assert told["rankings"] == sum(jobs[rule] for rule in rankings)
     # The grid's own size, so that a mistake in counting both is seen.
     if names == ["paper"]:
         assert (jobs["read"], jobs["rank_truncated"], jobs["align"]) == (1161, 576, 9)
+
+
+def test_estimate_is_told_and_starts_nothing_else(tmp_path):
+    result = snakemake(tmp_path / "work", ROOT / "config/paper.yaml", "estimate")
+    assert result.returncode == 0, result.stdout
+    assert "| readings | qwen3-4b | 99 |" in result.stdout
+    told = (tmp_path / "work/results/estimate.md").read_text()
+    assert "No such run was made." in told
+    assert (tmp_path / "work/results/estimate.csv").read_text().startswith("stage,model,jobs,")
+    # Told anew each time: what earlier runs measured may have changed.
+    assert planned(tmp_path / "work", ROOT / "config/paper.yaml", "estimate") == {"estimate": 1}
 
 
 BROKEN = [

@@ -1,0 +1,115 @@
+"""The terms of an estimate: shapes, speeds, stages, and the size of a reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+# An array in an .npz has npy's header (128 bytes) and zip's two entries with its name.
+ARRAY_BYTES = 300
+# A document's id of some 16 characters, quoted in a list, in the four bytes a character that
+# numpy takes for text.
+ID_BYTES = 80
+FLOAT32 = 4
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A decoder's layers and the query heads of each."""
+
+    layers: int
+    heads: int
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Tokens (or documents) a second, and where the number is from: ``measured``, ``assumed``."""
+
+    per_second: float
+    basis: str
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known beyond the config; everything may be empty.
+
+    Attributes:
+        documents: ``{collection: documents}`` of collections that are there.
+        queries: ``{set: queries}`` of sets that were sampled.
+        document_tokens: ``{set: mean tokens of a document}`` of sets that were read.
+        shapes: ``{model: shape}`` of models that are there.
+        reading, aligned: ``{model: measured speed}`` of readings without and with an adapter.
+        training: the same of training, in tokens of `TrainingWork.equivalent`.
+        indexing: documents a second.
+    """
+
+    documents: Mapping[str, int] = field(default_factory=dict)
+    queries: Mapping[str, int] = field(default_factory=dict)
+    document_tokens: Mapping[str, float] = field(default_factory=dict)
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    reading: Mapping[str, Speed] = field(default_factory=dict)
+    aligned: Mapping[str, Speed] = field(default_factory=dict)
+    training: Mapping[str, Speed] = field(default_factory=dict)
+    indexing: Speed | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One row: the work of a stage for one model (``-`` where no model has a say).
+
+    ``None`` is unknown; 0 is nothing, or too little to count. ``per_second`` is the speed
+    that the hours follow from, in tokens (of indexes, in documents).
+    """
+
+    stage: str
+    model: str
+    jobs: int
+    queries: int | None = 0
+    tokens: float | None = 0.0
+    gigabytes: float | None = 0.0
+    hours: float | None = 0.0
+    per_second: float | None = 0.0
+    basis: str = ""
+
+
+@dataclass(frozen=True)
+class TrainingWork:
+    """Tokens that the training of one adapter reads, and what they cost in tokens of reading."""
+
+    tokens: float
+    equivalent: float
+
+
+def list_bytes(
+    shape: Shape, documents: int, tokens: float, *, calibrate: bool, keep_tokens: bool
+) -> float:
+    """Return the size of one list's reading as `headrank.reading.save_readings` writes it.
+
+    float32 ``[layers, heads, docs]`` for the query, as much again for the calibration, with
+    it ``[tokens]`` of contrast and, if kept, ``[layers, heads, tokens]``; int64 spans
+    ``[docs, 2]``; ids and file headers.
+
+    Args:
+        documents: candidates of the list.
+        tokens: tokens of all its documents.
+    """
+    mass = FLOAT32 * shape.layers * shape.heads
+    arrays, size = 2, (mass + 2 * 8 + ID_BYTES) * documents
+    if calibrate:
+        arrays, size = arrays + 2, size + mass * documents + FLOAT32 * tokens
+    if calibrate and keep_tokens:
+        arrays, size = arrays + 1, size + mass * tokens
+    return size + arrays * ARRAY_BYTES
+
+
+def table(stages: Iterable[Stage]) -> pd.DataFrame:
+    """Return one row a stage and their total; a sum with an unknown part is unknown."""
+    frame = pd.DataFrame([vars(stage) for stage in stages]).astype(
+        dict.fromkeys(("queries", "tokens", "gigabytes", "hours", "per_second"), float)
+    )
+    total = {"stage": "total", "model": "-", "queries": 0.0, "per_second": 0.0, "basis": ""}
+    for name in ("jobs", "tokens", "gigabytes", "hours"):
+        total[name] = frame[name].sum(skipna=False)
+    return pd.concat([frame, pd.DataFrame([total])], ignore_index=True)

@@ -1,0 +1,258 @@
+"""What an experiment will cost, from its config: jobs, tokens, disk and hours of each stage.
+
+Nothing is fetched or run. Sizes are upper bounds where the config only bounds them (a
+document's tokens, the layers of an aligned model); hours are those of one device that does
+one job after another, so N devices need an N-th. A speed is measured (`headrank.measured`)
+or assumed by the config with its source, and each row says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from headrank.budget import Known, Shape, Speed, Stage, TrainingWork, list_bytes
+from headrank.errors import HeadRankError
+from headrank.grid import (
+    expected_documents,
+    expected_queries,
+    read_sets,
+    shards,
+    split_method,
+    used_recipes,
+)
+
+# A training step computes a list forwards and then twice as much backwards.
+TRAINING_FACTOR = 3
+
+
+def estimate(config: Mapping, known: Known | None = None) -> list[Stage]:
+    """Return the stages of an experiment in the order of the data.
+
+    Args:
+        config: complete, as `headrank.config.configure` leaves it.
+        known: what earlier runs tell.
+
+    Raises:
+        HeadRankError: no bound on a document's tokens, or a model whose shape or speed is
+            neither known nor assumed; the message names the key.
+    """
+    plan = _Plan(config, known or Known())
+    stages = [*plan.first_stage()]
+    for model in config["experiment"]["models"] if plan.attention else ():
+        stages += plan.of_model(model)
+    stages += plan.rankings()
+    return stages
+
+
+class _Plan:
+    """The counts that the stages share."""
+
+    def __init__(self, config: Mapping, known: Known) -> None:
+        self.config, self.known = config, known
+        experiment, methods = config["experiment"], config["methods"]
+        self.sets, self.orders = experiment["sets"], len(config["orders"])
+        self.names = experiment["methods"]
+        used = {split_method(name)[0]: methods[split_method(name)[0]] for name in self.names}
+        self.attention = {n: m for n, m in used.items() if m["kind"] == "attention"}
+        self.recipes = {name: config["alignments"][name] for name in used_recipes(config)}
+
+    def queries(self, names: Iterable[str]) -> int | None:
+        """Return the queries of some sets, None if one is unknown."""
+        counts = [self.known.queries.get(n, expected_queries(self.config, n)) for n in names]
+        return None if None in counts else sum(counts)
+
+    def document_tokens(self, name: str, budget: int | None) -> float:
+        """Return the tokens of one document: read, or bounded by the budget."""
+        told = self.known.document_tokens.get(name, self.config["estimate"]["document_tokens"])
+        bounds = [value for value in (told, budget) if value is not None]
+        if not bounds:
+            raise HeadRankError(
+                "prompt.document_tokens is null, so nothing bounds a document; set "
+                "estimate.document_tokens to what a document has on average"
+            )
+        return min(bounds)
+
+    def list_tokens(self, name: str, documents: int, budget: int | None) -> float:
+        """Return the prompt tokens of one list: documents, their markers, and the frame."""
+        costs = self.config["estimate"]
+        one = self.document_tokens(name, budget) + costs["marker_tokens"]
+        return documents * one + costs["prompt_tokens"]
+
+    def tokens(self, names: Iterable[str], documents: int, budget: int | None) -> float | None:
+        """Return the prompt tokens of all lists of some sets."""
+        total = 0.0
+        for name in names:
+            count = self.queries([name])
+            if count is None:
+                return None
+            total += count * self.list_tokens(name, documents, budget)
+        return total
+
+    def shape(self, model: str) -> Shape:
+        """Return a model's shape: its own, or the assumed one."""
+        assumed = self.config["estimate"]["models"].get(model)
+        if model not in self.known.shapes and assumed is None:
+            raise HeadRankError(
+                f"estimate.models.{model} is missing: the model is not there yet, so its layers, "
+                "heads and tokens_per_second must be told (with estimate.source)"
+            )
+        return self.known.shapes.get(model) or Shape(assumed["layers"], assumed["heads"])
+
+    def speed(self, model: str, kind: str) -> Speed:
+        """Return a model's speed; what was not measured takes that of reading."""
+        found = getattr(self.known, kind).get(model) or self.known.reading.get(model)
+        if found is not None:
+            return found
+        assumed = self.config["estimate"]["models"].get(model)
+        if assumed is None:
+            raise HeadRankError(
+                f"estimate.models.{model} is missing: no reading of it was recorded in "
+                "results/benchmarks, so its tokens_per_second must be told (with estimate.source)"
+            )
+        return Speed(assumed["tokens_per_second"], "assumed")
+
+    def first_stage(self) -> list[Stage]:
+        """Return the stages before any model: collections and indexes."""
+        config, costs = self.config, self.config["estimate"]
+        used = [*read_sets(config)]
+        for recipe in self.recipes.values():
+            used += [*recipe["training"], recipe["validation"]]
+        names = dict.fromkeys(config["sets"][name]["collection"] for name in used)
+        collections = {name: config["collections"][name] for name in names}
+        indexed = {n: c for n, c in collections.items() if c["first_stage"] != "own"}
+        documents = {
+            name: self.known.documents.get(name, expected_documents(config, name)) for name in names
+        }
+        speed = self.known.indexing or Speed(costs["documents_per_second"], "assumed")
+
+        def volume(chosen: Iterable[str], size: float) -> float | None:
+            counts = [documents[name] for name in chosen]
+            return None if None in counts else sum(counts) * size / 1e9
+
+        count = volume(indexed, 1e9)
+        hours = None if count is None else count / speed.per_second / 3600
+        return [
+            Stage(
+                "collections",
+                "-",
+                len(collections),
+                gigabytes=volume(collections, costs["document_bytes"]),
+                basis="assumed",
+            ),
+            Stage(
+                "indexes",
+                "-",
+                len(indexed),
+                gigabytes=volume(indexed, costs["index_bytes"]),
+                hours=hours,
+                per_second=speed.per_second,
+                basis=speed.basis,
+            ),
+        ]
+
+    def of_model(self, model: str) -> list[Stage]:
+        """Return the stages that load one model."""
+        profiled, calibrate = self.config["profiling"]["sets"], self.config["reading"]["calibrate"]
+        plain = [(name, self.orders) for name in self.sets] + [(name, 1) for name in profiled]
+        stages = [self.readings("readings", model, plain, calibrate)]
+        for name, recipe in self.recipes.items():
+            stages += self.training(model, name, recipe)
+        adapters = sum(len(recipe["seeds"]) for recipe in self.recipes.values())
+        if adapters:
+            aligned = [(name, self.orders * adapters) for name in self.sets]
+            chosen = {m["adapter"] for m in self.attention.values() if m["reselect"]}
+            again = sum(len(self.recipes[name]["seeds"]) for name in chosen)
+            aligned += [(name, again) for name in profiled]
+            stages.append(self.readings("aligned readings", model, aligned, False))
+        times = sum(self.seeds(m) for m in self.attention.values() if m["truncated"])
+        if times:
+            own = [(name, self.orders * times) for name in self.sets]
+            # They read as much, at most, and keep only the ranking.
+            row = self.readings("truncated rankings", model, own, calibrate)
+            stages.append(replace(row, gigabytes=0.0))
+        return stages
+
+    def seeds(self, method: Mapping) -> int:
+        """Return how many adapters a method is evaluated with; 1 without."""
+        return len(self.recipes[method["adapter"]]["seeds"]) if "adapter" in method else 1
+
+    def readings(
+        self, stage: str, model: str, wanted: list[tuple[str, int]], calibrate: bool
+    ) -> Stage:
+        """Return the reading of sets, each so many times, by one model."""
+        config, documents = self.config, self.config["candidates"]
+        budget, shape = config["prompt"].get("document_tokens"), self.shape(model)
+        keep = config["reading"]["tokens"] == "all"
+        queries, tokens, size, jobs = 0, 0.0, 0.0, 0
+        for name, times in wanted:
+            jobs += times * shards(config, name)
+            count = self.queries([name])
+            if count is None or queries is None:
+                queries = tokens = size = None
+                continue
+            inside = documents * self.document_tokens(name, budget)
+            one = list_bytes(shape, documents, inside, calibrate=calibrate, keep_tokens=keep)
+            queries += times * count
+            tokens += times * count * self.list_tokens(name, documents, budget)
+            size += times * count * one / 1e9
+        speed = self.speed(model, "aligned" if stage.startswith("aligned") else "reading")
+        hours = None if tokens is None else tokens / speed.per_second / 3600
+        return Stage(
+            stage, model, jobs, queries, tokens, size, hours, speed.per_second, speed.basis
+        )
+
+    def work(self, recipe: Mapping) -> tuple[float, TrainingWork] | None:
+        """Return the tokens of the training lists, and the work of one adapter."""
+        budget = recipe["document_tokens"]
+        tokens = self.tokens(recipe["training"], recipe["documents"], budget)
+        held_out = self.tokens([recipe["validation"]], self.config["candidates"], budget)
+        if tokens is None or held_out is None:
+            return None
+        if recipe["queries"] is not None:
+            tokens *= min(1.0, recipe["queries"] / self.queries(recipe["training"]))
+        epochs = recipe["options"]["epochs"]
+        # Validation reads its lists before the first epoch and after each.
+        read = (epochs + 1) * held_out
+        trained = epochs * tokens
+        return tokens, TrainingWork(trained + read, TRAINING_FACTOR * trained + read)
+
+    def training(self, model: str, name: str, recipe: Mapping) -> list[Stage]:
+        """Return the mining of a recipe's pairs and the training of its adapters."""
+        queries, seeds = self.queries(recipe["training"]), len(recipe["seeds"])
+        if queries is not None and recipe["queries"] is not None:
+            queries = min(queries, recipe["queries"])
+        reading, training = self.speed(model, "reading"), self.speed(model, "training")
+        pairs = Stage(f"pairs of {name}", model, 1, queries, **vars(reading))
+        trained = Stage(f"training of {name}", model, seeds, queries, **vars(training))
+        found = self.work(recipe)
+        if found is None:
+            return [replace(stage, tokens=None, hours=None) for stage in (pairs, trained)]
+        tokens, work = found
+        return [
+            replace(pairs, tokens=tokens, hours=tokens / reading.per_second / 3600),
+            replace(
+                trained,
+                tokens=seeds * work.tokens,
+                hours=seeds * work.equivalent / training.per_second / 3600,
+            ),
+        ]
+
+    def rankings(self) -> list[Stage]:
+        """Return the cheap rest: one job a run."""
+        runs = 0
+        for name in self.names:
+            entry = self.config["methods"][split_method(name)[0]]
+            if entry["kind"] != "attention":
+                runs += len(self.sets)
+                continue
+            models = len(self.config["experiment"]["models"])
+            runs += len(self.sets) * models * self.orders * self.seeds(entry)
+        hours = runs * self.config["estimate"]["seconds_per_run"] / 3600
+        return [Stage("rankings", "-", runs, hours=hours, basis="assumed")]
+
+
+def training_work(config: Mapping, recipe: str, known: Known) -> TrainingWork | None:
+    """Return the work of one adapter of a recipe; None if the size of a set is unknown."""
+    found = _Plan(config, known).work(config["alignments"][recipe])
+    return None if found is None else found[1]

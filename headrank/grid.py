@@ -1,0 +1,73 @@
+"""What an experiment uses of its config, and how large that is, before anything is fetched."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+
+def split_method(name: str) -> tuple[str, str | None]:
+    """Return ``(method, first stage)`` of a name in the experiment; no ``+`` gives None."""
+    method, _, first = name.partition("+")
+    return method, first or None
+
+
+def used_selections(config: Mapping) -> list[str]:
+    """Return the head selections that the experiment's methods use, in order of declaration."""
+    bases = {split_method(name)[0] for name in config["experiment"]["methods"]}
+    used = {config["methods"][name].get("heads") for name in bases if name in config["methods"]}
+    return [name for name in config["selections"] if name in used]
+
+
+def used_recipes(config: Mapping) -> list[str]:
+    """Return the alignment recipes that the experiment's methods use, in order of declaration."""
+    bases = [split_method(name)[0] for name in config["experiment"]["methods"]]
+    used = {config["methods"][name].get("adapter") for name in bases if name in config["methods"]}
+    return [name for name in config["alignments"] if name in used]
+
+
+def read_sets(config: Mapping) -> list[str]:
+    """Return the sets that are read head by head: those evaluated and those profiled."""
+    return list(dict.fromkeys([*config["experiment"]["sets"], *config["profiling"]["sets"]]))
+
+
+def expected_queries(config: Mapping, name: str) -> int | None:
+    """Return how many queries a set will hold at most; None if the config does not say.
+
+    The sample's size is ``take``, or else what ``expect`` pins for the split, less ``skip``.
+    A pool of rerankable queries, and queries dropped for standing in another role, can only
+    make it smaller.
+    """
+    entry = config["sets"][name]
+    source = config["collections"][entry["collection"]]["source"]
+    part = source.get("splits", {}).get(entry["split"], source)
+    pinned = part.get("expect", {}).get("queries")
+    left = None if pinned is None else max(0, pinned - entry["skip"])
+    sizes = [size for size in (entry["take"], left) if size is not None]
+    return min(sizes, default=None)
+
+
+def expected_documents(config: Mapping, name: str) -> int | None:
+    """Return how many documents a collection will hold at most; None if the config does not say.
+
+    Of a corpus that is exported in part these are the judged documents and as many scored
+    ones as the first stage keeps.
+    """
+    source = config["collections"][name]["source"]
+    if "documents" in source.get("expect", {}):
+        return source["expect"]["documents"]
+    if source.get("documents") != "judged+scored":
+        return None
+    parts = [part.get("expect", {}) for part in source.get("splits", {"": source}).values()]
+    if not all({"judgments", "queries"} <= part.keys() for part in parts):
+        return None
+    depth = config["first_stage"]["depth"]
+    return sum(part["judgments"] + depth * part["queries"] for part in parts)
+
+
+def shards(config: Mapping, name: str) -> int:
+    """Return how many jobs read a set: known before any query is sampled."""
+    limit = config["reading"]["queries_per_shard"]
+    if limit is None:
+        return config["reading"]["shards"]
+    return max(1, math.ceil((expected_queries(config, name) or 0) / limit))

@@ -1,0 +1,142 @@
+"""What earlier runs of a workflow tell about its cost: sizes, lengths and speeds."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from headrank.arrays import ArrayFile
+from headrank.budget import Known, Shape, Speed
+from headrank.estimate import training_work
+from headrank.files import read_json, read_jsonl
+
+MEASURED = "measured"
+
+
+@dataclass
+class _Sum:
+    """Documents, their tokens, lists and seconds of some readings."""
+
+    documents: int = 0
+    tokens: int = 0
+    lists: int = 0
+    seconds: float = 0.0
+
+
+def known(
+    config: Mapping,
+    results: str | os.PathLike = "results",
+    resources: str | os.PathLike = "resources",
+) -> Known:
+    """Return what is found below the two folders; a run that left nothing tells nothing.
+
+    Speeds are those of whole jobs, the loading of the model included, in seconds of wall
+    time as Snakemake's benchmark files record them. Readings count if they were made with
+    the model's declared device and dtype.
+
+    Raises:
+        HeadRankError: a file is damaged.
+    """
+    results, resources = Path(results), Path(resources)
+    sets, costs = config["sets"], config["estimate"]
+    of_set: dict[str, _Sum] = defaultdict(_Sum)
+    of_model: dict[tuple[str, str], _Sum] = defaultdict(_Sum)
+    for name, model, adapter, reading in _readings(config, results):
+        kind = "reading" if adapter == "none" else "aligned"
+        for total in (of_set[name], of_model[model, kind]):
+            total.documents += reading.documents
+            total.tokens += reading.tokens
+            total.lists += reading.lists
+            total.seconds += reading.seconds
+    speeds: dict[str, dict[str, Speed]] = {"reading": {}, "aligned": {}}
+    for (model, kind), total in of_model.items():
+        # The same parts of a prompt as in the estimate's own lists.
+        prompt = total.tokens + total.documents * costs["marker_tokens"]
+        prompt += total.lists * costs["prompt_tokens"]
+        speeds[kind][model] = Speed(prompt / total.seconds, MEASURED)
+    found = Known(
+        documents=dict(_documents(config, resources)),
+        queries={
+            name: read_json(card)["queries"]
+            for name in sets
+            if (card := results / "sets" / name / "set.json").is_file()
+        },
+        document_tokens={name: total.tokens / total.documents for name, total in of_set.items()},
+        shapes=dict(_shapes(config, resources)),
+        indexing=_indexing(config, results, resources),
+        **speeds,
+    )
+    return replace(found, training=dict(_training(config, results, found)))
+
+
+def _seconds(path: Path) -> float:
+    """Return the wall time of one of Snakemake's benchmark files (JSON lines)."""
+    return sum(float(record["s"]) for _, record in read_jsonl(path))
+
+
+def _readings(config: Mapping, results: Path) -> Iterator[tuple[str, str, str, _Sum]]:
+    """Yield ``(set, model, adapter, sums)`` of each reading whose time was recorded."""
+    times = results / "benchmarks/readings"
+    for path in sorted(times.glob("*/*/*/*/*.jsonl")):
+        name, model, adapter, *_ = path.relative_to(times).parts
+        readings = results / "readings" / path.relative_to(times).with_suffix(".npz")
+        if name not in config["sets"] or model not in config["models"] or not readings.is_file():
+            continue
+        file = ArrayFile(readings, "reading", "read again")
+        made, declared = file.meta["provenance"], config["models"][model]
+        if any(made[key] != declared[key] for key in ("device", "dtype")):
+            continue
+        total = _Sum(seconds=_seconds(path), lists=len(file.meta["queries"]))
+        for number in range(total.lists):
+            spans = file[f"spans.{number}"]
+            total.documents += len(spans)
+            total.tokens += int((spans[:, 1] - spans[:, 0]).sum())
+        if total.documents and total.seconds:
+            yield name, model, adapter, total
+
+
+def _shapes(config: Mapping, resources: Path) -> Iterator[tuple[str, Shape]]:
+    """Yield the shape of each model that is there."""
+    for name in config["models"]:
+        path = resources / "models" / name / "config.json"
+        if path.is_file():
+            card = read_json(path)
+            card = card.get("text_config", card)
+            yield name, Shape(card["num_hidden_layers"], card["num_attention_heads"])
+
+
+def _documents(config: Mapping, resources: Path) -> Iterator[tuple[str, int]]:
+    """Yield the number of documents of each collection that is there."""
+    for name in config["collections"]:
+        card = resources / "collections" / name / "collection.json"
+        if card.is_file():
+            yield name, read_json(card)["counts"]["documents"]
+
+
+def _indexing(config: Mapping, results: Path, resources: Path) -> Speed | None:
+    """Return the documents a second over all indexes whose time was recorded."""
+    documents, seconds = 0, 0.0
+    for name, count in _documents(config, resources):
+        time = results / "benchmarks/indexes" / f"{name}.jsonl"
+        if time.is_file():
+            documents += count
+            seconds += _seconds(time)
+    return Speed(documents / seconds, MEASURED) if documents and seconds else None
+
+
+def _training(config: Mapping, results: Path, found: Known) -> Iterator[tuple[str, Speed]]:
+    """Yield the speed of each model's trainings, those of a kind of work summed."""
+    times = results / "benchmarks/adapters"
+    for model in config["models"]:
+        equivalent, seconds = 0.0, 0.0
+        for path in sorted((times / model).glob("*.jsonl")):
+            recipe = path.stem.rpartition("-")[0]
+            work = training_work(config, recipe, found) if recipe in config["alignments"] else None
+            if work is not None:
+                equivalent += work.equivalent
+                seconds += _seconds(path)
+        if seconds:
+            yield model, Speed(equivalent / seconds, MEASURED)

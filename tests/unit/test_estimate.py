@@ -1,0 +1,205 @@
+"""What an experiment costs: arithmetic written out, sizes of real files, and what was measured."""
+
+import json
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from expected_errors import refused
+
+from headrank.budget import Known, Shape, Speed, list_bytes, table
+from headrank.config import configure
+from headrank.estimate import estimate
+from headrank.measured import known
+from headrank.reading import ListReading, save_readings
+from headrank.tables.estimate import estimate_table
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+BASE = yaml.safe_load(Path(__file__).with_name("experiment.yaml").read_text())
+
+
+def experiment(**changes):
+    """Return the checked config of a small experiment: one set of 30 queries, 20 profiled."""
+    config = deepcopy(BASE)
+    config["sets"]["lee"]["take"] = 30
+    config["sets"]["insuranceqa-heads"]["take"] = 20
+    config["profiling"]["sets"] = ["insuranceqa-heads"]
+    config["experiment"]["sets"] = ["lee"]
+    config["experiment"]["methods"] = ["bm25", "icr", "headrank-untuned", "headrank"]
+    config["evaluation"]["comparisons"] = []
+    config["report"] = {"set": "lee"}
+    config["ablations"] = {}
+    config |= {"candidates": 10, "reading": {"tokens": "none", "queries_per_shard": 12}}
+    config["methods"]["qrhead"]["truncated"] = config["methods"]["core"]["truncated"] = True
+    config["prompt"] = {"document_tokens": 80}
+    config["sets"]["insuranceqa-train"]["take"] = 100
+    config["alignments"]["insuranceqa"] |= {"documents": 8, "document_tokens": 42}
+    assumed = {"layers": 4, "heads": 5, "tokens_per_second": 100}
+    config["estimate"] = {"models": {"smollm2": assumed}, "source": "made up for this test"}
+    for path, value in changes.items():
+        *parents, key = path.split("__")
+        place = config
+        for name in parents:
+            place = place[name]
+        place[key] = value
+    configure(config, SCHEMA)
+    return config
+
+
+def rows(config, found=None):
+    return {(stage.stage, stage.model): stage for stage in estimate(config, found)}
+
+
+def test_the_arithmetic():
+    """A list: 10 documents of 80 + 8 tokens and 100 for the rest, 980 tokens."""
+    found = rows(experiment())
+    readings = found["readings", "smollm2"]
+    # Three orders of 30 queries in ceil(30 / 12) jobs, and 20 profiled queries in ceil(20 / 12).
+    assert (readings.jobs, readings.queries) == (3 * 3 + 2, 3 * 30 + 20)
+    assert readings.tokens == 110 * 980
+    assert readings.hours == pytest.approx(110 * 980 / 100 / 3600)
+    assert (readings.per_second, readings.basis) == (100, "assumed")
+    # float32 of 4 layers, 5 heads, 10 documents, twice; contrast of 800 tokens; spans and ids;
+    # the headers of 4 arrays.
+    one = 2 * 4 * 4 * 5 * 10 + 4 * 800 + (2 * 8 + 80) * 10 + 4 * 300
+    assert readings.gigabytes == pytest.approx(110 * one / 1e9)
+    # Two adapters, three orders; no calibration: one array of masses and the spans.
+    aligned = found["aligned readings", "smollm2"]
+    assert (aligned.jobs, aligned.queries, aligned.tokens) == (18, 180, 180 * 980)
+    assert aligned.gigabytes == pytest.approx(180 * (4 * 4 * 5 * 10 + 960 + 600) / 1e9)
+    # A training list: 8 documents of 42 + 8 tokens and 100. 100 queries, 2 epochs, 2 seeds.
+    pairs, training = (found[f"{n} of insuranceqa", "smollm2"] for n in ("pairs", "training"))
+    assert (pairs.jobs, pairs.queries, pairs.tokens) == (1, 100, 100 * 500)
+    # 12 lists of 10 documents validate before the first and after each epoch.
+    trained, read = 2 * 100 * 500, 3 * 12 * (10 * 50 + 100)
+    assert (training.jobs, training.tokens) == (2, 2 * (trained + read))
+    # Backwards costs twice as much as forwards.
+    assert training.hours == pytest.approx(2 * (3 * trained + read) / 100 / 3600)
+    # bm25 once; icr and headrank-untuned in three orders; headrank in three with two adapters.
+    assert found["rankings", "-"].jobs == 1 + 3 + 3 + 6
+    assert ("truncated rankings", "smollm2") not in found
+
+
+def test_methods_that_read_for_themselves():
+    config = experiment(experiment__methods=["qrhead", "core", "headrank-untuned"])
+    own = rows(config)["truncated rankings", "smollm2"]
+    assert (own.jobs, own.queries, own.tokens) == (2 * 9, 2 * 90, 180 * 980)
+    assert own.gigabytes == 0
+    assert not any(stage.startswith(("aligned", "training")) for stage, _ in rows(config))
+
+
+def test_a_smaller_training_and_a_reselection():
+    found = rows(experiment(alignments__insuranceqa__queries=25, methods__headrank__reselect=True))
+    assert found["pairs of insuranceqa", "smollm2"].tokens == 25 * 500
+    # The profiled queries are read again with each of two adapters.
+    assert found["aligned readings", "smollm2"].queries == 180 + 2 * 20
+
+
+def test_what_is_known_goes_before_what_is_assumed():
+    told = Known(
+        documents={"lee": 50, "insuranceqa": 1000},
+        queries={"lee": 24},
+        document_tokens={"lee": 30.0},
+        shapes={"smollm2": Shape(2, 3)},
+        reading={"smollm2": Speed(50.0, "measured")},
+        indexing=Speed(500.0, "measured"),
+    )
+    found = rows(experiment(), told)
+    readings = found["readings", "smollm2"]
+    lists = 3 * 24 * (10 * 38 + 100) + 20 * 980
+    assert (readings.queries, readings.tokens) == (3 * 24 + 20, lists)
+    assert readings.hours == pytest.approx(lists / 50 / 3600)
+    # What no run measured takes the measured speed of reading.
+    assert found["training of insuranceqa", "smollm2"].per_second == 50
+    assert found["indexes", "-"].hours == pytest.approx(1050 / 500 / 3600)
+    assert found["collections", "-"].gigabytes == pytest.approx(1050 * 600 / 1e9)
+
+
+def test_an_unknown_size_is_unknown_and_so_is_the_total():
+    config = experiment(sets__lee__take=None, reading={"tokens": "none"})
+    stages = estimate(config)
+    frame = table(stages).set_index("stage")
+    assert frame.loc["readings", ["queries", "tokens", "gigabytes", "hours"]].isna().all()
+    assert np.isnan(frame.loc["total", "hours"])
+    printed = estimate_table(stages, config["estimate"]["source"]).markdown()
+    assert "| readings | smollm2 | 4 | unknown | unknown | unknown | unknown | 100 |" in printed
+    assert "made up for this test" in printed
+
+
+def test_what_cannot_be_estimated_is_told():
+    with refused("estimate.models.smollm2 is missing", "estimate.source"):
+        estimate(experiment(estimate={}))
+    with refused("prompt.document_tokens is null", "estimate.document_tokens"):
+        estimate(experiment(prompt={"document_tokens": None}))
+    one = experiment(prompt={"document_tokens": None}, estimate__document_tokens=30)
+    assert rows(one)["readings", "smollm2"].tokens == 110 * (10 * 38 + 100)
+
+
+def reading(number, shape, documents, tokens, calibrate, keep_tokens):
+    """Return a list's reading of a shape, as the reader makes it."""
+    ends = np.arange(1, documents + 1) * (tokens // documents)
+    mass = np.full((shape.layers, shape.heads, documents), 0.5, np.float32)
+    return ListReading(
+        query_id=f"q{number}",
+        doc_ids=tuple(f"document-{place}" for place in range(documents)),
+        query=mass,
+        calibration=mass if calibrate else None,
+        spans=np.stack([ends - tokens // documents, ends], axis=1),
+        contrast=np.zeros(tokens, np.float32) if calibrate else None,
+        tokens=np.zeros((shape.layers, shape.heads, tokens), np.float32) if keep_tokens else None,
+    )
+
+
+@pytest.mark.parametrize("calibrate, keep_tokens", [(True, True), (True, False), (False, False)])
+def test_the_size_of_a_reading_is_that_of_its_file(tmp_path, calibrate, keep_tokens):
+    shape, documents, tokens = Shape(28, 16), 40, 2000
+    lists = [reading(n, shape, documents, tokens, calibrate, keep_tokens) for n in range(5)]
+    save_readings(tmp_path / "0.npz", lists, {})
+    told = 5 * list_bytes(shape, documents, tokens, calibrate=calibrate, keep_tokens=keep_tokens)
+    assert (tmp_path / "0.npz").stat().st_size == pytest.approx(told, rel=0.02)
+
+
+def test_what_earlier_runs_tell(tmp_path):
+    results, resources = tmp_path / "results", tmp_path / "resources"
+
+    def put(path, *records):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+
+    def recorded(path, lists, seconds, **made):
+        shape = Shape(2, 3)
+        made = {"device": "cpu", "dtype": "bfloat16"} | made
+        read = [reading(n, shape, 10, 200, True, False) for n in range(lists)]
+        save_readings(results / f"readings/{path}.npz", read, made)
+        put(results / f"benchmarks/readings/{path}.jsonl", {"s": seconds})
+
+    recorded("lee/smollm2/none/shuffled/0", 3, 10.0)
+    recorded("lee/smollm2/none/shuffled/1", 2, 10.0)
+    recorded("lee/smollm2/insuranceqa-1/shuffled/0", 4, 8.0)
+    # Not this experiment's: another precision, and a set that is not declared.
+    recorded("lee/smollm2/none/reversed/0", 5, 1.0, dtype="float32")
+    recorded("other/smollm2/none/shuffled/0", 5, 1.0)
+    put(results / "sets/lee/set.json", {"queries": 24})
+    put(results / "benchmarks/adapters/smollm2/insuranceqa-1.jsonl", {"s": 500.0})
+    put(results / "benchmarks/indexes/lee.jsonl", {"s": 5.0})
+    put(resources / "collections/lee/collection.json", {"counts": {"documents": 50}})
+    put(
+        resources / "models/smollm2/config.json",
+        {"num_hidden_layers": 2, "num_attention_heads": 3},
+    )
+    found = known(experiment(), results, resources)
+    assert (found.queries, found.documents) == ({"lee": 24}, {"lee": 50})
+    assert found.document_tokens == {"lee": 20.0}
+    assert found.shapes == {"smollm2": Shape(2, 3)}
+    # A list: 10 documents of 20 + 8 tokens and 100, 380 tokens.
+    assert found.reading == {"smollm2": Speed(5 * 380 / 20.0, "measured")}
+    assert found.aligned == {"smollm2": Speed(4 * 380 / 8.0, "measured")}
+    assert found.indexing == Speed(50 / 5.0, "measured")
+    # One adapter: 2 epochs of 100 lists, three times their 500 tokens, and 3 x 12 lists of 600.
+    assert found.training == {
+        "smollm2": Speed((3 * 2 * 100 * 500 + 3 * 12 * 600) / 500, "measured")
+    }
+    assert known(experiment(), tmp_path / "no", tmp_path / "no") == Known()

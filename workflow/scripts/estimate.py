@@ -1,0 +1,21 @@
+"""Tell what the configured experiment will cost, and write it down."""
+
+from pathlib import Path
+
+from headrank.estimate import estimate
+from headrank.joblog import job_log
+from headrank.measured import known
+from headrank.tables.estimate import estimate_table
+
+
+def main(config: dict, stem: Path) -> str:
+    """Write CSV, Markdown and LaTeX; return the Markdown."""
+    found = estimate_table(estimate(config, known(config)), config["estimate"]["source"])
+    found.save(stem)
+    return found.markdown()
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        text = main(snakemake.params.config, Path(snakemake.params.stem))
+    print(text)
