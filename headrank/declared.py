@@ -53,6 +53,10 @@ def split_problems(config: Mapping) -> Iterator[str]:
             for key in ("split", *(f"expect.{part}" for part in source.get("expect", {}))):
                 if key != "expect.documents" and (key in source or key.startswith("expect.")):
                     yield f"{path}.{key} stands beside splits; allowed: within each split"
+        for split in collection["published"]:
+            known = declared_splits(source)
+            if known and split not in known:
+                yield choice(f"collections.{name}.published.{split}", split, known)
     for name, entry in config["sets"].items():
         source = config["collections"].get(entry["collection"], {}).get("source", {})
         known = declared_splits(source)

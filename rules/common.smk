@@ -256,6 +256,7 @@ def products():
     """Every table and figure that this experiment can fill."""
     models = EXPERIMENT["models"]
     tables = ["main", "measures"]
+    tables += ["first_stage"] if PUBLISHED else []
     if any(cell[1] != "-" for cell in CELLS):
         tables += ["orders"] if {"reversed", "shuffled"} <= set(config["orders"]) else []
         figures = ["order_robustness"]

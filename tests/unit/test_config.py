@@ -90,6 +90,11 @@ REFUSED = [
         "sets.insuranceqa-heads (profiling) takes queries 0 to 24 of insuranceqa's split 'test'",
         "sets.insuranceqa-test (evaluation) takes 0 to 45",
     ),
+    (
+        "collections/lee/published",
+        {"test": {"value": 45.4, "source": "a paper"}},
+        "collections.lee.published.test.value is 45.4; allowed: a number from 0 to 1",
+    ),
     ("prompt/query", "Query:", "prompt.query is 'Query:'; allowed: a text that holds {query} once"),
     ("prompt/separator", " ", "prompt.separator is ' '; allowed: a text that ends in a newline"),
     ("prompt/document_tokens", 0, "prompt.document_tokens is 0; allowed: a whole number from 1"),
@@ -260,7 +265,8 @@ def test_splits_of_an_ir_datasets_source():
     config = deepcopy(BASE)
     parts = {name: {"id": f"beir/lee/{name}", "expect": {"queries": 9}} for name in ("a", "b")}
     source = {"kind": "ir_datasets", "splits": parts, "expect": {"documents": 50}}
-    config["collections"]["lee"] = {"source": source}
+    published = {"a": {"value": 0.5, "source": "a paper"}}
+    config["collections"]["lee"] = {"source": source, "published": published}
     config["sets"]["lee"]["split"] = "b"
     configure(config, SCHEMA)
     for change, expected in [
@@ -268,6 +274,7 @@ def test_splits_of_an_ir_datasets_source():
         ({"split": "a"}, "collections.lee.source.split stands beside splits"),
         ({"expect": {"queries": 3}}, "source.expect.queries stands beside splits"),
         ({"splits": {"c": {"id": "beir/lee/c"}}}, "sets.lee.split is 'b'; allowed: c"),
+        ({"splits": {"b": parts["b"]}}, "collections.lee.published.a is 'a'; allowed: b"),
     ]:
         broken = deepcopy(config)
         broken["collections"]["lee"]["source"] |= change

@@ -57,6 +57,10 @@ def test_the_paper_s_numbers():
     tested = {config["sets"][name]["collection"] for name in config["experiment"]["sets"]}
     assert "msmarco-v2" not in tested
     assert set(preset("paper", "extra")["experiment"]["sets"]) > set(config["experiment"]["sets"])
+    # Every benchmark has a published first stage to be compared with.
+    for name in config["experiment"]["sets"]:
+        entry = config["sets"][name]
+        assert entry["split"] in config["collections"][entry["collection"]]["published"]
     demo = preset("config")["models"]
     for name, model in config["models"].items():
         assert model["source"] == demo[name]["source"]

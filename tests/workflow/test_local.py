@@ -72,6 +72,32 @@ def test_bm25_answers_and_training_drops_what_the_exam_asks(work):
     assert "1 queries, 1 dropped" in (work / "logs/sets/heads.log").read_text()
 
 
+def test_the_first_stage_is_compared_with_a_published_one(work):
+    config = yaml.safe_load((work / "config.yaml").read_text())
+    published = {
+        "test": {"value": 0.9, "source": "a paper", "note": "it stems otherwise"},
+        "train": {"value": 1.0, "source": "a paper"},
+    }
+    config["collections"]["food"]["published"] = published
+    (work / "config.yaml").write_text(yaml.safe_dump(config))
+    result = snakemake(work, work / "config.yaml", "first_stage_check")
+    assert result.returncode == 0, result.stdout
+    table = pd.read_csv(work / "results/tables/first_stage.csv")
+    assert list(table["split"]) == ["test", "train"]
+    assert list(table["queries"]) == [4, 2]
+    assert list(table["ours"]) == [1.0, 1.0]
+    assert list(table["differs"]) == [True, False]
+    log = (work / "logs/tables/first_stage.log").read_text()
+    assert "food, test: nDCG@10 is 1.0000, published 0.9000" in log
+    assert "it stems otherwise" in (work / "results/tables/first_stage.md").read_text()
+
+
+def test_without_published_numbers_the_check_says_what_to_declare(work):
+    result = snakemake(work, work / "config.yaml", "first_stage_check")
+    assert result.returncode != 0
+    assert "set collections.NAME.published" in result.stdout
+
+
 def test_candidates_of_the_folder_are_the_first_stage(work):
     own = Run({f"q{n}": [("d7", 2.0), (f"d{n}", 1.0)] for n in range(4)} | {"t5": [("d5", 1.0)]})
     own.save(work / "food/candidates.run")

@@ -111,6 +111,7 @@ def grid(files):
         "fuse": cells * sum(n for name, _, n in runs if "+" in name),
         "rank_by_first_stage": len(sets),
         "rank_at_random": len(sets),
+        "first_stage_check": 1,
         "evaluate": 1,
         "manifest": 1,
     }
