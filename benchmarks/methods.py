@@ -13,7 +13,8 @@ import torch
 from benchmarks.command import arguments, write
 from benchmarks.material import passages, some_heads
 from headrank.costs import costs, per_list
-from headrank.generate import load_generator
+from headrank.generation.model import load_generator
+from headrank.generation.protocols import GenerativeMethod
 from headrank.latency import GENERATIVE, attention_system, clock, generative_system
 from headrank.ranker import HeadRanker
 
@@ -42,8 +43,9 @@ def compare(
         )
         for method in ("headrank", "core", "icr")
     }
-    for kind in GENERATIVE:
-        systems[kind] = generative_system(generator, kind, window=window, stride=stride)
+    for protocol in GENERATIVE:
+        method = GenerativeMethod(protocol, window=window, stride=stride)
+        systems[protocol] = generative_system(generator, method)
     table = per_list(costs(systems, [candidates], rounds, clock(device)))
     fastest = table.loc[table["method"] == "headrank", "seconds"].item()
     return table.assign(dtype=dtype, documents=documents, ratio=table["seconds"] / fastest).drop(

@@ -18,6 +18,8 @@ from headrank.variants import expand, problems
 
 # Aggregations that take a logarithm, which a calibrated (maybe negative) mass has not.
 _LOGARITHMIC = ("log-sum", "mean-log-share")
+LISTWISE = {"window": 20, "stride": 10, "thinking": False, "thinking_tokens": 2048}
+"""What only the listwise protocol of a generative method has, with its defaults."""
 
 
 def configure(config: dict, schema: Mapping) -> None:
@@ -63,6 +65,8 @@ def _method_problems(config: Mapping) -> Iterator[str]:
         path = f"methods.{name}"
         if method["kind"] == "dense" and method["encoder"] not in config["encoders"]:
             yield choice(f"{path}.encoder", method["encoder"], sorted(config["encoders"]))
+        if method["kind"] == "generative":
+            yield from _protocol_problems(path, method)
         if method["kind"] != "attention":
             continue
         if method["heads"] not in ("all", *config["selections"]):
@@ -78,6 +82,22 @@ def _method_problems(config: Mapping) -> Iterator[str]:
             )
     if "all" in config["selections"]:
         yield "selections.all has a name that stands for every head; choose another"
+
+
+def _protocol_problems(path: str, method: Mapping) -> Iterator[str]:
+    """Settings of listwise mean nothing to a protocol that writes no answer."""
+    if method["protocol"] != "listwise":
+        for key, default in LISTWISE.items():
+            if method[key] != default:
+                yield (
+                    f"{path}.{key} is {method[key]!r}; allowed: nothing, since "
+                    f"{path}.protocol is {method['protocol']!r} (only listwise has it)"
+                )
+    elif method["stride"] > method["window"]:
+        yield (
+            f"{path}.stride is {method['stride']}; allowed: at most {path}.window, "
+            f"{method['window']} (documents between windows would never be ranked)"
+        )
 
 
 def _fold_problems(path: str, method: Mapping) -> Iterator[str]:

@@ -28,7 +28,7 @@ class Work:
     Attributes:
         passes: prompts that were prefilled.
         tokens: read and written, over all passes.
-        malformed: generated answers that were no permutation.
+        malformed: generated answers that have not the form asked for.
     """
 
     passes: int = 0

@@ -14,12 +14,16 @@ NAMES = {
     "core": "CoRe",
     "headrank": "HeadRank",
     "headrank-untuned": "HeadRank, untuned",
+    "listwise": "Listwise generation",
+    "pointwise": "Pointwise yes/no",
+    "query-likelihood": "Query likelihood",
 }
 """Known methods; any other keeps the name that the config gives it."""
 
 GROUPS = (
     "First stage",
     "Dense",
+    "Generative",
     "Training-free attention",
     "Aligned",
     "Fusions",
@@ -28,6 +32,13 @@ GROUPS = (
 """Groups of methods, in the order of the main table."""
 
 CONTROLS = GROUPS[-1]
+
+# Kinds of methods that have a group of their own.
+_OWN = {
+    "first-stage": "First stage",
+    "dense": "Dense",
+    "generative": "Generative",
+}
 
 
 def label(method: str, names: Mapping[str, str] | None = None) -> str:
@@ -49,8 +60,9 @@ def group(
 
     Args:
         adapter: ``-`` or ``none`` for a model as it came.
-        kinds: ``{method: kind}`` of the config (``first-stage``, ``dense``, ``random`` or
-            ``attention``); a method that is absent counts as attention.
+        kinds: ``{method: kind}`` of the config (``first-stage``, ``dense``,
+            ``generative``, ``random`` or ``attention``); a method that is absent counts as
+            attention.
         controls: methods that serve as controls although they have another kind.
     """
     kind = kinds.get(method, "attention")
@@ -58,8 +70,6 @@ def group(
         return CONTROLS
     if "+" in method:
         return "Fusions"
-    if kind == "first-stage":
-        return "First stage"
-    if kind == "dense":
-        return "Dense"
+    if kind in _OWN:
+        return _OWN[kind]
     return "Training-free attention" if adapter in ("-", "none") else "Aligned"

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 
 import torch
 from transformers import AutoModel, AutoTokenizer
 
 from headrank.costs import Clock, System, Work
-from headrank.errors import HeadRankError
-from headrank.generate import Generator, rank_listwise, rank_pointwise
+from headrank.generation.model import Generator
+from headrank.generation.protocols import GenerativeMethod
 from headrank.lists import CandidateList
+from headrank.prompt import PromptOptions
 from headrank.ranker import HeadRanker
 
 GENERATIVE = ("listwise", "pointwise")
+"""Protocols that are timed though the experiment evaluates no method of theirs."""
 
 
 def clock(device: str) -> Clock:
@@ -46,27 +47,12 @@ def attention_system(ranker: HeadRanker) -> System:
 
 
 def generative_system(
-    generator: Generator,
-    kind: str,
-    *,
-    document_tokens: int | None = None,
-    window: int = 20,
-    stride: int = 10,
+    generator: Generator, method: GenerativeMethod, prompt: PromptOptions | None = None
 ) -> System:
-    """Return a system that reranks one list by generation, ``listwise`` or ``pointwise``.
-
-    Raises:
-        HeadRankError: another kind.
-    """
-    if kind not in GENERATIVE:
-        raise HeadRankError(f"kind {kind!r} is unknown; allowed: {', '.join(GENERATIVE)}")
-    options = {"document_tokens": document_tokens}
-    method: Callable = rank_pointwise
-    if kind == "listwise":
-        method, options = rank_listwise, options | {"window": window, "stride": stride}
+    """Return a system that reranks one list by generation; ``prompt`` limits its documents."""
 
     def rank(candidates: CandidateList) -> Work:
-        made = method(generator, candidates, **options)
+        made = method.rank(generator, candidates, prompt)
         return Work(made.passes, made.prompt_tokens + made.new_tokens, made.malformed)
 
     return rank

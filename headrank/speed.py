@@ -183,8 +183,8 @@ def latency_table(
             "time of all threads."
             if not gpu
             else f"{about} Means over lists; seconds are the median of the rounds.",
-            "Prompts: prefills of a list; malformed: generated answers that are no permutation. "
-            "A fusion costs both parts.",
+            "Prompts: prefills of a list; malformed: generated answers that have not the form "
+            "asked for. A fusion costs both parts.",
         ),
         tidy=points,
     )

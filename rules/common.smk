@@ -105,7 +105,7 @@ def cells():
     """Every run of the experiment: set, model, adapter, order, method; `-` where one has no say."""
     for name in EXPERIMENT["sets"]:
         for method in EXPERIMENT["methods"]:
-            if METHODS[split_method(method)[0]]["kind"] != "attention":
+            if METHODS[split_method(method)[0]]["kind"] not in ("attention", "generative"):
                 yield (name, "-", "-", "-", method)
                 continue
             for model in EXPERIMENT["models"]:

@@ -27,6 +27,7 @@ rule latency:
         working_threads=config["reading"]["threads"],
         attention=lambda wildcards: timed_attention(wildcards.model),
         encoders=timed_encoders(),
+        generative=timed_generative(),
         latency=LATENCY,
         code=code("latency"),
     message:

@@ -48,6 +48,17 @@ def timed_encoders():
     }
 
 
+def timed_generative():
+    """Settings of each generative method, and of the other protocols that are timed only."""
+    timed = {name: protocol_of(name) for name in timed_methods("generative")}
+    known = {*timed, *(settings["protocol"] for settings in timed.values())}
+    windows = {key: LATENCY[key] for key in ("window", "stride")}
+    for protocol in LATENCY["generative"]:
+        if protocol not in known:
+            timed[protocol] = {"protocol": protocol} | windows
+    return timed
+
+
 def timed_files(wildcards):
     """Files that the timed methods load."""
     methods = timed_attention(wildcards.model).values()

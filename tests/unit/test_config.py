@@ -13,8 +13,9 @@ from snakemake.utils import update_config
 from headrank.align.losses import REGULARISERS, SCALES
 from headrank.align.options import PROJECTIONS, REFERENCES, SCHEDULES, AlignOptions
 from headrank.builders import BUILDERS
-from headrank.config import configure, cross_problems
+from headrank.config import LISTWISE, configure, cross_problems
 from headrank.errors import HeadRankError
+from headrank.generation.protocols import PROTOCOLS, GenerativeMethod
 from headrank.grid import expected_queries, shards, split_method
 from headrank.lists import ORDER, POOLS
 from headrank.methods import AGGREGATIONS, Fold
@@ -47,6 +48,11 @@ def message(config):
     with pytest.raises(HeadRankError) as caught:
         configure(config, SCHEMA)
     return str(caught.value)
+
+
+def ask(protocol, **settings):
+    """Return a generative method."""
+    return {"kind": "generative", "protocol": protocol, **settings}
 
 
 REFUSED = [
@@ -123,6 +129,13 @@ REFUSED = [
     ("methods/core/aggregation", "mean-z", "allowed with outliers: sum"),
     ("methods/minilm/encoder", "mpnet", "methods.minilm.encoder is 'mpnet'; allowed: minilm"),
     ("methods/bm25/heads", "all", "methods.bm25.heads is not a key; allowed: kind"),
+    ("methods/ask", {"kind": "generative"}, "methods.ask.protocol is missing; allowed: listwise"),
+    ("methods/ask", ask("setwise"), "methods.ask.protocol is 'setwise'; allowed: listwise, point"),
+    ("methods/ask", ask("listwise", window=1), "methods.ask.window is 1; allowed: a whole number"),
+    ("methods/ask", ask("listwise", stride=30), "ask.stride is 30; allowed: at most methods.ask.w"),
+    ("methods/ask", ask("pointwise", thinking=True), "methods.ask.thinking is True; allowed: noth"),
+    ("methods/ask", ask("query-likelihood", window=9), "window is 9; allowed: nothing, since meth"),
+    ("methods/ask", ask("listwise", heads="all"), "methods.ask.heads is not a key; allowed: kind"),
     ("alignments/insuranceqa/selection", "hr", "insuranceqa.selection is 'hr'; allowed: core"),
     ("alignments/insuranceqa/training", ["lee"], "training.0 is 'lee'; allowed: insuranceqa-tr"),
     ("alignments/insuranceqa/validation", "lee", "insuranceqa.validation is 'lee'; allowed"),
@@ -343,6 +356,12 @@ def test_schema_names_what_the_library_knows():
     assert set(selection["criterion"]["enum"]) == set(CRITERIA)
     method = parts["methods"]["additionalProperties"]["allOf"][0]["then"]["properties"]
     assert set(method["aggregation"]["enum"]) == set(AGGREGATIONS)
+    asked = parts["methods"]["additionalProperties"]["allOf"][1]["then"]["properties"]
+    assert tuple(asked["protocol"]["enum"]) == PROTOCOLS
+    known = asdict(GenerativeMethod("listwise"))
+    assert asked.keys() - {"kind"} == known.keys()
+    own = {name: part["default"] for name, part in asked.items() if "default" in part}
+    assert own == LISTWISE == {name: known[name] for name in LISTWISE}
     assert set(parts["sets"]["additionalProperties"]["properties"]["pool"]["enum"]) == set(POOLS)
     recipe = parts["alignments"]["additionalProperties"]["properties"]
     assert set(recipe["options"]["properties"]) == set(AlignOptions.__dataclass_fields__)

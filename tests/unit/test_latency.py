@@ -11,9 +11,11 @@ from transformers import BertConfig, BertModel
 
 from headrank.costs import Work, alternate, costs, per_list, ratio
 from headrank.errors import HeadRankError
-from headrank.generate import load_generator
+from headrank.generation.model import load_generator
+from headrank.generation.protocols import GenerativeMethod
 from headrank.heads import Head, HeadSet
 from headrank.latency import attention_system, clock, encoder_system, generative_system
+from headrank.prompt import PromptOptions
 from headrank.ranker import HeadRanker
 
 
@@ -80,13 +82,16 @@ def test_attention_counts_its_prompts_and_tokens():
 
 
 def test_generative_systems_count_passes():
-    generator = load_generator(tiny.folder("llama"))
-    pointwise = generative_system(generator, "pointwise", document_tokens=8)(tiny.candidates())
-    assert pointwise.passes == 6
-    listwise = generative_system(generator, "listwise", document_tokens=8, window=4, stride=2)
-    assert listwise(tiny.candidates()).passes == 2
-    with pytest.raises(HeadRankError, match="kind 'setwise' is unknown"):
-        generative_system(generator, "setwise")
+    generator, short = load_generator(tiny.folder("llama")), PromptOptions(document_tokens=8)
+    passes = {"listwise": 2, "pointwise": 6, "query-likelihood": 6}
+    for protocol, count in passes.items():
+        method = GenerativeMethod(protocol, window=4, stride=2)
+        work = generative_system(generator, method, short)(tiny.candidates())
+        assert work.passes == count
+        assert work.tokens == sum(
+            (made.prompt_tokens + made.new_tokens)
+            for made in [method.rank(generator, tiny.candidates(), short)]
+        )
 
 
 def test_an_encoder_counts_its_batches(tmp_path):

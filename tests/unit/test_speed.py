@@ -78,7 +78,7 @@ def test_benchmarks_are_joined_by_kind(parts, tmp_path):
         "20 documents",
         "a prompt",
         "HeadRank",
-        "listwise (3 malformed answers)",
+        "Listwise generation (3 malformed answers)",
     ]
     assert frame["met"].fillna("-").tolist()[:2] == ["no", "-"]
     assert frame.loc[4, ["target", "met"]].tolist() == ["≤ 0.15 s", "yes"]

@@ -12,7 +12,8 @@ import torch
 
 from headrank.costs import costs
 from headrank.files import atomic
-from headrank.generate import load_generator
+from headrank.generation.model import load_generator
+from headrank.generation.protocols import GenerativeMethod
 from headrank.joblog import job_log
 from headrank.latency import attention_system, clock, encoder_system, generative_system
 from headrank.lists import arrange, load_lists
@@ -36,9 +37,7 @@ def main(
     threads: int,
     attention: dict[str, dict],
     encoders: dict[str, dict],
-    generative: list[str],
-    window: int,
-    stride: int,
+    generative: dict[str, dict],
 ) -> None:
     """Write one row a method, list and round; one method is in memory at a time."""
     torch.set_num_threads(threads)
@@ -67,15 +66,8 @@ def main(
         measure(name, encoder_system(method["path"], method["max_tokens"], weights["device"]))
     if generative:
         generator = load_generator(model, **weights)
-        for kind in generative:
-            system = generative_system(
-                generator,
-                kind,
-                document_tokens=options.document_tokens,
-                window=window,
-                stride=stride,
-            )
-            measure(kind, system)
+        for name, method in generative.items():
+            measure(name, generative_system(generator, GenerativeMethod(**method), options))
     with atomic(target) as temporary:
         pd.concat(tables).to_csv(temporary, index=False)
 
@@ -95,7 +87,5 @@ if __name__ == "__main__":
             threads=snakemake.params.working_threads,
             attention=snakemake.params.attention,
             encoders=snakemake.params.encoders,
-            generative=snakemake.params.latency["generative"],
-            window=snakemake.params.latency["window"],
-            stride=snakemake.params.latency["stride"],
+            generative=snakemake.params.generative,
         )

@@ -1,0 +1,107 @@
+"""A language model that writes: loading it, its next token, its greedy answer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+
+from headrank.errors import HeadRankError
+from headrank.models import DTYPES
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A causal language model with its tokenizer; ``stop`` holds the ids that end an answer."""
+
+    model: Any
+    tokenizer: Any
+    context: int
+    stop: frozenset[int]
+
+
+def load_generator(
+    path: str | os.PathLike, *, dtype: str = "float32", device: str = "cpu"
+) -> Generator:
+    """Return a model that writes, with its language-model head and SDPA attention.
+
+    Raises:
+        HeadRankError: unknown dtype, no such device, nothing to load there, or weights that
+            are absent or hold NaN.
+    """
+    if dtype not in DTYPES:
+        raise HeadRankError(f"dtype {dtype!r} is unknown; allowed: {', '.join(DTYPES)}")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise HeadRankError(f"device {device!r}: no CUDA device is visible; use device cpu")
+    try:
+        model, report = AutoModelForCausalLM.from_pretrained(
+            path, dtype=DTYPES[dtype], attn_implementation="sdpa", output_loading_info=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise HeadRankError(
+            f"{path}: no model can be loaded ({str(error).splitlines()[0]})"
+        ) from None
+    # transformers draws absent weights at random and only logs it.
+    if report["missing_keys"]:
+        absent = sorted(report["missing_keys"])
+        raise HeadRankError(
+            f"{path}: {len(absent)} weights are missing, first {absent[0]}; fetch or convert the "
+            "model again"
+        )
+    model.eval().requires_grad_(False).to(device)
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter.sum()):
+            raise HeadRankError(
+                f"{path}: weights {name} hold NaN or infinity; fetch or convert the model again"
+            )
+    ends = (tokenizer.eos_token_id, model.config.eos_token_id, model.generation_config.eos_token_id)
+    return Generator(model, tokenizer, model.config.max_position_embeddings, frozenset(_flat(ends)))
+
+
+def _flat(ends: Iterable[Any]) -> Iterable[int]:
+    """Yield token ids; a model names one end, several in a list, or none."""
+    for end in ends:
+        if isinstance(end, int):
+            yield end
+        elif end is not None:
+            yield from end
+
+
+def greedy(generator: Generator, ids: Sequence[int], most: int) -> list[int]:
+    """Return the token ids that follow a prompt, up to the end of the answer or ``most``."""
+    cache, written, fed = DynamicCache(config=generator.model.config), [], list(ids)
+    while len(written) < most:
+        token = int(next_logits(generator, fed, cache=cache)[-1].argmax())
+        if token in generator.stop:
+            break
+        written.append(token)
+        fed = [token]
+    return written
+
+
+@torch.inference_mode()
+def next_logits(
+    generator: Generator, ids: Sequence[int], *, keep: int = 1, cache: DynamicCache | None = None
+) -> torch.Tensor:
+    """Return ``[keep, vocabulary]`` float32 logits: what follows each of the last ``keep`` ids.
+
+    Raises:
+        HeadRankError: the model gives NaN.
+    """
+    tokens = torch.tensor([list(ids)], device=generator.model.device)
+    found = generator.model(
+        input_ids=tokens, past_key_values=cache, use_cache=cache is not None, logits_to_keep=keep
+    )
+    logits = found.logits[0].float()
+    if torch.isnan(logits).any():
+        raise HeadRankError(
+            f"{generator.model.name_or_path}: the model gives NaN after {len(ids)} tokens; fetch "
+            "or convert the model again, or use another dtype"
+        )
+    return logits

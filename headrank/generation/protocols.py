@@ -1,0 +1,231 @@
+"""The generative baselines: listwise permutations, pointwise yes or no, query likelihood.
+
+Listwise follows RankGPT's protocol (arXiv 2304.09542): windows of 20 passages with a
+stride of 10, from the end of the list to its head; the model writes the numbers of a
+window's passages, best first, by greedy decoding. Pointwise has the protocol of
+Qwen3-Reranker (arXiv 2506.05176): one prompt a passage, no thoughts, and the log-odds of
+yes against no at the last token; its fine-tuned weights and its texts are not used here.
+Query likelihood is that of UPR (Sachan et al. 2022, arXiv 2204.07496) after Ponte and Croft
+(1998). All prompt texts are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from headrank.errors import HeadRankError
+from headrank.generation.answers import Answer, Generated, read_permutation
+from headrank.generation.model import Generator, greedy, next_logits
+from headrank.generation.prompts import (
+    LIKELIHOOD,
+    LISTWISE,
+    POINTWISE,
+    THOUGHTS_END,
+    limited,
+    prompt_ids,
+    take,
+)
+from headrank.lists import CandidateList
+from headrank.prompt import PromptOptions
+
+PROTOCOLS = ("listwise", "pointwise", "query-likelihood")
+# "[20] > " takes this many tokens where digits are tokens of their own.
+_TOKENS_A_NUMBER = 6
+
+Write = Callable[[Generator, Sequence[int], int], list[int]]
+"""Returns an answer's token ids for a prompt's, at most so many."""
+
+
+@dataclass(frozen=True)
+class GenerativeMethod:
+    """A protocol and its settings.
+
+    Attributes:
+        protocol: one of ``PROTOCOLS``.
+        window, stride: of listwise.
+        thinking: listwise only: the chat template asks the model to think first.
+        thinking_tokens: most tokens that thoughts may take.
+    """
+
+    protocol: str
+    window: int = 20
+    stride: int = 10
+    thinking: bool = False
+    thinking_tokens: int = 2048
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise HeadRankError(
+                f"protocol {self.protocol!r} is unknown; allowed: {', '.join(PROTOCOLS)}"
+            )
+        check_windows(self.window, self.stride)
+        if self.thinking and self.protocol != "listwise":
+            raise HeadRankError(
+                f"thinking is true for protocol {self.protocol}, which writes no answer; use "
+                "thinking: false, or protocol: listwise"
+            )
+        if self.thinking_tokens < 1:
+            raise HeadRankError(f"thinking_tokens is {self.thinking_tokens}; use 1 or more")
+
+    def rank(
+        self,
+        generator: Generator,
+        candidates: CandidateList,
+        prompt: PromptOptions | None = None,
+        write: Write = greedy,
+    ) -> Generated:
+        """Return the scores of one list; ``prompt`` gives the limits on its documents."""
+        if self.protocol == "pointwise":
+            return rank_pointwise(generator, candidates, prompt=prompt)
+        if self.protocol == "query-likelihood":
+            return rank_query_likelihood(generator, candidates, prompt=prompt)
+        return rank_listwise(
+            generator,
+            candidates,
+            window=self.window,
+            stride=self.stride,
+            thinking_tokens=self.thinking_tokens if self.thinking else None,
+            prompt=prompt,
+            write=write,
+        )
+
+
+def check_windows(window: int, stride: int) -> None:
+    """Refuse a stride of 0, or one longer than the window (documents would be left out)."""
+    if not 1 <= stride <= window:
+        raise HeadRankError(f"stride is {stride}, window is {window}; use 1 <= stride <= window")
+
+
+def windows(count: int, window: int = 20, stride: int = 10) -> Iterator[tuple[int, int]]:
+    """Yield ``[start, stop)`` of each window, from the end of the list to its head.
+
+    Raises:
+        HeadRankError: as ``check_windows``.
+    """
+    check_windows(window, stride)
+    stop = count
+    while True:
+        start = max(0, stop - window)
+        yield start, stop
+        if start == 0:
+            return
+        stop -= stride
+
+
+def rank_listwise(
+    generator: Generator,
+    candidates: CandidateList,
+    *,
+    window: int = 20,
+    stride: int = 10,
+    thinking_tokens: int | None = None,
+    prompt: PromptOptions | None = None,
+    write: Write = greedy,
+) -> Generated:
+    """Return the order that generated permutations give to one list.
+
+    Scores are ``docs`` for the first place down to 1 for the last.
+
+    Args:
+        thinking_tokens: lets the model think first, in at most so many tokens; None asks for
+            no thoughts.
+        prompt: its limits on documents hold, its texts do not.
+
+    Raises:
+        HeadRankError: windows that leave documents out, thinking that the model's template
+            does not know, or a window that does not fit the context with its answer.
+    """
+    order = list(range(len(candidates.doc_ids)))
+    thinking = thinking_tokens is not None
+    read, new, answers = 0, 0, []
+    for start, stop in windows(len(order), window, stride):
+        part = order[start:stop]
+        options = limited(
+            LISTWISE,
+            prompt or PromptOptions(),
+            header=f"{LISTWISE.header}{candidates.query}\n\n",
+            instruction=LISTWISE.instruction.format(count=len(part)),
+        )
+        most = _TOKENS_A_NUMBER * len(part) + (thinking_tokens or 0)
+        ids = prompt_ids(generator, options, take(candidates, part), room=most, thinking=thinking)
+        written = write(generator, ids, most)
+        answer = read_permutation(
+            generator.tokenizer.decode(written, skip_special_tokens=True),
+            len(part),
+            start=start,
+            cut=len(written) >= most,
+            thoughts_end=THOUGHTS_END if thinking else None,
+        )
+        order[start:stop] = [part[place] for place in answer.order]
+        answers.append(answer)
+        read += len(ids)
+        new += len(written)
+    scores = np.empty(len(order))
+    scores[order] = np.arange(len(order), 0, -1)
+    return Generated(scores, len(answers), read, new, tuple(answers))
+
+
+def rank_pointwise(
+    generator: Generator, candidates: CandidateList, *, prompt: PromptOptions | None = None
+) -> Generated:
+    """Return the log-odds of yes against no for each passage of one list.
+
+    Both words count in lower case and capitalised. The answer on record is the likeliest
+    next token; no token is written, and the scores parse none.
+
+    Raises:
+        HeadRankError: a passage that does not fit the context.
+    """
+    tokenizer = generator.tokenizer
+    yes, no = _first_tokens(generator, "yes"), _first_tokens(generator, "no")
+    options = limited(POINTWISE, prompt or PromptOptions())
+    scores, read, answers = [], 0, []
+    for place in range(len(candidates.doc_ids)):
+        ids = prompt_ids(generator, options, take(candidates, [place]), room=1)
+        logits = next_logits(generator, ids)[-1]
+        scores.append(float(logits[yes].logsumexp(0) - logits[no].logsumexp(0)))
+        best = int(logits.argmax())
+        answers.append(
+            Answer(tokenizer.decode([best]), start=place, other_text=best not in (*yes, *no))
+        )
+        read += len(ids)
+    return Generated(np.array(scores), len(scores), read, answers=tuple(answers))
+
+
+def rank_query_likelihood(
+    generator: Generator, candidates: CandidateList, *, prompt: PromptOptions | None = None
+) -> Generated:
+    """Return the mean log-probability of the query's tokens behind each passage of one list.
+
+    The query stands where the model's answer would. The sum over its tokens would rank
+    alike: every passage of a list is asked for the same tokens.
+
+    Raises:
+        HeadRankError: a passage that does not fit the context with the query.
+
+    Source: UPR, Sachan et al. 2022, arXiv 2204.07496.
+    """
+    options = limited(LIKELIHOOD, prompt or PromptOptions())
+    query = generator.tokenizer.encode(
+        candidates.query, add_special_tokens=False, split_special_tokens=True
+    )
+    scores, read = [], 0
+    for place in range(len(candidates.doc_ids)):
+        one = take(candidates, [place])
+        ids = [*prompt_ids(generator, options, one, query="", room=len(query)), *query]
+        # The last logits foretell what would follow the query.
+        logits = next_logits(generator, ids, keep=len(query) + 1)[:-1]
+        known = logits.log_softmax(-1)[range(len(query)), query]
+        scores.append(float(known.double().mean()))
+        read += len(ids)
+    return Generated(np.array(scores), len(scores), read)
+
+
+def _first_tokens(generator: Generator, word: str) -> list[int]:
+    """Return the first token of a word, in lower case and capitalised."""
+    forms = (word, word.capitalize())
+    ids = [generator.tokenizer.encode(form, add_special_tokens=False)[0] for form in forms]
+    return sorted(set(ids))

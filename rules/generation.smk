@@ -1,0 +1,56 @@
+# Generative baselines: a model is asked, list by list, and what it answered is kept on record. The
+# runs are folded from the records, as those of attention are from the readings.
+rule generate:
+    input:
+        unpack(lambda wildcards: set_files(wildcards.set)),
+        model="resources/models/{model}/headrank.json",
+    output:
+        "results/generation/{set}/{model}/{order}/{method}/{shard}.jsonl",
+    log:
+        "logs/generation/{set}/{model}/{order}/{method}/{shard}.log",
+    benchmark:
+        "results/benchmarks/generation/{set}/{model}/{order}/{method}/{shard}.jsonl"
+    wildcard_constraints:
+        model=one_of(MODELS),
+        method=one_of(methods_of("generative")),
+    conda:
+        "../envs/torch-cpu.yaml"
+    threads: config["reading"]["threads"]
+    resources:
+        mem_mb=memory,
+        gpu=on_gpu(1),
+        gpu_manufacturer=on_gpu("nvidia"),
+    params:
+        model=weights_of,
+        method=lambda wildcards: protocol_of(wildcards.method),
+        prompt=LIMITS,
+        seed=config["seed"],
+        shards=config["reading"]["shards"],
+        checkpoint="results/checkpoints/generation/{set}/{model}/{order}/{method}/{shard}",
+        code=code("generate"),
+    message:
+        "Generate the answers of {wildcards.model} on {wildcards.set} by {wildcards.method}, order "
+        "{wildcards.order}, shard {wildcards.shard}"
+    script:
+        "../workflow/scripts/generate.py"
+
+
+rule rank_by_generation:
+    input:
+        lambda wildcards: generations(
+            wildcards.set, wildcards.model, wildcards.order, wildcards.method
+        ),
+    output:
+        "results/runs/{set}/{model}/none/{order}/{method}.run",
+    log:
+        "logs/runs/{set}/{model}/none/{order}/{method}.log",
+    wildcard_constraints:
+        method=one_of(methods_of("generative")),
+    conda:
+        "../envs/ir.yaml"
+    params:
+        code=code("rank_by_generation"),
+    message:
+        "Rank {wildcards.set} by {wildcards.method}, {wildcards.model}, order {wildcards.order}"
+    script:
+        "../workflow/scripts/rank_by_generation.py"

@@ -1,0 +1,87 @@
+"""Ask a model about one shard of a query set; a killed job goes on behind its last list."""
+
+import importlib.metadata
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+# Jobs read what earlier jobs put on disk; compute nodes may have no network.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import torch
+
+from headrank.files import digest
+from headrank.generation.model import load_generator
+from headrank.generation.protocols import GenerativeMethod
+from headrank.generation.records import Checkpoint, generate, lists_digest, save_records
+from headrank.joblog import job_log
+from headrank.lists import arrange, load_lists
+from headrank.models import PROVENANCE, verify_model
+from headrank.prompt import PromptOptions
+
+
+def main(
+    lists: Path,
+    model: Path,
+    target: str,
+    checkpoint: Path,
+    *,
+    weights: dict,
+    method: dict,
+    prompt: dict,
+    order: str,
+    seed: int,
+    shard: int,
+    shards: int,
+    threads: int,
+    code: str,
+) -> None:
+    """Write the records of every ``shards``-th list, from number ``shard``."""
+    torch.set_num_threads(threads)
+    verify_model(model)
+    protocol, limits = GenerativeMethod(**method), PromptOptions(**prompt)
+    chosen = [arrange(candidates, order, seed) for candidates in load_lists(lists)][shard::shards]
+    settings = {
+        "method": asdict(protocol),
+        "model": model.name,
+        "model_digest": digest(model / PROVENANCE),
+        **weights,
+        "prompt": prompt,
+        "set": lists.name,
+        "lists": lists_digest(chosen),
+        "order": order,
+        "seed": seed,
+        "code": code,
+        "versions": {
+            name: importlib.metadata.version(name) for name in ("torch", "transformers", "numpy")
+        },
+    }
+    store = Checkpoint(checkpoint, settings)
+    generator = load_generator(model, **weights)
+    records = generate(
+        lambda candidates: protocol.rank(generator, candidates, limits),
+        chosen,
+        store,
+        label=lists.name,
+    )
+    save_records(target, settings, records)
+    store.remove()
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        main(
+            Path(snakemake.input.queries).parent,
+            Path(snakemake.input.model).parent,
+            snakemake.output[0],
+            Path(snakemake.params.checkpoint),
+            weights=snakemake.params.model,
+            method=snakemake.params.method,
+            prompt=snakemake.params.prompt,
+            order=snakemake.wildcards.order,
+            seed=snakemake.params.seed,
+            shard=int(snakemake.wildcards.shard),
+            shards=snakemake.params.shards,
+            threads=snakemake.threads,
+            code=snakemake.params.code,
+        )
