@@ -264,6 +264,7 @@ def products():
         figures += ["quality_latency"]
     else:
         figures = []
+    tables += [f"formatting/{model}" for model in generating_models()]
     if REPORT["method"]:
         tables += [f"heads/{model}" for model in models]
         figures += ["head_scores"]

@@ -54,3 +54,37 @@ rule rank_by_generation:
         "Rank {wildcards.set} by {wildcards.method}, {wildcards.model}, order {wildcards.order}"
     script:
         "../workflow/scripts/rank_by_generation.py"
+
+
+rule formatting_table:
+    input:
+        lambda wildcards: [path for *_, path in generated_cells(wildcards.model)],
+    output:
+        report(
+            "results/tables/formatting/{model}.csv",
+            caption="../workflow/report/formatting.rst",
+            category="Tables",
+            labels={"table": "form of generated answers, {model}"},
+        ),
+        "results/tables/formatting/{model}-wide.csv",
+        "results/tables/formatting/{model}.md",
+        "results/tables/formatting/{model}.tex",
+    log:
+        "logs/tables/formatting/{model}.log",
+    conda:
+        "../envs/ir.yaml"
+    params:
+        cells=lambda wildcards: [cell for *cell, _ in generated_cells(wildcards.model)],
+        sets=EXPERIMENT["sets"],
+        names=REPORT["names"],
+        code=code("formatting_table"),
+    message:
+        "Tabulate the form of the answers of {wildcards.model}"
+    script:
+        "../workflow/scripts/formatting_table.py"
+
+
+rule table_formatting:
+    input:
+        formatting_tables,
+    localrule: True

@@ -16,3 +16,30 @@ def generations(name, model, order, method):
     if METHODS[method]["protocol"] != "listwise":
         order = "first-stage"
     return [f"results/generation/{name}/{model}/{order}/{method}/{shard}.jsonl" for shard in SHARDS]
+
+
+def generated_cells(model):
+    """Set, order, method and file of every record that the experiment needs from a model."""
+    found = {}
+    for name, own, _, order, method in CELLS:
+        if own == model and METHODS.get(method, {}).get("kind") == "generative":
+            for path in generations(name, model, order, method):
+                order = "-" if METHODS[method]["protocol"] != "listwise" else order
+                found[path] = (name, order, method)
+    return [(*cell, path) for path, cell in found.items()]
+
+
+def generating_models():
+    """Models of the experiment that a generative method asks."""
+    return [model for model in EXPERIMENT["models"] if generated_cells(model)]
+
+
+def formatting_tables(wildcards):
+    """Every formatting table, or what the experiment lacks for one."""
+    models = generating_models()
+    if not models:
+        raise WorkflowError(
+            "experiment.methods names no method of kind generative; add one of "
+            f"{', '.join(methods_of('generative')) or 'that kind to methods, and then here'}"
+        )
+    return [path for model in models for path in table_files(f"formatting/{model}")]

@@ -14,6 +14,7 @@ rule main_table:
         significance=(
             ["results/evaluation/significance.csv"] if config["evaluation"]["comparisons"] else []
         ),
+        formatting=[f"results/tables/formatting/{model}.csv" for model in generating_models()],
     output:
         table_files("main"),
         report(

@@ -9,6 +9,7 @@ from headrank.tables.alignment import (
 )
 from headrank.tables.breakdown import measure_table, order_table
 from headrank.tables.cells import Layout, average_seeds, cell_means
+from headrank.tables.formatting import formatting_counts, formatting_table, success_rates
 from headrank.tables.main import main_table
 from headrank.tables.table import Cell, Column, Row, Table, emphasise, from_frame
 
@@ -22,6 +23,8 @@ __all__ = [
     "average_seeds",
     "cell_means",
     "emphasise",
+    "formatting_counts",
+    "formatting_table",
     "from_frame",
     "head_table",
     "main_table",
@@ -30,4 +33,5 @@ __all__ = [
     "order_table",
     "pairs_table",
     "seeds_table",
+    "success_rates",
 ]

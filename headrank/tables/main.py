@@ -24,6 +24,7 @@ def main_table(
     alpha: float = 0.05,
     confidence: float = 0.95,
     notes: Sequence[str] = (),
+    formatting: Mapping[tuple[str, str], float | None] | None = None,
 ) -> Table:
     """Return the main table: methods in groups against sets and prompt orders, with averages.
 
@@ -36,6 +37,9 @@ def main_table(
         baseline: the method against which the others are marked.
         confidence: of the intervals in the tidy numbers.
         notes: printed below the table's own, e.g. how many seeds a row averages.
+        formatting: ``{(model, method): share of well-formed answers}`` of the generative
+            methods, for a column of its own; methods that read attention write no answer
+            and have 1 there by construction.
 
     Raises:
         HeadRankError: see ``systems`` and ``cell_means``.
@@ -55,6 +59,7 @@ def main_table(
     ]
     averaged = layout.orders if len(layout.sets) > 1 else ()
     columns += [layout.column(f"average.{o}", layout.name(o), "average") for o in averaged]
+    columns += [Column("well_formed", "Well-formed (%)", digits=1)] if formatting else []
     several = len({system.model for system in rows_of} - {FREE}) > 1
     rows = []
     for system in rows_of:
@@ -66,6 +71,8 @@ def main_table(
         for order in averaged:
             known = [values.get((*own, name, order)) for name in layout.sets]
             cells.append(Cell(None if None in known else float(np.mean(known))))
+        if formatting:
+            cells.append(_form(system, formatting, layout))
         section = system.group
         if several and system.model != FREE:
             section += f", {layout.name(system.model)}"
@@ -79,9 +86,24 @@ def main_table(
     said[-1] += "; controls are left out."
     if significance is not None and baseline is not None:
         said.append(_mark_note(rows_of, marks, baseline, alpha, len(significance), layout))
+    if formatting:
+        said.append(
+            "Well-formed: share of the generated answers that have the form asked for. Methods "
+            "that read attention write no answer and parse none: 100 by construction."
+        )
     tidy = means.merge(_tidy_marks(marks), how="left") if marks else means
     title = f"{measure} by method, set and prompt order"
     return Table(title, tuple(columns), emphasise(columns, rows), (*said, *notes), tidy)
+
+
+def _form(
+    system: System, formatting: Mapping[tuple[str, str], float | None], layout: Layout
+) -> Cell:
+    """Return the formatting success in percent; a dash where nothing is asked of a model."""
+    if "+" not in system.method and layout.kinds.get(system.method, "attention") == "attention":
+        return Cell(100.0)
+    share = formatting.get((system.model, system.method))
+    return Cell(None if share is None else 100 * share)
 
 
 def _marks(
