@@ -18,6 +18,8 @@ from headrank.variants import expand, problems
 
 # Aggregations that take a logarithm, which a calibrated (maybe negative) mass has not.
 _LOGARITHMIC = ("log-sum", "mean-log-share")
+ENCODED = ("dense", "cross-encoder")
+"""Kinds of methods that an encoder ranks by."""
 LISTWISE = {"window": 20, "stride": 10, "thinking": False, "thinking_tokens": 2048}
 """What only the listwise protocol of a generative method has, with its defaults."""
 
@@ -63,7 +65,7 @@ def cross_problems(config: Mapping) -> Iterator[str]:
 def _method_problems(config: Mapping) -> Iterator[str]:
     for name, method in config["methods"].items():
         path = f"methods.{name}"
-        if method["kind"] == "dense" and method["encoder"] not in config["encoders"]:
+        if method["kind"] in ENCODED and method["encoder"] not in config["encoders"]:
             yield choice(f"{path}.encoder", method["encoder"], sorted(config["encoders"]))
         if method["kind"] == "generative":
             yield from _protocol_problems(path, method)

@@ -23,6 +23,7 @@ def dense_run(
     lists: Sequence[CandidateList],
     *,
     max_tokens: int,
+    device: str = "cpu",
     batch: int = 32,
     name: str = "dense",
 ) -> Run:
@@ -34,10 +35,13 @@ def dense_run(
         max_tokens: where texts are cut.
 
     Raises:
-        HeadRankError: the encoder cannot be loaded whole, or is given more tokens than it
-            has positions.
+        HeadRankError: the encoder cannot be loaded whole, is given more tokens than it has
+            positions, or there is no such device.
     """
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise HeadRankError(f"device {device!r}: no CUDA device is visible; use device cpu")
     tokenizer, encoder = _load(model)
+    encoder.to(device)
     positions = encoder.config.max_position_embeddings
     if max_tokens > positions:
         raise HeadRankError(f"{model}: max_tokens is {max_tokens}, the encoder has {positions}")
@@ -57,11 +61,11 @@ def dense_run(
             truncation=True,
             max_length=max_tokens,
             return_tensors="pt",
-        )
+        ).to(device)
         states = encoder(**tokens).last_hidden_state
         mask = tokens["attention_mask"].unsqueeze(-1)
         pooled = (states * mask).sum(1) / mask.sum(1)
-        unit = torch.nn.functional.normalize(pooled, dim=-1).numpy()
+        unit = torch.nn.functional.normalize(pooled, dim=-1).cpu().numpy()
         vectors.update(zip(chosen, unit, strict=True))
     return Run.from_scores(
         {

@@ -23,6 +23,7 @@ NAMES = {
 GROUPS = (
     "First stage",
     "Dense",
+    "Cross-encoder",
     "Generative",
     "Training-free attention",
     "Aligned",
@@ -37,6 +38,7 @@ CONTROLS = GROUPS[-1]
 _OWN = {
     "first-stage": "First stage",
     "dense": "Dense",
+    "cross-encoder": "Cross-encoder",
     "generative": "Generative",
 }
 
@@ -61,8 +63,8 @@ def group(
     Args:
         adapter: ``-`` or ``none`` for a model as it came.
         kinds: ``{method: kind}`` of the config (``first-stage``, ``dense``,
-            ``generative``, ``random`` or ``attention``); a method that is absent counts as
-            attention.
+            ``cross-encoder``, ``generative``, ``random`` or ``attention``); a method that is
+            absent counts as attention.
         controls: methods that serve as controls although they have another kind.
     """
     kind = kinds.get(method, "attention")

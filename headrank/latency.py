@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from headrank.costs import Clock, System, Work
+from headrank.cross import CrossEncoder
 from headrank.generation.model import Generator
 from headrank.generation.protocols import GenerativeMethod
 from headrank.lists import CandidateList
@@ -54,6 +55,16 @@ def generative_system(
     def rank(candidates: CandidateList) -> Work:
         made = method.rank(generator, candidates, prompt)
         return Work(made.passes, made.prompt_tokens + made.new_tokens, made.malformed)
+
+    return rank
+
+
+def cross_system(encoder: CrossEncoder) -> System:
+    """Return a system that classifies each candidate with the query (cross-encoder)."""
+
+    def rank(candidates: CandidateList) -> Work:
+        made = encoder.score(candidates)
+        return Work(made.batches, made.tokens)
 
     return rank
 

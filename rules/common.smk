@@ -132,6 +132,17 @@ def on_gpu(value):
     return lambda wildcards: value if MODELS[wildcards.model]["device"] == "cuda" else None
 
 
+def encoder_of(wildcards):
+    """How the encoder of a method cuts texts, and where it runs."""
+    encoder = config["encoders"][METHODS[wildcards.method]["encoder"]]
+    return {key: encoder[key] for key in ("max_tokens", "device")}
+
+
+def on_encoder_gpu(value):
+    """As `on_gpu`, for a method's encoder."""
+    return lambda wildcards: value if encoder_of(wildcards)["device"] == "cuda" else None
+
+
 def memory(wildcards, attempt):
     """Megabytes for a model's job, more at each attempt."""
     return MODELS[wildcards.model]["memory_mb"] * attempt

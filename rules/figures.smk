@@ -74,7 +74,7 @@ rule ndcg_by_heads:
     params:
         measure=config["evaluation"]["main"],
         set=REPORT_SET,
-        references=methods_of("first-stage", "dense", "random"),
+        references=methods_of("first-stage", "dense", "cross-encoder", "random"),
         names=REPORT["names"],
         code=code("figure_ndcg_by_heads"),
     message:
@@ -179,7 +179,7 @@ rule learning_curve:
         references=[
             name
             for name in EXPERIMENT["methods"]
-            if METHODS.get(name, {}).get("kind") in ("first-stage", "dense")
+            if METHODS.get(name, {}).get("kind") in ("first-stage", "dense", "cross-encoder")
             or name == REPORT["method"]
         ],
         names=REPORT["names"],

@@ -140,15 +140,44 @@ rule rank_by_encoder:
         "../envs/torch-cpu.yaml"
     resources:
         mem_mb=3000,
+        gpu=on_encoder_gpu(1),
+        gpu_manufacturer=on_encoder_gpu("nvidia"),
     params:
-        max_tokens=lambda wildcards: config["encoders"][METHODS[wildcards.method]["encoder"]][
-            "max_tokens"
-        ],
+        encoder=encoder_of,
         code=code("rank_by_encoder"),
     message:
         "Rank {wildcards.set} by the encoder {wildcards.method}"
     script:
         "../workflow/scripts/rank_by_encoder.py"
+
+
+rule rank_by_cross_encoder:
+    input:
+        unpack(lambda wildcards: set_files(wildcards.set)),
+        model=lambda wildcards: "resources/models/{encoder}/headrank.json".format(
+            **METHODS[wildcards.method]
+        ),
+    output:
+        "results/runs/{set}/{method}.run",
+    log:
+        "logs/runs/{set}/{method}.log",
+    benchmark:
+        "results/benchmarks/runs/{set}/{method}.jsonl"
+    wildcard_constraints:
+        method=one_of(methods_of("cross-encoder")),
+    conda:
+        "../envs/torch-cpu.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        gpu=on_encoder_gpu(1),
+        gpu_manufacturer=on_encoder_gpu("nvidia"),
+    params:
+        encoder=encoder_of,
+        code=code("rank_by_cross_encoder"),
+    message:
+        "Rank {wildcards.set} by the cross-encoder {wildcards.method}"
+    script:
+        "../workflow/scripts/rank_by_cross_encoder.py"
 
 
 rule fuse:

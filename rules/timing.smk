@@ -37,12 +37,14 @@ def timed_attention(model):
 
 
 def timed_encoders():
-    """Weights of each dense method."""
-    encoders = {name: METHODS[name]["encoder"] for name in timed_methods("dense")}
+    """Weights of each dense method and cross-encoder."""
+    names = [*timed_methods("dense"), *timed_methods("cross-encoder")]
+    encoders = {name: METHODS[name]["encoder"] for name in names}
     return {
         name: {
             "path": f"resources/models/{encoder}",
             "max_tokens": config["encoders"][encoder]["max_tokens"],
+            "cross": METHODS[name]["kind"] == "cross-encoder",
         }
         for name, encoder in encoders.items()
     }

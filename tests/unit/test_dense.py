@@ -86,6 +86,12 @@ def test_more_tokens_than_positions_are_refused(encoder):
         dense_run(encoder, LISTS, max_tokens=65)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_gpu_is_named(encoder):
+    with pytest.raises(HeadRankError, match="device 'cuda': no CUDA device is visible"):
+        dense_run(encoder, LISTS, max_tokens=64, device="cuda")
+
+
 def damaged(encoder, folder, change):
     """Return a copy of the encoder whose weights were changed."""
     folder.mkdir()

@@ -11,11 +11,18 @@ import pandas as pd
 import torch
 
 from headrank.costs import costs
+from headrank.cross import CrossEncoder
 from headrank.files import atomic
 from headrank.generation.model import load_generator
 from headrank.generation.protocols import GenerativeMethod
 from headrank.joblog import job_log
-from headrank.latency import attention_system, clock, encoder_system, generative_system
+from headrank.latency import (
+    attention_system,
+    clock,
+    cross_system,
+    encoder_system,
+    generative_system,
+)
 from headrank.lists import arrange, load_lists
 from headrank.methods import Fold
 from headrank.models import verify_model
@@ -63,7 +70,11 @@ def main(
         )
         measure(name, attention_system(ranker))
     for name, method in encoders.items():
-        measure(name, encoder_system(method["path"], method["max_tokens"], weights["device"]))
+        limits = {"max_tokens": method["max_tokens"], "device": weights["device"]}
+        if method["cross"]:
+            measure(name, cross_system(CrossEncoder(method["path"], **limits)))
+        else:
+            measure(name, encoder_system(method["path"], **limits))
     if generative:
         generator = load_generator(model, **weights)
         for name, method in generative.items():

@@ -14,11 +14,14 @@ from headrank.lists import load_lists
 from headrank.models import verify_model
 
 
-def main(lists: Path, model: Path, target: str, max_tokens: int, name: str, threads: int) -> None:
+def main(
+    lists: Path, model: Path, target: str, *, max_tokens: int, device: str, name: str, threads: int
+) -> None:
     """Write the encoder's run."""
     torch.set_num_threads(threads)
     verify_model(model)
-    dense_run(model, load_lists(lists), max_tokens=max_tokens, name=name).save(target)
+    found = load_lists(lists)
+    dense_run(model, found, max_tokens=max_tokens, device=device, name=name).save(target)
 
 
 if __name__ == "__main__":
@@ -27,7 +30,8 @@ if __name__ == "__main__":
             Path(snakemake.input.queries).parent,
             Path(snakemake.input.model).parent,
             snakemake.output[0],
-            snakemake.params.max_tokens,
-            snakemake.wildcards.method,
-            snakemake.threads,
+            max_tokens=snakemake.params.encoder["max_tokens"],
+            device=snakemake.params.encoder["device"],
+            name=snakemake.wildcards.method,
+            threads=snakemake.threads,
         )

@@ -1,0 +1,70 @@
+"""A cross-encoder end to end: a classifier from a local folder ranks real queries."""
+
+import pandas as pd
+import pytest
+from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+from headrank.cross import CrossEncoder
+from headrank.lists import load_lists
+from headrank.trec import Run
+from tests.workflow.running import ROOT, snakemake, tiny
+
+
+def classifier(folder):
+    """Save a small random classifier that reads letters; return its folder."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{x}" for x in letters)]
+    folder.mkdir()
+    (folder / "vocab.txt").write_text("\n".join(pieces))
+    config = BertConfig(
+        vocab_size=len(pieces),
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=64,
+        num_labels=1,
+        initializer_range=0.5,
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_a_local_classifier_ranks(tmp_path):
+    folder = tmp_path / "work"
+    (folder / "resources").mkdir(parents=True)
+    # Its own folder of models: what is converted here must not stay with the repository's.
+    for name in ("archives", "collections", "indexes"):
+        (ROOT / "resources" / name).mkdir(parents=True, exist_ok=True)
+        (folder / "resources" / name).symlink_to(ROOT / "resources" / name)
+    path = classifier(tmp_path / "classifier")
+
+    def change(config):
+        config["encoders"] = {
+            "letters": {"source": {"kind": "local", "path": str(path)}, "max_tokens": 64}
+        }
+        config["sets"] = {"tags": config["sets"]["tags"]}
+        config["methods"] = {
+            "bm25": {"kind": "first-stage"},
+            "mono": {"kind": "cross-encoder", "encoder": "letters"},
+        }
+        config["experiment"]["methods"] = ["bm25", "mono", "mono+bm25"]
+        config["evaluation"]["comparisons"] = [["mono", "bm25"]]
+        config["report"] = {"set": "tags"}
+        for key in ("profiling", "selections", "alignments", "ablations"):
+            config.pop(key)
+
+    result = snakemake(folder, tiny(tmp_path / "cross.yaml", change), "results/tables/main.csv")
+    assert result.returncode == 0, result.stdout
+    run = Run.load(folder / "results/runs/tags/mono.run")
+    encoder = CrossEncoder(path, max_tokens=64)
+    for candidates in load_lists(folder / "results/sets/tags"):
+        scores = encoder.score(candidates).scores
+        assert len(set(scores.tolist())) == len(candidates.doc_ids)
+        known = dict(run.rankings[candidates.query_id])
+        assert [known[d] for d in candidates.doc_ids] == pytest.approx(scores.tolist(), abs=1e-5)
+    table = pd.read_csv(folder / "results/tables/main-wide.csv").set_index("method")
+    assert table.loc["mono", "section"] == "Cross-encoder"
+    assert table.loc["mono + BM25", "section"] == "Fusions"

@@ -1,0 +1,37 @@
+"""Rank the candidates by a cross-encoder: a classifier that reads query and passage together."""
+
+import os
+from pathlib import Path
+
+# Jobs read what earlier jobs put on disk; compute nodes may have no network.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import torch
+
+from headrank.cross import CrossEncoder
+from headrank.joblog import job_log
+from headrank.lists import load_lists
+from headrank.models import verify_model
+
+
+def main(
+    lists: Path, model: Path, target: str, *, max_tokens: int, device: str, name: str, threads: int
+) -> None:
+    """Write the classifier's run."""
+    torch.set_num_threads(threads)
+    verify_model(model)
+    encoder = CrossEncoder(model, max_tokens=max_tokens, device=device)
+    encoder.run(load_lists(lists), name).save(target)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        main(
+            Path(snakemake.input.queries).parent,
+            Path(snakemake.input.model).parent,
+            snakemake.output[0],
+            max_tokens=snakemake.params.encoder["max_tokens"],
+            device=snakemake.params.encoder["device"],
+            name=snakemake.wildcards.method,
+            threads=snakemake.threads,
+        )
