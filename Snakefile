@@ -50,6 +50,8 @@ include: "rules/latency.smk"
 include: "rules/benchmarks.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+include: "rules/claimed.smk"
+include: "rules/claims.smk"
 include: "rules/manifest.smk"
 include: "rules/estimate.smk"
 

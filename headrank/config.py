@@ -214,6 +214,8 @@ def _report_problems(config: Mapping) -> Iterator[str]:
         if name not in experiment["methods"]:
             yield choice(f"report.controls.{number}", name, experiment["methods"])
     aligned = [name for name in experiment["methods"] if methods.get(name, {}).get("adapter")]
+    if report["claims"] not in (None, *aligned):
+        yield choice("report.claims", report["claims"], aligned)
     for number, name in enumerate(report["learning_curve"]):
         if name not in aligned:
             yield choice(f"report.learning_curve.{number}", name, aligned)

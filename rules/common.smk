@@ -293,6 +293,7 @@ def products():
         tables += [f"seeds/{model}" for model in models]
     tables += [f"pairs/{model}/{recipe}" for model in models for recipe in recipes]
     return [
+        *(["results/claims.csv", "results/claims.md"] if CLAIMED else []),
         *(path for name in tables for path in table_files(name)),
         *collect(
             "results/figures/{model}/{name}.{end}", model=models, name=figures, end=["pdf", "png"]

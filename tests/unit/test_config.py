@@ -136,6 +136,7 @@ REFUSED = [
     ("methods/ask", ask("pointwise", thinking=True), "methods.ask.thinking is True; allowed: noth"),
     ("methods/ask", ask("query-likelihood", window=9), "window is 9; allowed: nothing, since meth"),
     ("methods/ask", ask("listwise", heads="all"), "methods.ask.heads is not a key; allowed: kind"),
+    ("report/claims", "core", "report.claims is 'core'; allowed: headrank"),
     ("methods/cross", {"kind": "cross-encoder", "encoder": "x"}, "cross.encoder is 'x'; allowed"),
     ("alignments/insuranceqa/selection", "hr", "insuranceqa.selection is 'hr'; allowed: core"),
     ("alignments/insuranceqa/training", ["lee"], "training.0 is 'lee'; allowed: insuranceqa-tr"),

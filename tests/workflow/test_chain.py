@@ -63,6 +63,18 @@ def test_every_product_is_there(finished):
     assert not list(results.rglob("*.part"))
 
 
+def test_the_ledger_judges_no_claim_by_a_small_run(finished):
+    ledger = pd.read_csv(finished / "results/claims.csv", keep_default_na=False)
+    known = ledger[ledger["status"] != "analogue"]
+    assert len(known) == 18 and set(known["status"]) == {"not run"}
+    beside = ledger[ledger["status"] == "analogue"].set_index("claim")
+    assert set(beside["model"]) == {"smollm2"}
+    assert float(beside.loc["training-queries", "value"]) == 4
+    adapter = HeadSet.load(finished / "results/adapters/smollm2/tags-1/heads.json")
+    assert beside.loc["depth-truncation", "measured"].startswith(f"{adapter.deepest + 1} of 30 l")
+    assert "Analogous numbers" in (finished / "results/claims.md").read_text()
+
+
 def test_runs_hold_every_candidate_of_every_query(finished):
     candidates = Run.load(finished / "results/sets/tags/candidates.run")
     assert len(candidates.rankings) == 4

@@ -42,6 +42,23 @@ def test_ablations_and_benchmarks_are_planned(tmp_path):
     assert planned(tmp_path / "other", DEMO, "benchmarks")["benchmark"] == 7
 
 
+def test_claims_are_planned_and_need_an_aligned_method(tmp_path):
+    jobs = planned(tmp_path / "work", tiny(tmp_path / "tiny.yaml"), "claims")
+    assert (jobs["claims"], jobs["align"], jobs["middle_zone_data"]) == (1, 1, 1)
+
+    def change(config):
+        config["experiment"]["methods"] = ["bm25", "core"]
+        config["evaluation"]["comparisons"] = [["core", "bm25"]]
+        config["report"] = {"set": "tags"}
+        config.pop("ablations")
+
+    bare = tiny(tmp_path / "bare.yaml", change)
+    assert "claims" not in planned(tmp_path / "bare", bare)
+    result = snakemake(tmp_path / "bare", bare, "claims", "--dry-run")
+    assert result.returncode != 0
+    assert "names no method with an adapter" in result.stdout
+
+
 def test_a_config_file_replaces_the_demo(tmp_path):
     jobs = planned(tmp_path / "work", tiny(tmp_path / "tiny.yaml"))
     assert jobs["collection"] == 1

@@ -1,0 +1,248 @@
+"""What a run measured of each claim of the paper."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from headrank.errors import HeadRankError
+from headrank.labels import label
+
+MEASURE = "nDCG@10"
+BENCHMARKS = {
+    "msmarco-passage/trec-dl-2019": "TREC DL 2019",
+    "msmarco-passage/trec-dl-2020": "TREC DL 2020",
+    "beir/trec-covid": "TREC-COVID",
+    "beir/nfcorpus": "NFCorpus",
+    "beir/webis-touche2020/v2": "Touché 2020",
+    "beir/dbpedia-entity": "DBpedia",
+    "beir/scifact": "SciFact",
+    "beir/scidocs": "SCIDOCS",
+    "beir/fiqa": "FiQA",
+    "beir/arguana": "ArguAna",
+    "beir/nq": "NQ",
+    "beir/hotpotqa": "HotpotQA",
+    "beir/fever": "FEVER",
+    "beir/climate-fever": "Climate-FEVER",
+}
+"""ir_datasets ids without their split, and names, of the benchmarks the paper probably has."""
+
+_RESAMPLES = 2_000
+_CHUNK = 250
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a run consists of, as far as claims ask.
+
+    Attributes:
+        method: the aligned method that stands for the paper's.
+        rivals: ``{method: "generative" or "decoding-free"}``.
+        models: ``{model: its repository on the hub}``; empty for any other source.
+        sets: ``{evaluated set: its ir_datasets id}``; empty for other sources and samples.
+        report_set: the set of the middle zone.
+        order: the prompt order that is judged.
+        candidates: length of the lists.
+        confidence: of the intervals.
+        names: printed names.
+    """
+
+    method: str
+    rivals: Mapping[str, str]
+    models: Mapping[str, str]
+    sets: Mapping[str, str]
+    report_set: str
+    order: str
+    candidates: int
+    confidence: float = 0.95
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def name(self, method: str) -> str:
+        """Return a method's printed name."""
+        return label(method, self.names)
+
+    def benchmarks(self) -> dict[str, str]:
+        """Return ``{benchmark: set}`` of the benchmarks that are evaluated whole."""
+        ids = {name: re.sub("/(test|judged)$", "", dataset) for name, dataset in self.sets.items()}
+        return {key: name for name, key in ids.items() if key in BENCHMARKS}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Results of the run.
+
+    Attributes:
+        per_query: columns set, model, order, method, query, measure, value.
+        middle: ``{model: rates}`` of :func:`headrank.middle.promotion`, with ``system``.
+        formatting: ``{(model, method): share of well-formed answers}``.
+        training: ``{model: training queries of each adapter}``.
+        layers: ``{model: (layers computed, layers of the model, heads)}``.
+    """
+
+    per_query: pd.DataFrame
+    middle: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    formatting: Mapping[tuple[str, str], float | None] = field(default_factory=dict)
+    training: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    layers: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One number of a run.
+
+    Attributes:
+        holds: whether the claim holds by it.
+        missing: what the claim needs and the number lacks; such a number judges nothing.
+    """
+
+    text: str
+    holds: bool = False
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    n: int = 0
+    unit: str = ""
+    missing: str = ""
+
+
+Measure = Callable[[Setup, Evidence, str, Sequence[str]], Measured]
+
+
+def _standing(
+    setup: Setup, evidence: Evidence, model: str, sets: Sequence[str]
+) -> tuple[list[str], np.ndarray, np.ndarray, int, str]:
+    """Return methods (ours first), ``[sets, methods]`` means, resampled ones, queries, what lacks.
+
+    Resampled means are ``[resamples, sets, methods]``: queries are drawn again within each set,
+    the same for all methods.
+    """
+    table = evidence.per_query
+    table = table[
+        (table["measure"] == MEASURE)
+        & (table["model"] == model)
+        & (table["order"] == setup.order)
+        & table["set"].isin(sets)
+    ]
+    there = set(table["method"])
+    methods = [m for m in (setup.method, *setup.rivals) if m in there]
+    kinds = {setup.rivals[m] for m in methods if m in setup.rivals}
+    absent = [kind for kind in ("generative", "decoding-free") if kind not in kinds]
+    missing = f"no {' and no '.join(absent)} baseline is evaluated" if absent else ""
+    if setup.method not in there or not kinds:
+        return [], np.empty(0), np.empty(0), 0, missing or f"{setup.method} is not evaluated"
+    means, samples, queries = [], [], 0
+    rng = np.random.default_rng(0)
+    for name in sets:
+        part = table[table["set"] == name]
+        values = part.pivot(index="query", columns="method", values="value")[methods]
+        if values.isna().any(axis=None):
+            raise HeadRankError(
+                f"set {name}: methods were evaluated on different queries; evaluate all anew"
+            )
+        numbers, n = values.to_numpy(float), len(values)
+        draws = [
+            rng.multinomial(n, np.full(n, 1 / n), size=_CHUNK) @ numbers / n
+            for _ in range(_RESAMPLES // _CHUNK)
+        ]
+        means.append(numbers.mean(axis=0))
+        samples.append(np.concatenate(draws))
+        queries += n
+    return methods, np.array(means), np.stack(samples, axis=1), queries, missing
+
+
+def _interval(samples: np.ndarray, confidence: float) -> tuple[float, float]:
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(samples, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def highest_average(setup: Setup, evidence: Evidence, model: str, sets: Sequence[str]) -> Measured:
+    """Return by how much our mean over the sets exceeds the best rival's; n counts queries."""
+    methods, means, samples, queries, missing = _standing(setup, evidence, model, sets)
+    if not methods:
+        return Measured("", missing=missing)
+    averages = means.mean(axis=0)
+    best = 1 + int(averages[1:].argmax())
+    gap = float(averages[0] - averages[best])
+    joined = samples.mean(axis=1)
+    low, high = _interval(joined[:, 0] - joined[:, best], setup.confidence)
+    ours, rival = setup.name(setup.method), setup.name(methods[best])
+    text = f"{ours} {averages[0]:.3f}, best baseline {rival} {averages[best]:.3f}: {gap:+.3f}"
+    return Measured(text, gap > 0, gap, low, high, queries, MEASURE, missing)
+
+
+def wins(setup: Setup, evidence: Evidence, model: str, sets: Sequence[str]) -> Measured:
+    """Return on how many sets our mean is above every rival's; n counts sets."""
+    methods, means, samples, _, missing = _standing(setup, evidence, model, sets)
+    if not methods:
+        return Measured("", missing=missing)
+    won = int((means[:, 0] > means[:, 1:].max(axis=1)).sum())
+    ahead = (samples[:, :, 0] > samples[:, :, 1:].max(axis=2)).sum(axis=1)
+    low, high = _interval(ahead, setup.confidence)
+    count = len(sets)
+    text = f"{setup.name(setup.method)} is ahead of every baseline on {won} of {count} sets"
+    return Measured(text, won > count / 2, won, low, high, count, "sets", missing)
+
+
+def middle_zone(kind: str, published: float) -> Measure:
+    """Return the measure of a promotion rate: it holds if the published one is in the interval."""
+    nouns = {"relevant": "relevant documents", "other": "other documents", "gap": "documents"}
+
+    def measure(setup: Setup, evidence: Evidence, model: str, sets: Sequence[str]) -> Measured:
+        table = evidence.middle.get(model)
+        if table is not None:
+            table = table[(table["system"] == setup.method) & (table["kind"] == kind)]
+        if table is None or table.empty or not math.isfinite(table.iloc[0]["rate"]):
+            return Measured("", missing="the middle zone was not followed (report.panels)")
+        row = table.iloc[0]
+        value, low, high = (100 * float(row[name]) for name in ("rate", "low", "high"))
+        unit = "points" if kind == "gap" else "%"
+        text = f"{value:.1f} {unit} on {setup.names.get(setup.report_set, setup.report_set)}"
+        text += f", {int(row['documents'])} {nouns[kind]} of {int(row['queries'])} queries"
+        holds = low <= published <= high
+        return Measured(text, holds, value, low, high, int(row["documents"]), unit)
+
+    return measure
+
+
+def formatting(setup: Setup, evidence: Evidence, model: str, sets: Sequence[str]) -> Measured:
+    """Return that nothing is parsed, beside the form of what generative methods wrote."""
+    table = evidence.per_query
+    mine = table[
+        (table["method"] == setup.method) & (table["model"] == model) & table["set"].isin(sets)
+    ]
+    count = len(mine[["set", "order", "query"]].drop_duplicates())
+    if not count:
+        return Measured("", missing=f"{setup.method} is not evaluated")
+    text = f"100 % by construction: {count} rankings, nothing written and nothing parsed"
+    others = [
+        f"{setup.name(method)} {100 * share:.1f} %"
+        for (asked, method), share in evidence.formatting.items()
+        if asked == model and share is not None
+    ]
+    text += f"; well-formed answers of {', '.join(others)}" if others else ""
+    return Measured(text, True, 100.0, n=count, unit="%")
+
+
+def training_queries(setup: Setup, evidence: Evidence, model: str, sets: Sequence[str]) -> Measured:
+    """Return the number of labelled queries that the method's adapters saw."""
+    found = sorted(set(evidence.training.get(model, ())))
+    if not found:
+        return Measured("", missing="no adapter was trained")
+    text = f"trained on {' or '.join(map(str, found))} labelled queries"
+    missing = "" if found == [211] else "the claim is about 211"
+    return Measured(text, not missing, found[0], n=found[0], unit="queries", missing=missing)
+
+
+def truncation(setup: Setup, evidence: Evidence, model: str, sets: Sequence[str]) -> Measured:
+    """Return the share of layers that are computed; the claim holds if any is left out."""
+    if model not in evidence.layers:
+        return Measured("", missing="no heads were selected")
+    computed, layers, heads = evidence.layers[model]
+    text = f"{computed} of {layers} layers are computed for the {heads} heads"
+    return Measured(text, computed < layers, 100 * computed / layers, n=heads, unit="% of layers")

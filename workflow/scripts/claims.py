@@ -1,0 +1,61 @@
+"""Write the ledger of the paper's claims: what this run measured of each."""
+
+import pandas as pd
+
+from headrank.claims.ledger import CLAIMS, judge
+from headrank.claims.measures import Evidence, Setup
+from headrank.files import atomic, read_json, write_text
+from headrank.heads import HeadSet
+from headrank.joblog import job_log
+from headrank.tables import success_rates
+from headrank.tables.claims import claims_tables
+
+
+def main(
+    per_query: str,
+    middle: dict[str, str],
+    formatting: list[str],
+    cards: dict[str, list[str]],
+    heads: dict[str, str],
+    target: str,
+    printed: str,
+    setup: dict,
+    command: str,
+) -> None:
+    """Write CSV and Markdown; files are given by model."""
+    counts = [pd.read_csv(path) for path in formatting]
+    selected = {model: HeadSet.load(path) for model, path in heads.items()}
+    evidence = Evidence(
+        pd.read_parquet(per_query),
+        middle={model: pd.read_csv(path) for model, path in middle.items()},
+        formatting=success_rates(pd.concat(counts)) if counts else {},
+        training={
+            model: [read_json(path)["training_queries"] for path in paths]
+            for model, paths in cards.items()
+        },
+        layers={
+            model: (chosen.deepest + 1, chosen.provenance["layers"], len(chosen.heads))
+            for model, chosen in selected.items()
+        },
+    )
+    made = Setup(**setup)
+    ledger = judge(CLAIMS, made, evidence).assign(command=command)
+    tables = claims_tables(ledger, order=made.order, confidence=made.confidence, names=made.names)
+    with atomic(target) as temporary:
+        ledger.to_csv(temporary, index=False)
+    write_text(printed, "\n".join(table.markdown() for table in tables if table.rows))
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        main(
+            snakemake.input.per_query,
+            dict(zip(snakemake.params.followed, snakemake.input.middle, strict=True)),
+            list(snakemake.input.formatting),
+            snakemake.params.cards,
+            snakemake.params.heads,
+            snakemake.output.csv,
+            snakemake.output.md,
+            snakemake.params.setup,
+            snakemake.params.command,
+        )
