@@ -172,7 +172,8 @@ def highest_average(setup: Setup, evidence: Evidence, model: str, sets: Sequence
     joined = samples.mean(axis=1)
     low, high = _interval(joined[:, 0] - joined[:, best], setup.confidence)
     ours, rival = setup.name(setup.method), setup.name(methods[best])
-    text = f"{ours} {averages[0]:.3f}, best baseline {rival} {averages[best]:.3f}: {gap:+.3f}"
+    text = f"{ours} {averages[0]:.3f}, best of {len(methods) - 1} baselines: {rival} "
+    text += f"{averages[best]:.3f}, difference {gap:+.3f}"
     return Measured(text, gap > 0, gap, low, high, queries, MEASURE, missing)
 
 
@@ -185,7 +186,8 @@ def wins(setup: Setup, evidence: Evidence, model: str, sets: Sequence[str]) -> M
     ahead = (samples[:, :, 0] > samples[:, :, 1:].max(axis=2)).sum(axis=1)
     low, high = _interval(ahead, setup.confidence)
     count = len(sets)
-    text = f"{setup.name(setup.method)} is ahead of every baseline on {won} of {count} sets"
+    ours, rivals = setup.name(setup.method), len(methods) - 1
+    text = f"{ours} is ahead of each of {rivals} baselines on {won} of {count} sets"
     return Measured(text, won > count / 2, won, low, high, count, "sets", missing)
 
 

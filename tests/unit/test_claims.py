@@ -90,7 +90,7 @@ def test_a_whole_run_judges_every_claim():
     assert (row["model"], row["n"]) == ("qwen3-4B", 14 * QUERIES)
     # Every query differs by .1 from the best rival, so the bootstrap has no spread.
     assert [row[k] for k in ("value", "low", "high")] == pytest.approx([0.1] * 3)
-    assert "Listwise generation" in row["measured"]
+    assert "best of 2 baselines: Listwise generation 0.385, difference +0.100" in row["measured"]
     row = of(ledger, "majority", "0.6B")
     assert [row[k] for k in ("value", "low", "high", "n")] == [14, 14, 14, 14]
     row = of(ledger, "middle-gap", "4B")
