@@ -1,5 +1,6 @@
 # make demo       real tables and figures from real collections (about 20 minutes on two cores)
 # make test       every test; make test-fast: those that need no download and no model
+# make test-cluster  the SLURM profile, on a real SLURM where one can be started
 # make lint       style of code, rules and workflow
 # Everything they need goes into .venv, resources and results, inside this folder.
 
@@ -21,7 +22,7 @@ export MPLCONFIGDIR := $(VENV)/cache/matplotlib
 export HF_HOME := $(CURDIR)/resources/huggingface
 export IR_DATASETS_HOME := $(CURDIR)/resources/ir_datasets
 
-.PHONY: demo report test test-fast lint environment clean
+.PHONY: demo report test test-fast test-cluster lint environment clean
 .DEFAULT_GOAL := demo
 
 demo: environment
@@ -36,6 +37,12 @@ test: environment
 
 test-fast: environment
 	python -m pytest -m "not slow"
+
+# The executor slows every start of Snakemake down, so it stands beside the environment.
+test-cluster: environment
+	test -d $(VENV)/cluster || pip install --no-cache-dir --quiet --no-deps --target $(VENV)/cluster \
+		snakemake-executor-plugin-slurm==2.8.0 snakemake-executor-plugin-slurm-jobstep==0.6.1
+	PYTHONPATH=$(VENV)/cluster python -m pytest -rs tests/cluster
 
 lint: environment
 	ruff check .

@@ -17,6 +17,7 @@ import headrank
 from headrank.arrays import ArrayFile
 from headrank.errors import HeadRankError
 from headrank.files import read_json, read_jsonl, sha256, utc
+from headrank.generation.records import load_records
 from headrank.prompt import PromptOptions
 from headrank.trec import Run
 
@@ -93,6 +94,12 @@ def manifest(
             for run, queries in runs.items()
             if (missing := missing_queries(run, queries))
         },
+        "malformed_answers": {
+            path.as_posix(): count
+            for path in others
+            if path.suffix == ".jsonl" and "generation" in path.parts
+            if (count := malformed_answers(path))
+        },
         "results": {name: sha256(name) for name in sorted(wanted)},
         "others": {path.as_posix(): sha256(path) for path in others},
     }
@@ -133,6 +140,12 @@ def missing_queries(run: str | os.PathLike, queries: str | os.PathLike) -> list[
     ranked = Run.load(run).rankings
     asked = [record["query_id"] for _, record in read_jsonl(queries)]
     return [query for query in asked if query not in ranked]
+
+
+def malformed_answers(records: str | os.PathLike) -> int:
+    """Return how many answers of a generative method's records lack the form asked for."""
+    _, lists = load_records(records)
+    return sum(not answer["well_formed"] for found in lists for answer in found["answers"])
 
 
 def machine() -> dict[str, object]:

@@ -21,7 +21,9 @@ def dataset_of(name):
     entry = SETS[name]
     source = COLLECTIONS[entry["collection"]]["source"]
     whole = (entry["pool"], entry["take"], entry["skip"]) == ("judged", None, 0)
-    return source["id"] if whole and source["kind"] == "ir_datasets" else ""
+    if not whole or source["kind"] != "ir_datasets":
+        return ""
+    return source.get("splits", {}).get(entry["split"], source)["id"]
 
 
 def claim_setup():

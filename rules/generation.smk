@@ -18,6 +18,7 @@ rule generate:
     threads: config["reading"]["threads"]
     resources:
         mem_mb=memory,
+        runtime=minutes,
         gpu=on_gpu(1),
         gpu_manufacturer=on_gpu("nvidia"),
     params:
@@ -25,7 +26,7 @@ rule generate:
         method=lambda wildcards: protocol_of(wildcards.method),
         prompt=LIMITS,
         seed=config["seed"],
-        shards=config["reading"]["shards"],
+        shards=lambda wildcards: SHARDS[wildcards.set],
         checkpoint="results/checkpoints/generation/{set}/{model}/{order}/{method}/{shard}",
         code=code("generate"),
     message:

@@ -15,7 +15,8 @@ def generations(name, model, order, method):
     """Records of a method on a set; where each passage is asked about alone, order has no say."""
     if METHODS[method]["protocol"] != "listwise":
         order = "first-stage"
-    return [f"results/generation/{name}/{model}/{order}/{method}/{shard}.jsonl" for shard in SHARDS]
+    folder = f"results/generation/{name}/{model}/{order}/{method}"
+    return [f"{folder}/{shard}.jsonl" for shard in range(SHARDS[name])]
 
 
 def generated_cells(model):

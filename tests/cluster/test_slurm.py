@@ -27,18 +27,19 @@ rule all:
 rule gpu:
     output: "gpu.txt"
     resources: gpu=1, gpu_manufacturer="nvidia", mem_mb=200, runtime=5
-    shell: "echo $SLURM_JOB_PARTITION gpus=${{SLURM_JOB_GPUS:-}} > {output}"
+    shell: "echo $SLURM_JOB_PARTITION gpus=${{CUDA_VISIBLE_DEVICES:-}} > {output}"
 
 rule cpu:
     output: "cpu.txt"
     resources: mem_mb=200, runtime=5
-    shell: "echo $SLURM_JOB_PARTITION gpus=${{SLURM_JOB_GPUS:-}} > {output}"
+    shell: "echo $SLURM_JOB_PARTITION gpus=${{CUDA_VISIBLE_DEVICES:-}} > {output}"
 
 rule again:
     output: "again.txt"
     resources: mem_mb=lambda wildcards, attempt: 200 * attempt, runtime=5
     shell:
-        "if [ -e begun ]; then echo $SLURM_MEM_PER_NODE > {output};"
+        "if [ -e begun ]; then"
+        " scontrol show job $SLURM_JOB_ID | grep -o -m 1 'mem=[0-9]*M' > {output};"
         " else touch begun; scancel $SLURM_JOB_ID; sleep 60; fi"
 """
 
@@ -128,7 +129,7 @@ def test_gpu_jobs_land_in_their_partition_and_a_cancelled_job_runs_again(cluster
     assert (tmp_path / "gpu.txt").read_text() == "gpu gpus=0\n"
     assert (tmp_path / "cpu.txt").read_text() == "cpu gpus=\n"
     # The second attempt had more memory.
-    assert (tmp_path / "again.txt").read_text() == "400\n"
+    assert (tmp_path / "again.txt").read_text() == "mem=400M\n"
 
 
 @pytest.mark.slow
@@ -142,4 +143,5 @@ def test_a_small_target_of_the_workflow_runs_on_the_cluster(cluster, tmp_path):
         *("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "5"),
     )
     assert result.returncode == 0, result.stdout
-    assert (tmp_path / run).read_text().startswith("test0 Q0 ")
+    ranked = {line.split()[0] for line in (tmp_path / run).read_text().splitlines()}
+    assert ranked == {f"test{number}" for number in range(4)}

@@ -21,6 +21,7 @@ from headrank.generation.records import (
     save_records,
 )
 from headrank.lists import CandidateList, Passage
+from headrank.manifest import malformed_answers
 
 # text, order, missing, repeated, out of range, other text
 ANSWERS = [
@@ -203,6 +204,7 @@ def test_records_hold_the_answers_and_give_the_run(tmp_path):
     assert (records[2]["passes"], records[2]["prompt_tokens"], records[2]["new_tokens"]) == (
         *(1, 30, 12),
     )
+    assert malformed_answers(tmp_path / "records.jsonl") == 1
     run = records_run([tmp_path / "records.jsonl"], "listwise")
     assert run.name == "listwise"
     assert run.rankings["q2"] == [("d2.1", np.pi + 2), ("d2.0", 1 / 3 + 2), ("d2.2", 1.9)]

@@ -212,8 +212,8 @@ def test_a_killed_run_goes_on_to_the_same_bytes(finished, tmp_path):
         path.relative_to(finished)
         for part in MADE
         for path in sorted((finished / "results" / part).rglob("*"))
-        # Seconds differ from run to run.
-        if path.is_file() and "latency" not in str(path)
+        # Seconds differ from run to run, and so does when a run was made.
+        if path.is_file() and not re.search(r"latency|ir_metadata", str(path))
     ]
     assert len(names) > 40
     different = [n for n in names if (finished / n).read_bytes() != (folder / n).read_bytes()]
