@@ -52,7 +52,7 @@ class AlignOptions:
     reference: str = "none"
     scale: str = "log"
     regulariser: str = "graded-kl"
-    regulariser_weight: float = 0.5
+    regulariser_weight: float = 1.0
     spread_floor: float = 0.5
     patience: int = 2
     checkpoint_every: int = 20

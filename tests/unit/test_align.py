@@ -34,7 +34,9 @@ def unbroken(tmp_path_factory):
 
 
 def test_training_lowers_the_loss(tmp_path):
-    options = replace(OPTIONS, epochs=8, dropout=0.0, patience=8, checkpoint_every=99)
+    options = replace(
+        OPTIONS, epochs=8, dropout=0.0, patience=8, checkpoint_every=99, regulariser_weight=0.5
+    )
     validation = run(tmp_path / "a", options)
     log = pd.read_csv(tmp_path / "a" / "training.csv")
     epochs = log.groupby("epoch")[["loss", "misordered"]].mean()

@@ -213,7 +213,7 @@ def test_shipped_configs_are_valid_and_say_how_to_run(path):
     head = re.match(r"(#.*\n)+", path.read_text())[0]
     assert re.search(r"^#\s+(make|snakemake) ", head, re.M)
     # A config that changes another one names both in its command, in the order of merging.
-    named = re.findall(r"config/[a-z]+\.yaml", head) or [f"config/{path.name}"]
+    named = re.findall(r"config/[a-z_]+\.yaml", head) or [f"config/{path.name}"]
     assert f"config/{path.name}" in named
     config = {}
     for name in named:
