@@ -292,10 +292,12 @@ def test_ablation_fills_what_is_significant():
 
 
 def test_quality_latency_draws_the_front():
-    (axes,) = quality_latency().axes
+    figure = quality_latency()
+    (axes,) = figure.axes
     front = axes.lines[0]
     assert list(front.get_xdata()) == [0.0004, 0.35]
-    assert len(axes.texts) == len(METHODS)
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == len(METHODS)
 
 
 def test_quality_latency_is_linear_unless_models_differ_much():
