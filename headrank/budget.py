@@ -42,6 +42,7 @@ class Known:
         shapes: ``{model: shape}`` of models that are there.
         reading, aligned: ``{model: measured speed}`` of readings without and with an adapter.
         training: the same of training, in tokens of `TrainingWork.equivalent`.
+        generation: ``{(model, method): speed}`` in prompt tokens, with all that is written.
         indexing: documents a second.
     """
 
@@ -52,6 +53,7 @@ class Known:
     reading: Mapping[str, Speed] = field(default_factory=dict)
     aligned: Mapping[str, Speed] = field(default_factory=dict)
     training: Mapping[str, Speed] = field(default_factory=dict)
+    generation: Mapping[tuple[str, str], Speed] = field(default_factory=dict)
     indexing: Speed | None = None
 
 

@@ -69,6 +69,9 @@ def _method_problems(config: Mapping) -> Iterator[str]:
             yield choice(f"{path}.encoder", method["encoder"], sorted(config["encoders"]))
         if method["kind"] == "generative":
             yield from _protocol_problems(path, method)
+            for number, order in enumerate(method["orders"] or ()):
+                if order not in config["orders"]:
+                    yield choice(f"{path}.orders.{number}", order, config["orders"])
         if method["kind"] != "attention":
             continue
         if method["heads"] not in ("all", *config["selections"]):
@@ -202,6 +205,16 @@ def _evaluation_problems(config: Mapping) -> Iterator[str]:
         for name in pair:
             if name not in methods:
                 yield choice(f"evaluation.comparisons.{number}", name, methods)
+                continue
+            base = split_method(name)[0]
+            asked = config["methods"].get(base, {}).get("orders") or config["orders"]
+            absent = [order for order in evaluation["orders"] if order not in asked]
+            if absent:
+                yield (
+                    f"evaluation.comparisons.{number} names {name}, which has no run in order "
+                    f"{absent[0]} of evaluation.orders; allowed: methods whose orders hold it "
+                    f"(methods.{base}.orders)"
+                )
 
 
 def _report_problems(config: Mapping) -> Iterator[str]:

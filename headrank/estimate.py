@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from headrank.budget import Known, Shape, Speed, Stage, TrainingWork, list_bytes
 from headrank.errors import HeadRankError
+from headrank.generation import windows
 from headrank.grid import (
     expected_documents,
     expected_queries,
@@ -39,8 +40,9 @@ def estimate(config: Mapping, known: Known | None = None) -> list[Stage]:
     """
     plan = _Plan(config, known or Known())
     stages = [*plan.first_stage()]
-    for model in config["experiment"]["models"] if plan.attention else ():
-        stages += plan.of_model(model)
+    for model in config["experiment"]["models"]:
+        stages += plan.of_model(model) if plan.attention else []
+        stages += [plan.generation(model, name) for name in plan.generative]
     stages += plan.rankings()
     return stages
 
@@ -55,6 +57,7 @@ class _Plan:
         self.names = experiment["methods"]
         used = {split_method(name)[0]: methods[split_method(name)[0]] for name in self.names}
         self.attention = {n: m for n, m in used.items() if m["kind"] == "attention"}
+        self.generative = {n: m for n, m in used.items() if m["kind"] == "generative"}
         self.recipes = {name: config["alignments"][name] for name in used_recipes(config)}
 
     def queries(self, names: Iterable[str]) -> int | None:
@@ -202,6 +205,40 @@ class _Plan:
             stage, model, jobs, queries, tokens, size, hours, speed.per_second, speed.basis
         )
 
+    def generation(self, model: str, name: str) -> Stage:
+        """Return the answers of one generative method; without a say of order, asked once."""
+        config, entry = self.config, self.generative[name]
+        ordered = entry["protocol"] == "listwise"
+        orders = len(entry["orders"] or config["orders"]) if ordered else 1
+        costs, budget = config["estimate"], config["prompt"].get("document_tokens")
+        jobs = orders * sum(shards(config, given) for given in self.sets)
+        lists = self.queries(self.sets)
+        row = Stage(f"generation by {name}", model, jobs)
+        if lists is None:
+            return replace(row, queries=None, tokens=None, hours=None)
+        prompt, new = 0.0, 0
+        for given in self.sets:
+            document = self.document_tokens(given, budget) + costs["marker_tokens"]
+            one = windows.work(entry, config["candidates"], document, costs["prompt_tokens"])
+            prompt += orders * self.queries([given]) * one.prompt_tokens
+            new += orders * self.queries([given]) * one.new_tokens
+        speed = self.known.generation.get((model, name))
+        if speed is not None:
+            hours = prompt / speed.per_second / 3600
+        else:
+            speed = self.speed(model, "reading")
+            written = new / costs["new_tokens_per_second"]
+            hours = (prompt / speed.per_second + written) / 3600
+            speed = Speed(prompt / hours / 3600, "assumed")
+        return replace(
+            row,
+            queries=orders * lists,
+            tokens=prompt + new,
+            hours=hours,
+            per_second=speed.per_second,
+            basis=speed.basis,
+        )
+
     def work(self, recipe: Mapping) -> tuple[float, TrainingWork] | None:
         """Return the tokens of the training lists, and the work of one adapter."""
         budget = recipe["document_tokens"]
@@ -243,11 +280,12 @@ class _Plan:
         runs = 0
         for name in self.names:
             entry = self.config["methods"][split_method(name)[0]]
-            if entry["kind"] != "attention":
+            if entry["kind"] not in ("attention", "generative"):
                 runs += len(self.sets)
                 continue
             models = len(self.config["experiment"]["models"])
-            runs += len(self.sets) * models * self.orders * self.seeds(entry)
+            orders = len(entry.get("orders") or self.config["orders"])
+            runs += len(self.sets) * models * orders * self.seeds(entry)
         hours = runs * self.config["estimate"]["seconds_per_run"] / 3600
         return [Stage("rankings", "-", runs, hours=hours, basis="assumed")]
 

@@ -12,6 +12,7 @@ from headrank.arrays import ArrayFile
 from headrank.budget import Known, Shape, Speed
 from headrank.estimate import training_work
 from headrank.files import read_json, read_jsonl
+from headrank.generation.records import load_records
 
 MEASURED = "measured"
 
@@ -66,6 +67,7 @@ def known(
         },
         document_tokens={name: total.tokens / total.documents for name, total in of_set.items()},
         shapes=dict(_shapes(config, resources)),
+        generation=dict(_generation(config, results)),
         indexing=_indexing(config, results, resources),
         **speeds,
     )
@@ -125,6 +127,26 @@ def _indexing(config: Mapping, results: Path, resources: Path) -> Speed | None:
             documents += count
             seconds += _seconds(time)
     return Speed(documents / seconds, MEASURED) if documents and seconds else None
+
+
+def _generation(config: Mapping, results: Path) -> Iterator[tuple[tuple[str, str], Speed]]:
+    """Yield the speed of each generative method on each model, in tokens of its prompts."""
+    times = results / "benchmarks/generation"
+    sums: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for path in sorted(times.glob("*/*/*/*/*.jsonl")):
+        _, model, _, method, _ = path.relative_to(times).parts
+        records = results / "generation" / path.relative_to(times)
+        if model not in config["models"] or not records.is_file():
+            continue
+        settings, lists = load_records(records)
+        if any(settings[key] != config["models"][model][key] for key in ("device", "dtype")):
+            continue
+        total = sums[model, method]
+        total[0] += sum(found["prompt_tokens"] for found in lists)
+        total[1] += _seconds(path)
+    for key, (tokens, seconds) in sums.items():
+        if tokens and seconds:
+            yield key, Speed(tokens / seconds, MEASURED)
 
 
 def _training(config: Mapping, results: Path, found: Known) -> Iterator[tuple[str, Speed]]:

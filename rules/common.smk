@@ -108,9 +108,10 @@ def cells():
             if METHODS[split_method(method)[0]]["kind"] not in ("attention", "generative"):
                 yield (name, "-", "-", "-", method)
                 continue
+            asked = METHODS[split_method(method)[0]].get("orders") or config["orders"]
             for model in EXPERIMENT["models"]:
                 for adapter in adapters_of(method):
-                    for order in config["orders"]:
+                    for order in asked:
                         yield (name, model, adapter, order, method)
 
 

@@ -5,7 +5,7 @@ rule estimate:
         "logs/estimate.log",
     localrule: True
     conda:
-        "../envs/figures.yaml"
+        "../envs/ir.yaml"
     params:
         config=config,
         stem="results/estimate",

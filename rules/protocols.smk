@@ -8,7 +8,8 @@ LIMITS = {
 
 def protocol_of(method):
     """Settings of a generative method: the arguments of GenerativeMethod."""
-    return {key: value for key, value in METHODS[method].items() if key != "kind"}
+    entry = METHODS[method]
+    return {key: value for key, value in entry.items() if key not in ("kind", "orders")}
 
 
 def generations(name, model, order, method):

@@ -11,7 +11,7 @@ Query likelihood is that of UPR (Sachan et al. 2022, arXiv 2204.07496) after Pon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,12 +28,11 @@ from headrank.generation.prompts import (
     prompt_ids,
     take,
 )
+from headrank.generation.windows import TOKENS_A_NUMBER, check_windows, windows
 from headrank.lists import CandidateList
 from headrank.prompt import PromptOptions
 
 PROTOCOLS = ("listwise", "pointwise", "query-likelihood")
-# "[20] > " takes this many tokens where digits are tokens of their own.
-_TOKENS_A_NUMBER = 6
 
 Write = Callable[[Generator, Sequence[int], int], list[int]]
 """Returns an answer's token ids for a prompt's, at most so many."""
@@ -93,28 +92,6 @@ class GenerativeMethod:
         )
 
 
-def check_windows(window: int, stride: int) -> None:
-    """Refuse a stride of 0, or one longer than the window (documents would be left out)."""
-    if not 1 <= stride <= window:
-        raise HeadRankError(f"stride is {stride}, window is {window}; use 1 <= stride <= window")
-
-
-def windows(count: int, window: int = 20, stride: int = 10) -> Iterator[tuple[int, int]]:
-    """Yield ``[start, stop)`` of each window, from the end of the list to its head.
-
-    Raises:
-        HeadRankError: as ``check_windows``.
-    """
-    check_windows(window, stride)
-    stop = count
-    while True:
-        start = max(0, stop - window)
-        yield start, stop
-        if start == 0:
-            return
-        stop -= stride
-
-
 def rank_listwise(
     generator: Generator,
     candidates: CandidateList,
@@ -149,7 +126,7 @@ def rank_listwise(
             header=f"{LISTWISE.header}{candidates.query}\n\n",
             instruction=LISTWISE.instruction.format(count=len(part)),
         )
-        most = _TOKENS_A_NUMBER * len(part) + (thinking_tokens or 0)
+        most = TOKENS_A_NUMBER * len(part) + (thinking_tokens or 0)
         ids = prompt_ids(generator, options, take(candidates, part), room=most, thinking=thinking)
         written = write(generator, ids, most)
         answer = read_permutation(

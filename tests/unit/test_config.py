@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from expected_errors import refused
 from snakemake.utils import update_config
 
 from headrank.align.losses import REGULARISERS, SCALES
@@ -135,6 +136,12 @@ REFUSED = [
     ("methods/ask", ask("listwise", stride=30), "ask.stride is 30; allowed: at most methods.ask.w"),
     ("methods/ask", ask("pointwise", thinking=True), "methods.ask.thinking is True; allowed: noth"),
     ("methods/ask", ask("query-likelihood", window=9), "window is 9; allowed: nothing, since meth"),
+    (
+        "methods/ask",
+        ask("listwise", orders=["shuffled-7"]),
+        "ask.orders.0 is 'shuffled-7'; allowed",
+    ),
+    ("methods/ask", ask("listwise", orders=[]), "methods.ask.orders is []; allowed: a list of one"),
     ("methods/ask", ask("listwise", heads="all"), "methods.ask.heads is not a key; allowed: kind"),
     ("report/claims", "core", "report.claims is 'core'; allowed: headrank"),
     ("methods/cross", {"kind": "cross-encoder", "encoder": "x"}, "cross.encoder is 'x'; allowed"),
@@ -218,6 +225,17 @@ def test_shipped_configs_are_valid_and_say_how_to_run(path):
     config = {}
     for name in named:
         update_config(config, yaml.safe_load((ROOT / name).read_text()))
+    configure(config, SCHEMA)
+
+
+def test_a_comparison_needs_a_run_in_each_order():
+    config = deepcopy(BASE)
+    config["methods"]["ask"] = ask("listwise", orders=["reversed"])
+    config["experiment"]["methods"].append("ask")
+    config["evaluation"] |= {"comparisons": [["headrank", "ask"]], "orders": ["shuffled"]}
+    with refused("comparisons.0 names ask, which has no run in order shuffled", "methods.ask.ord"):
+        configure(config, SCHEMA)
+    config["methods"]["ask"]["orders"] = ["shuffled"]
     configure(config, SCHEMA)
 
 
@@ -361,8 +379,8 @@ def test_schema_names_what_the_library_knows():
     asked = parts["methods"]["additionalProperties"]["allOf"][1]["then"]["properties"]
     assert tuple(asked["protocol"]["enum"]) == PROTOCOLS
     known = asdict(GenerativeMethod("listwise"))
-    assert asked.keys() - {"kind"} == known.keys()
-    own = {name: part["default"] for name, part in asked.items() if "default" in part}
+    assert asked.keys() - {"kind", "orders"} == known.keys()
+    own = {name: asked[name]["default"] for name in known if "default" in asked[name]}
     assert own == LISTWISE == {name: known[name] for name in LISTWISE}
     assert set(parts["sets"]["additionalProperties"]["properties"]["pool"]["enum"]) == set(POOLS)
     recipe = parts["alignments"]["additionalProperties"]["properties"]

@@ -12,6 +12,7 @@ from expected_errors import refused
 from headrank.budget import Known, Shape, Speed, list_bytes, table
 from headrank.config import configure
 from headrank.estimate import estimate
+from headrank.generation.records import save_records
 from headrank.measured import known
 from headrank.reading import ListReading, save_readings
 from headrank.tables.estimate import estimate_table
@@ -91,6 +92,34 @@ def test_methods_that_read_for_themselves():
     assert not any(stage.startswith(("aligned", "training")) for stage, _ in rows(config))
 
 
+def test_what_is_generated():
+    """15 passages: windows of 6 and a stride of 3 from the end: 9-15, 6-12, 3-9, 0-6."""
+    listwise = {"kind": "generative", "protocol": "listwise", "window": 6, "stride": 3}
+    config = experiment(
+        methods__ask=listwise | {"orders": ["shuffled", "first-stage"]},
+        methods__judge={"kind": "generative", "protocol": "pointwise"},
+        experiment__methods=["bm25", "ask", "judge", "ask+bm25"],
+        candidates=15,
+    )
+    config["estimate"]["new_tokens_per_second"] = 10
+    found = rows(config)
+    asked, judged = (found[f"generation by {name}", "smollm2"] for name in ("ask", "judge"))
+    # Two orders of 30 queries in ceil(30 / 12) jobs; a prompt: 6 x 88 + 100; an answer: 6 x 6.
+    assert (asked.jobs, asked.queries) == (2 * 3, 2 * 30)
+    prompts, written = 60 * 4 * (6 * 88 + 100), 60 * 4 * 36
+    assert asked.tokens == prompts + written
+    assert asked.hours == pytest.approx((prompts / 100 + written / 10) / 3600)
+    assert asked.per_second == pytest.approx(prompts / asked.hours / 3600)
+    # Order has no say: once, 15 prompts of one passage.
+    assert (judged.jobs, judged.queries, judged.tokens) == (3, 30, 30 * 15 * 188)
+    assert judged.hours == pytest.approx(judged.tokens / 100 / 3600)
+    # bm25 once, the others in each of their orders.
+    assert found["rankings", "-"].jobs == 1 + 2 + 3 + 2
+    known = Known(generation={("smollm2", "ask"): Speed(20.0, "measured")})
+    told = rows(config, known)["generation by ask", "smollm2"]
+    assert (told.hours, told.basis) == (pytest.approx(prompts / 20 / 3600), "measured")
+
+
 def test_a_smaller_training_and_a_reselection():
     found = rows(experiment(alignments__insuranceqa__queries=25, methods__headrank__reselect=True))
     assert found["pairs of insuranceqa", "smollm2"].tokens == 25 * 500
@@ -162,6 +191,13 @@ def test_the_size_of_a_reading_is_that_of_its_file(tmp_path, calibrate, keep_tok
     assert (tmp_path / "0.npz").stat().st_size == pytest.approx(told, rel=0.02)
 
 
+def answer(number, prompt_tokens):
+    """Return the record of one list; only its tokens count here."""
+    names = ("documents", "scores", "answers")
+    costs = {"passes": 1, "prompt_tokens": prompt_tokens, "new_tokens": 9}
+    return {"query": f"q{number}", **{name: [] for name in names}, **costs}
+
+
 def test_what_earlier_runs_tell(tmp_path):
     results, resources = tmp_path / "results", tmp_path / "resources"
 
@@ -183,6 +219,11 @@ def test_what_earlier_runs_tell(tmp_path):
     recorded("lee/smollm2/none/reversed/0", 5, 1.0, dtype="float32")
     recorded("other/smollm2/none/shuffled/0", 5, 1.0)
     put(results / "sets/lee/set.json", {"queries": 24})
+    answers = "lee/smollm2/shuffled/listwise/0.jsonl"
+    settings = {"device": "cpu", "dtype": "bfloat16"}
+    lists = [answer(number, prompt_tokens=300) for number in range(2)]
+    save_records(results / "generation" / answers, settings, lists)
+    put(results / "benchmarks/generation" / answers, {"s": 12.0})
     put(results / "benchmarks/adapters/smollm2/insuranceqa-1.jsonl", {"s": 500.0})
     put(results / "benchmarks/indexes/lee.jsonl", {"s": 5.0})
     put(resources / "collections/lee/collection.json", {"counts": {"documents": 50}})
@@ -197,6 +238,7 @@ def test_what_earlier_runs_tell(tmp_path):
     # A list: 10 documents of 20 + 8 tokens and 100, 380 tokens.
     assert found.reading == {"smollm2": Speed(5 * 380 / 20.0, "measured")}
     assert found.aligned == {"smollm2": Speed(4 * 380 / 8.0, "measured")}
+    assert found.generation == {("smollm2", "listwise"): Speed(600 / 12.0, "measured")}
     assert found.indexing == Speed(50 / 5.0, "measured")
     # One adapter: 2 epochs of 100 lists, three times their 500 tokens, and 3 x 12 lists of 600.
     assert found.training == {

@@ -20,8 +20,8 @@ from headrank.generation.protocols import (
     rank_listwise,
     rank_pointwise,
     rank_query_likelihood,
-    windows,
 )
+from headrank.generation.windows import windows
 from headrank.lists import CandidateList, Passage
 from headrank.prompt import PromptOptions
 

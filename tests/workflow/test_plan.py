@@ -150,11 +150,22 @@ def test_presets_are_planned(tmp_path, names):
     assert told["pairs"] == jobs["mine_pairs"]
     assert told["training"] == jobs["align"]
     assert told["truncated rankings"] == jobs["rank_truncated"]
-    rankings = ("rank_by_attention", "join_run", "fuse", "rank_by_first_stage", "rank_at_random")
+    generated = sum(n for stage, n in told.items() if stage.startswith("generation"))
+    assert generated == jobs["generate"]
+    rankings = (
+        "rank_by_attention",
+        "rank_by_generation",
+        "join_run",
+        "fuse",
+        "rank_by_first_stage",
+        "rank_at_random",
+    )
     assert told["rankings"] == sum(jobs[rule] for rule in rankings)
     # The grid's own size, so that a mistake in counting both is seen.
     if names == ["paper"]:
         assert (jobs["read"], jobs["rank_truncated"], jobs["align"]) == (1161, 576, 9)
+        # Two orders of listwise, one of each other protocol, in 32 shards a model.
+        assert jobs["generate"] == 3 * 32 * (2 + 1 + 1)
 
 
 def test_estimate_is_told_and_starts_nothing_else(tmp_path):
