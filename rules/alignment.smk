@@ -21,7 +21,7 @@ rule align:
         adapter=one_of(ADAPTERS),
     priority: FIRST
     conda:
-        "../envs/torch-cpu.yaml"
+        torch_env
     threads: config["reading"]["threads"]
     resources:
         mem_mb=lambda wildcards, attempt: 2 * memory(wildcards, attempt),

@@ -128,6 +128,20 @@ def reading_priority(wildcards):
     return FIRST if first and wildcards.set in profiling["sets"] else 0
 
 
+# Which build of torch a model's device needs. Paths count from the folder of the rules.
+TORCH = {"cpu": "../envs/torch-cpu.yaml", "cuda": "../envs/torch-cuda.yaml"}
+
+
+def torch_env(wildcards):
+    """Conda environment of a model's job: torch for the model's device."""
+    return TORCH[MODELS[wildcards.model]["device"]]
+
+
+def encoder_env(wildcards):
+    """As `torch_env`, for a method's encoder."""
+    return TORCH[encoder_of(wildcards)["device"]]
+
+
 def on_gpu(value):
     """Resource that a model on a GPU asks for; CPU jobs carry no such key at all."""
     return lambda wildcards: value if MODELS[wildcards.model]["device"] == "cuda" else None

@@ -14,7 +14,7 @@ rule generate:
         model=one_of(MODELS),
         method=one_of(methods_of("generative")),
     conda:
-        "../envs/torch-cpu.yaml"
+        torch_env
     threads: config["reading"]["threads"]
     resources:
         mem_mb=memory,

@@ -11,7 +11,7 @@ rule latency:
     wildcard_constraints:
         model=one_of(EXPERIMENT["models"]),
     conda:
-        "../envs/torch-cpu.yaml"
+        torch_env
     # The work takes `reading.threads`; the other cores are kept free of jobs.
     threads: all_cores
     resources:

@@ -12,7 +12,7 @@ rule mine_pairs:
         recipe=one_of(RECIPES),
     priority: FIRST
     conda:
-        "../envs/torch-cpu.yaml"
+        torch_env
     threads: config["reading"]["threads"]
     resources:
         mem_mb=memory,

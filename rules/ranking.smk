@@ -40,7 +40,7 @@ rule rank_truncated:
     wildcard_constraints:
         method=TRUNCATED,
     conda:
-        "../envs/torch-cpu.yaml"
+        torch_env
     threads: config["reading"]["threads"]
     resources:
         mem_mb=memory,
@@ -137,7 +137,7 @@ rule rank_by_encoder:
     wildcard_constraints:
         method=one_of(methods_of("dense")),
     conda:
-        "../envs/torch-cpu.yaml"
+        encoder_env
     resources:
         mem_mb=3000,
         gpu=on_encoder_gpu(1),
@@ -166,7 +166,7 @@ rule rank_by_cross_encoder:
     wildcard_constraints:
         method=one_of(methods_of("cross-encoder")),
     conda:
-        "../envs/torch-cpu.yaml"
+        encoder_env
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         gpu=on_encoder_gpu(1),

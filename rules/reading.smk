@@ -16,7 +16,7 @@ rule read:
         adapter=one_of(["none", *ADAPTERS]),
     priority: reading_priority
     conda:
-        "../envs/torch-cpu.yaml"
+        torch_env
     threads: config["reading"]["threads"]
     resources:
         mem_mb=memory,

@@ -28,12 +28,15 @@ with SnakemakeApi() as api:
     )
     workflow.dag(DAGSettings(forceall=True)).summary()
     jobs = workflow._workflow.dag.jobs
+    specs = {job.rule.name: job.conda_env_spec for job in jobs}
+    files = {name: spec.file.get_path_or_uri(True) for name, spec in specs.items() if spec}
     print(json.dumps([[job.rule.name, dict(job.resources)] for job in jobs], default=str))
+    print(json.dumps({name: Path(file).name for name, file in files.items()}))
 """
 
 
-def asked(folder: Path, config: Path) -> dict[str, dict]:
-    """Return the resources of one job of each rule that is planned."""
+def asked(folder: Path, config: Path) -> tuple[dict[str, dict], dict[str, str]]:
+    """Return the resources and the conda environment of one job of each rule that is planned."""
     folder.mkdir()
     result = subprocess.run(
         [sys.executable, "-c", PLAN, str(ROOT / "Snakefile"), str(folder), str(config)],
@@ -43,7 +46,8 @@ def asked(folder: Path, config: Path) -> dict[str, dict]:
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    return dict(json.loads(result.stdout.splitlines()[-1]))
+    *_, resources, environments = result.stdout.splitlines()
+    return dict(json.loads(resources)), json.loads(environments)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -52,8 +56,11 @@ def test_a_model_on_cuda_asks_for_one_gpu_and_one_on_the_cpu_for_none(tmp_path, 
         tmp_path / "tiny.yaml",
         lambda c: c["models"]["smollm2"].update(device=device, memory_mb=24000),
     )
-    jobs = asked(tmp_path / "work", config)
+    jobs, environments = asked(tmp_path / "work", config)
     assert jobs.keys() >= ON_GPU, sorted(jobs)
+    assert {environments[rule] for rule in ON_GPU} == {f"torch-{device}.yaml"}
+    # Converting is the CPU's work, and must not start anew because the device changes.
+    assert environments["model"] == "torch-cpu.yaml"
     for rule, resources in jobs.items():
         if device == "cuda" and rule in ON_GPU:
             assert (resources["gpu"], resources["gpu_manufacturer"]) == (1, "nvidia"), rule

@@ -6,10 +6,12 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from headrank.codedigest import modules_behind
 from tests.workflow.running import environment
@@ -20,6 +22,12 @@ CHECKS = {
     "snakefmt": ["snakefmt", "--check", "Snakefile", "rules"],
     "snakemake lint": ["snakemake", "--lint"],
 }
+
+# The environments that a model's device chooses between.
+BY_DEVICE = {"torch-cpu.yaml", "torch-cuda.yaml"}
+CUDA = re.compile(r"cuda-|nvidia-|triton$")
+# They come with python and pip, and decide no number.
+TOOLS = {"pip", "setuptools"}
 
 
 @pytest.mark.parametrize("name", CHECKS)
@@ -60,17 +68,48 @@ def test_every_script_belongs_to_a_rule(root):
     assert used == {path.name for path in (root / "workflow/scripts").glob("*.py")}
 
 
+def environments(block: str) -> set[str]:
+    """Return the environment files of a rule; a function of the model's device has two."""
+    given = re.search(r"    conda:\n +(.+)\n", block).group(1)
+    return BY_DEVICE if given in ("torch_env", "encoder_env") else {Path(given.strip('"')).name}
+
+
+def pip_pins(path: Path) -> dict[str, str]:
+    """Return ``{package: pinned version}`` of an environment file."""
+    *conda, pip = yaml.safe_load(path.read_text())["dependencies"]
+    assert conda == ["python =3.11", "pip"]
+    pairs = [re.fullmatch(r"(\S+) ={2,3}(\S+)", pin).groups() for pin in pip["pip"]]
+    assert len(pairs) == len({canonical(name) for name, _ in pairs}), f"{path}: pinned twice"
+    return {canonical(name): version for name, version in pairs}
+
+
 def test_every_environment_is_used_and_pinned_as_the_lock(root):
     lock = pins((root / "requirements.lock").read_text())
-    used = set(re.findall(r"envs/([\w-]+\.yaml)", "".join(rules(root).values())))
     paths = sorted((root / "envs").glob("*.yaml"))
+    used = set().union(*map(environments, rules(root).values()))
     assert used == {path.name for path in paths}
     for path in paths:
-        *conda, pip = yaml.safe_load(path.read_text())["dependencies"]
-        assert conda == ["python =3.11", "pip"]
-        for pin in pip["pip"]:
-            name, version = pin.split(" ==")
-            assert lock[canonical(name)] == version, f"{path.name}: {pin}"
+        for name, version in pip_pins(path).items():
+            if not CUDA.match(name):
+                assert lock[name] == version, f"{path.name}: {name} =={version}"
+
+
+def test_every_environment_pins_what_its_packages_need(root):
+    """Without these an environment built later would hold other packages."""
+    for path in (root / "envs").glob("*.yaml"):
+        pinned = pip_pins(path)
+        absent = needs(pinned) - pinned.keys() - TOOLS
+        assert not absent, f"{path.name}: {sorted(absent)}"
+
+
+def test_the_two_builds_of_torch_differ_in_the_libraries_of_cuda_alone(root):
+    cpu, cuda = (pip_pins(root / f"envs/torch-{name}.yaml") for name in ("cpu", "cuda"))
+    assert cpu.items() <= cuda.items()
+    added = cuda.keys() - cpu.keys()
+    assert {"nvidia-cublas", "nvidia-cudnn-cu13", "triton"} <= added
+    assert all(CUDA.match(name) for name in added), added
+    # A local version such as +cpu matches `==`, and would come where a mirror offers one.
+    assert f"torch ==={cuda['torch']}\n" in (root / "envs/torch-cuda.yaml").read_text()
 
 
 def test_every_environment_holds_what_its_scripts_import(root):
@@ -78,13 +117,29 @@ def test_every_environment_holds_what_its_scripts_import(root):
     distributions = importlib.metadata.packages_distributions()
     for name, block in rules(root).items():
         script = root / "workflow/scripts" / re.search(r"scripts/(\w+\.py)", block).group(1)
-        env = root / "envs" / re.search(r"envs/([\w-]+\.yaml)", block).group(1)
-        pip = yaml.safe_load(env.read_text())["dependencies"][-1]["pip"]
-        pinned = {canonical(pin.split(" ==")[0]) for pin in pip}
-        for path in [script, *modules_behind(script, root)]:
-            for package in imported(path) - sys.stdlib_module_names - {"headrank"}:
-                known = {canonical(dist) for dist in distributions[package]}
-                assert known & pinned, f"rule {name}: {path.name} imports {package}, {env.name}"
+        for env in environments(block):
+            direct = (root / "envs" / env).read_text().partition("# What those need")[0]
+            pinned = {canonical(dist) for dist in re.findall(r"- (\S+) ={2,3}", direct)}
+            for path in [script, *modules_behind(script, root)]:
+                for package in imported(path) - sys.stdlib_module_names - {"headrank"}:
+                    known = {canonical(dist) for dist in distributions[package]}
+                    assert known & pinned, f"rule {name}: {path.name} imports {package}, {env}"
+
+
+def needs(packages: Iterable[str]) -> set[str]:
+    """Return every package that these need to be installed, by what is installed here."""
+    waiting = [(name, frozenset()) for name in packages if not CUDA.match(name)]
+    seen = set()
+    while waiting:
+        name, extras = waiting.pop()
+        if (name, extras) in seen:
+            continue
+        seen.add((name, extras))
+        for requirement in map(Requirement, importlib.metadata.requires(name) or []):
+            marker = requirement.marker
+            if marker is None or any(marker.evaluate({"extra": e}) for e in [*extras, ""]):
+                waiting.append((canonical(requirement.name), frozenset(requirement.extras)))
+    return {name for name, _ in seen if not CUDA.match(name)}
 
 
 def imported(path: Path) -> set[str]:
