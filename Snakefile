@@ -25,7 +25,7 @@ wildcard_constraints:
     recipe="[A-Za-z0-9][A-Za-z0-9._-]*",
 
 
-# On one machine GPU jobs run one after another; on a cluster each has its own.
+# On one machine as many GPU jobs run as it has GPUs; on a cluster each has its own.
 resource_scopes:
     gpu="local",
 

@@ -68,6 +68,7 @@ def run_metadata(
                     "architecture": host["machine"]["architecture"],
                     "number of cores": host["machine"]["cores"],
                 },
+                **({"gpu": host["machine"]["gpus"]} if host["machine"]["gpus"] else {}),
                 "ram": f"{host['machine']['memory_gib']} GiB",
             },
             "operating system": {"kernel": host["machine"]["platform"]},

@@ -18,6 +18,7 @@ from headrank.arrays import ArrayFile
 from headrank.errors import HeadRankError
 from headrank.files import read_json, read_jsonl, sha256, utc
 from headrank.generation.records import load_records
+from headrank.gpu import gpus
 from headrank.prompt import PromptOptions
 from headrank.trec import Run
 
@@ -77,7 +78,9 @@ def manifest(
         "machine": machine(),
         "packages": versions(PACKAGES),
         # A conda environment of its own may hold other packages than this process.
-        "reading_packages": _reading_packages(readings),
+        "reading_packages": _of_readings(readings, "versions"),
+        # On a cluster the manifest is written where no GPU is.
+        "reading_gpus": _of_readings(readings, "gpu"),
         "seed": config["seed"],
         "config": dict(config),
         "config_sha256": digest_of(config),
@@ -149,7 +152,10 @@ def malformed_answers(records: str | os.PathLike) -> int:
 
 
 def machine() -> dict[str, object]:
-    """Return the machine of this process; nothing that names its owner."""
+    """Return the machine of this process; nothing that names its owner.
+
+    ``gpus`` holds name and driver version of each GPU, and is empty where there is none.
+    """
     pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "python": platform.python_version(),
@@ -157,18 +163,19 @@ def machine() -> dict[str, object]:
         "architecture": platform.machine(),
         "cores": os.cpu_count(),
         "memory_gib": round(pages / 2**30, 1),
+        "gpus": [{"name": gpu["name"], "driver": gpu["driver"]} for gpu in gpus()],
     }
 
 
-def _reading_packages(readings: Iterable[Path]) -> list[dict]:
-    """Return the distinct package versions that readings were made with."""
+def _of_readings(readings: Iterable[Path], key: str) -> list[dict]:
+    """Return the distinct values of one key of the provenance of readings."""
     found: list[dict] = []
     for path in readings:
         meta = ArrayFile(path, "reading", "read again").meta
         if "provenance" not in meta:
             raise HeadRankError(f"{path}: no provenance in the reading; delete it and read again")
-        made = meta["provenance"].get("versions", {})
-        if made not in found:
+        made = meta["provenance"].get(key)
+        if made and made not in found:
             found.append(made)
     return found
 

@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokeni
 from headrank import attention
 from headrank.errors import HeadRankError
 from headrank.files import atomic_dir, read_json, sha256, write_json
+from headrank.gpu import gpus
 
 # Causal decoders that route through AttentionInterface with plain softmax attention,
 # each compared with eager attention in the tests.
@@ -47,6 +48,23 @@ class LoadedModel:
     def device(self) -> torch.device:
         """Return where the weights lie."""
         return next(self.decoder.parameters()).device
+
+    @property
+    def gpu(self) -> dict[str, str] | None:
+        """Return name and driver version of the GPU that it runs on; None on the CPU."""
+        return used_gpu(self.device)
+
+
+def used_gpu(device: torch.device) -> dict[str, str] | None:
+    """Return name and driver version of a GPU; None for another device.
+
+    The name is torch's own, because numbers of devices differ between tools; the driver is one
+    for all devices of a machine, ``unknown`` without nvidia-smi.
+    """
+    if device.type != "cuda":
+        return None
+    driver = next((gpu["driver"] for gpu in gpus()), "unknown")
+    return {"name": torch.cuda.get_device_name(device), "driver": driver}
 
 
 def convert_gguf(gguf: str | os.PathLike, target: str | os.PathLike, source: dict) -> None:

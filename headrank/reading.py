@@ -133,11 +133,16 @@ def load_shards(paths: Sequence[str | os.PathLike]) -> list[ReadingFile]:
 
     Raises:
         HeadRankError: two shards were read with different settings, or hold one query twice.
+            Shards of a cluster may have been read on different GPUs.
     """
+
+    def settings(shard: ReadingFile) -> dict:
+        return {key: value for key, value in shard.meta["provenance"].items() if key != "gpu"}
+
     shards = [ReadingFile(path) for path in paths]
     seen: dict[str, Path] = {}
     for shard in shards:
-        if shard.meta["provenance"] != shards[0].meta["provenance"]:
+        if settings(shard) != settings(shards[0]):
             raise HeadRankError(
                 f"{shard.path} and {shards[0].path} were read with different settings; "
                 "delete both and read again"

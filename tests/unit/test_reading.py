@@ -186,6 +186,12 @@ def test_shards_of_one_set(tmp_path):
     assert [r.query_id for shard in loaded for r in shard] == ["a", "b", "c"]
 
 
+def test_shards_may_be_read_on_different_gpus(tmp_path):
+    made = [PROVENANCE | {"gpu": {"name": name, "driver": "580"}} for name in ("A100", "H100")]
+    loaded = load_shards(shards(tmp_path, made, [["a"], ["b"]]))
+    assert [shard.meta["provenance"]["gpu"]["name"] for shard in loaded] == ["A100", "H100"]
+
+
 @pytest.mark.parametrize(
     "other",
     [

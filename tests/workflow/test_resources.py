@@ -1,6 +1,7 @@
 """What jobs ask a machine or a cluster for."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,3 +70,16 @@ def test_a_model_on_cuda_asks_for_one_gpu_and_one_on_the_cpu_for_none(tmp_path, 
     # By the model's memory; a training takes longer than a reading.
     assert (jobs["read"]["mem_mb"], jobs["read"]["runtime"]) == (24000, 480)
     assert (jobs["align"]["mem_mb"], jobs["align"]["runtime"]) == (48000, 1440)
+
+
+def test_every_script_that_may_get_a_gpu_claims_one():
+    """Two jobs of one machine would share the first device otherwise."""
+    found = []
+    for path in (ROOT / "rules").glob("*.smk"):
+        for block in re.split(r"^(?=rule )", path.read_text(), flags=re.M):
+            if "gpu_manufacturer=" in block:
+                found.append(re.search(r"scripts/(\w+\.py)", block).group(1))
+    assert len(found) == 8, found
+    for name in found:
+        text = (ROOT / "workflow/scripts" / name).read_text()
+        assert re.search(r"with job_log\(.*\), one_gpu\(.*\[\"device\"\]\):", text), name

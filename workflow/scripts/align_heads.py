@@ -11,6 +11,7 @@ import torch
 from headrank.align.data import load_training
 from headrank.align.options import AlignOptions
 from headrank.align.train import align
+from headrank.gpu import one_gpu
 from headrank.heads import HeadSet
 from headrank.joblog import job_log
 from headrank.lists import load_lists
@@ -64,12 +65,13 @@ def main(
             "validation": validation.name,
             "versions": {name: importlib.metadata.version(name) for name in packages},
             **weights,
+            "gpu": loaded.gpu,
         },
     )
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
+    with job_log(snakemake.log[0]), one_gpu(snakemake.params.model["device"]):
         main(
             [Path(path).parent for path in snakemake.input.queries],
             Path(snakemake.input.validation).parent,

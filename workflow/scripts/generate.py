@@ -14,9 +14,10 @@ from headrank.files import digest
 from headrank.generation.model import load_generator
 from headrank.generation.protocols import GenerativeMethod
 from headrank.generation.records import Checkpoint, generate, lists_digest, save_records
+from headrank.gpu import one_gpu
 from headrank.joblog import job_log
 from headrank.lists import arrange, load_lists
-from headrank.models import PROVENANCE, verify_model
+from headrank.models import PROVENANCE, used_gpu, verify_model
 from headrank.prompt import PromptOptions
 
 
@@ -64,12 +65,13 @@ def main(
         store,
         label=lists.name,
     )
-    save_records(target, settings, records)
+    # No setting: a run may go on, with the same answers asked for, on another GPU.
+    save_records(target, settings | {"gpu": used_gpu(generator.model.device)}, records)
     store.remove()
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
+    with job_log(snakemake.log[0]), one_gpu(snakemake.params.model["device"]):
         main(
             Path(snakemake.input.queries).parent,
             Path(snakemake.input.model).parent,

@@ -15,6 +15,7 @@ from headrank.cross import CrossEncoder
 from headrank.files import atomic
 from headrank.generation.model import load_generator
 from headrank.generation.protocols import GenerativeMethod
+from headrank.gpu import one_gpu
 from headrank.joblog import job_log
 from headrank.latency import (
     attention_system,
@@ -84,7 +85,7 @@ def main(
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
+    with job_log(snakemake.log[0]), one_gpu(snakemake.params.model["device"]):
         main(
             Path(snakemake.input.queries).parent,
             Path(snakemake.input.model).parent,

@@ -10,6 +10,7 @@ import torch
 from headrank.align.data import load_training
 from headrank.align.mine import mine_with_model
 from headrank.files import atomic
+from headrank.gpu import one_gpu
 from headrank.heads import HeadSet
 from headrank.joblog import job_log
 from headrank.models import load_model, verify_model
@@ -46,7 +47,7 @@ def main(
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
+    with job_log(snakemake.log[0]), one_gpu(snakemake.params.model["device"]):
         main(
             [Path(path).parent for path in snakemake.input.queries],
             Path(snakemake.input.model).parent,

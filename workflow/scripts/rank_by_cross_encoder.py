@@ -9,6 +9,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 
 from headrank.cross import CrossEncoder
+from headrank.gpu import one_gpu
 from headrank.joblog import job_log
 from headrank.lists import load_lists
 from headrank.models import verify_model
@@ -25,7 +26,7 @@ def main(
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
+    with job_log(snakemake.log[0]), one_gpu(snakemake.params.encoder["device"]):
         main(
             Path(snakemake.input.queries).parent,
             Path(snakemake.input.model).parent,

@@ -8,6 +8,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from tqdm import tqdm
 
+from headrank.gpu import one_gpu
 from headrank.joblog import job_log
 from headrank.lists import load_lists
 from headrank.methods import Fold
@@ -60,7 +61,7 @@ def main(
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
+    with job_log(snakemake.log[0]), one_gpu(snakemake.params.model["device"]):
         main(
             Path(snakemake.input.queries).parent,
             Path(snakemake.input.model).parent,

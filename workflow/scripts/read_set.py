@@ -12,6 +12,7 @@ import torch
 
 from headrank.align.adapter import HEADS, WEIGHTS, load_adapter
 from headrank.files import digest
+from headrank.gpu import one_gpu
 from headrank.heads import HeadSet
 from headrank.joblog import job_log
 from headrank.lists import arrange, load_lists
@@ -66,6 +67,7 @@ def main(
         "layers": loaded.layers,
         "heads": loaded.heads,
         **weights,
+        "gpu": loaded.gpu,
         "adapter": None if adapter is None else adapter.name,
         "adapter_digest": None if adapter is None else digest(adapter / WEIGHTS),
         "prompt": asdict(options),
@@ -79,7 +81,7 @@ def main(
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
+    with job_log(snakemake.log[0]), one_gpu(snakemake.params.model["device"]):
         main(
             Path(snakemake.input.queries).parent,
             Path(snakemake.input.model).parent,
