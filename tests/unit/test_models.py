@@ -199,6 +199,16 @@ def test_the_digest_is_that_of_the_weights(folder):
     assert load_model(folder).digest != before
 
 
+def test_a_card_that_notes_no_weights_is_refused(folder):
+    """An empty digest would fit the heads of any other model without one."""
+    record_model(folder, {})
+    card = json.loads((folder / "headrank.json").read_text())
+    del card["sha256"][WEIGHTS]
+    (folder / "headrank.json").write_text(json.dumps(card))
+    with pytest.raises(HeadRankError, match=r"headrank\.json notes no safetensors.*convert"):
+        load_model(folder)
+
+
 class Loses:
     """A tokenizer that drops what is not ASCII."""
 

@@ -1,23 +1,32 @@
 """What comes from outside is data: it is never run, and never leaves the place it was given."""
 
 import ast
+import io
+import json
 import re
 from copy import deepcopy
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from models import save
 from models import tokenizer as tiny_tokenizer
+from safetensors.torch import load_file
 
 from headrank import figures
 from headrank.cli import main
 from headrank.config import configure
+from headrank.cross import CrossEncoder
+from headrank.dense import load_encoder
 from headrank.errors import HeadRankError
 from headrank.figures.style import save as save_figure
+from headrank.generation.model import load_generator
 from headrank.lists import CandidateList, Passage
 from headrank.models import load_model
+from headrank.pretrained import reason
 from headrank.prompt import PromptBuilder, PromptOptions
+from headrank.weights import prepare_weights
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [
@@ -32,6 +41,7 @@ FORBIDDEN = {
     *("yaml.load", "yaml.unsafe_load", "yaml.full_load"),
     *("shutil.unpack_archive", "subprocess.getoutput"),
 }
+AUTO = ("AutoModel", "AutoModelForCausalLM", "AutoModelForSequenceClassification")
 METHODS = {"extractall", "extract", "read_pickle", "trust_remote_code"}
 
 
@@ -41,6 +51,19 @@ def calls(path: Path):
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
             yield name, {k.arg: ast.unparse(k.value) for k in node.keywords}, node.lineno
+
+
+def demanded(name: str) -> dict[str, str]:
+    """Return the keywords that a call has to have.
+
+    Without ``trust_remote_code`` transformers asks on the terminal whether to run a model's code,
+    and without ``use_safetensors`` it opens pickled weights.
+    """
+    owner, _, method = name.rpartition(".")
+    if method != "from_pretrained" or not re.search(r"(^|[.])Auto\w+$", owner):
+        return {}
+    weights = {"use_safetensors": "True"} if "AutoModel" in owner else {}
+    return {"trust_remote_code": "False", **weights}
 
 
 def forbidden(path: Path) -> list[str]:
@@ -53,6 +76,7 @@ def forbidden(path: Path) -> list[str]:
             or keywords.get("shell") == "True"
             or keywords.get("trust_remote_code", "False") != "False"
             or keywords.get("allow_pickle", "False") != "False"
+            or any(keywords.get(key) != value for key, value in demanded(name).items())
         )
         if bad and not safe:
             found.append(f"{path}:{line}: {name}")
@@ -70,7 +94,11 @@ def test_no_module_runs_or_unpickles_what_it_reads():
         *("torch.load(path)", "np.load(path)", "np.load(path, allow_pickle=True)"),
         *("yaml.load(text)", "subprocess.run(line, shell=True)", "os.system(line)"),
         *("archive.extractall(folder)", "pd.read_pickle(path)", "eval(text)"),
-        "AutoModel.from_pretrained(path, trust_remote_code=True)",
+        "AutoModel.from_pretrained(path, trust_remote_code=True, use_safetensors=True)",
+        "AutoModel.from_pretrained(path, trust_remote_code=False)",
+        "AutoModelForCausalLM.from_pretrained(path, use_safetensors=True)",
+        "transformers.AutoTokenizer.from_pretrained(path)",
+        "AutoConfig.from_pretrained(path, revision=revision)",
     ],
 )
 def test_the_scan_finds_each_kind_of_call(line, tmp_path):
@@ -156,6 +184,54 @@ def test_code_beside_weights_is_not_run(tmp_path):
         except HeadRankError as error:
             assert "cannot be loaded" in str(error) or "no model can be loaded" in str(error)
         assert not (tmp_path / "run").exists()
+
+
+LOADERS = {
+    "reader": load_model,
+    "generator": load_generator,
+    "bi-encoder": load_encoder,
+    "cross-encoder": lambda folder: CrossEncoder(folder, max_tokens=16),
+}
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_an_unknown_architecture_with_code_is_refused_without_asking(loader, tmp_path, monkeypatch):
+    folder = save(tmp_path / "tiny")
+    (folder / "own.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w').write('x')\n")
+    settings = json.loads((folder / "config.json").read_text())
+    settings |= {
+        "model_type": "frobnicate",
+        "auto_map": {name: "own.Own" for name in ("AutoConfig", *AUTO)},
+    }
+    (folder / "config.json").write_text(json.dumps(settings))
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 9))
+    with pytest.raises(HeadRankError, match="Python of its own.*never done; use a model"):
+        LOADERS[loader](folder)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_pickled_weights_are_not_opened(loader, tmp_path, monkeypatch):
+    folder = save(tmp_path / "tiny")
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("a pickle was opened"))
+    with pytest.raises(HeadRankError, match=r"pytorch_model\.bin.*convert them to safetensors"):
+        LOADERS[loader](folder)
+
+
+def test_pickled_weights_of_the_hub_are_told_in_our_words():
+    error = OSError("no file named model.safetensors. Please do not set `use_safetensors=True`.")
+    assert "convert them to safetensors" in reason(error)
+
+
+def test_pickled_weights_are_no_source(tmp_path):
+    folder = save(tmp_path / "tiny")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    source = {"kind": "local", "path": str(folder)}
+    with pytest.raises(HeadRankError, match=r"only pytorch_model\.bin"):
+        prepare_weights(source, "safetensors", tmp_path / "models/tiny", folder)
+    assert not (tmp_path / "models/tiny").exists()
 
 
 @pytest.mark.parametrize(
