@@ -1,4 +1,4 @@
-"""The one exception a user is meant to read."""
+"""The one exception a user is meant to read, and how it is shown."""
 
 
 class HeadRankError(Exception):
@@ -7,3 +7,14 @@ class HeadRankError(Exception):
     The message says what happened, with which value, where (``file:line`` for
     files) and what to do. The command line prints it alone, without a traceback.
     """
+
+
+def visible(text: str, keep: str = "") -> str:
+    """Return text whose control characters are escapes, so that it cannot steer a terminal.
+
+    Args:
+        keep: characters left as they are, such as a line break.
+    """
+    return "".join(
+        c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
+    )

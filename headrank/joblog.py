@@ -9,9 +9,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, visible
 
 logger = logging.getLogger(__name__)
+
+
+class _Visible(logging.Formatter):
+    """Shows control characters as escapes: messages quote files, and logs are read in terminals."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's text; its lines stay lines."""
+        return visible(super().format(record), keep="\n\t")
 
 
 @contextlib.contextmanager
@@ -27,9 +35,9 @@ def job_log(path: str | os.PathLike) -> Iterator[None]:
         open(target, "w", encoding="utf-8", buffering=1) as file,
         contextlib.redirect_stderr(file),
     ):
-        logging.basicConfig(
-            stream=file, level=logging.INFO, format="%(asctime)s %(message)s", force=True
-        )
+        handler = logging.StreamHandler(file)
+        handler.setFormatter(_Visible("%(asctime)s %(message)s"))
+        logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
         try:
             yield
         except HeadRankError as error:

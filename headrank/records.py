@@ -90,7 +90,7 @@ def check_id(value: str, field: str, where: str) -> str:
     """Return the id if it can stand in a TREC file, whose columns white space separates.
 
     Raises:
-        HeadRankError: the id is empty or holds white space.
+        HeadRankError: the id is empty, holds white space, or a character that cannot be seen.
     """
     if not value:
         raise HeadRankError(f"{where}: {field} is empty; give every record an id")
@@ -98,6 +98,11 @@ def check_id(value: str, field: str, where: str) -> str:
         raise HeadRankError(
             f"{where}: {field} {value!r} holds white space, which separates the columns of "
             "TREC files; replace it, for example by '_'"
+        )
+    if not value.isprintable():
+        # Shown on a terminal, an escape would steer it; two ids could look the same.
+        raise HeadRankError(
+            f"{where}: {field} {value!r} holds a control or invisible character; remove it"
         )
     return value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
@@ -54,11 +55,27 @@ def schema_problems(config: Mapping, schema: Mapping) -> Iterator[str]:
     """Yield what the JSON Schema refuses, each with key, value and what is allowed."""
     import jsonschema
 
+    validator = jsonschema.validators.extend(
+        jsonschema.Draft202012Validator, {"pattern": _pattern_errors}
+    )
     for error in sorted(
-        jsonschema.Draft202012Validator(schema).iter_errors(config),
+        validator(schema).iter_errors(config),
         key=lambda error: [str(part) for part in error.absolute_path],
     ):
         yield from _explain(error)
+
+
+def _pattern_errors(_: Any, pattern: str, value: Any, __: Mapping) -> Iterator[Any]:
+    r"""Yield an error for a text that a pattern refuses.
+
+    A schema's ``$`` is the end of the text. Python's is also the place before a last line break,
+    so ``name\n`` would pass for a name, and names become paths.
+    """
+    import jsonschema
+
+    strict = pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern
+    if isinstance(value, str) and not re.search(strict, value):
+        yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
 
 
 def _explain(error: Any) -> Iterator[str]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from headrank import __version__
 from headrank.cli import align, bm25, evaluate, fetch, info, profile, rerank, verify
 from headrank.cli.options import UsageError
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, visible
 
 COMMANDS = (rerank, profile, align, bm25, evaluate, fetch, info, verify)
 
@@ -73,5 +73,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _one_line(error: Exception) -> str:
     """Return the message on one line, its control characters shown as escapes."""
-    text = " ".join(str(error).split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return visible(" ".join(str(error).split()))

@@ -1,6 +1,7 @@
 """Collections: reading, saving, and each bad input refused with its own message."""
 
 import json
+import re
 
 import pytest
 from expected_errors import refused
@@ -19,6 +20,7 @@ from headrank.collection import (
     validate_collection,
     verify_collection,
 )
+from headrank.records import check_id
 from headrank.trec import Qrels, Run
 
 DOCUMENTS = [
@@ -178,6 +180,14 @@ BAD = {
         {"queries": [{"query_id": "q1\t", "text": "a"}]},
         ("queries.jsonl:1", "white space"),
     ),
+    "a document id with an escape": (
+        {"documents": [{"doc_id": "d1", "text": "a"}, {"doc_id": "d\x1b[2J", "text": "a"}]},
+        ("corpus.jsonl:2", r"doc_id 'd\\x1b\[2J' holds a control"),
+    ),
+    "a query id with a null": (
+        {"queries": [{"query_id": "q\x00", "text": "a"}]},
+        ("queries.jsonl:1", r"query_id 'q\\x00' holds a control"),
+    ),
     "an empty id": (
         {"documents": [{"doc_id": "", "text": "a"}]},
         ("corpus.jsonl:1", "doc_id is empty"),
@@ -283,6 +293,13 @@ def test_a_refused_collection_leaves_nothing_and_names_the_target(tmp_path):
 def test_ids_with_white_space_are_refused_before_qrels_are_written(tmp_path):
     with refused("qrels.tsv", "'d 1'", "white space"):
         save_collection(tmp_path / "c", **(parts() | {"qrels": Qrels({"q1": {"d 1": 1}})}))
+
+
+@pytest.mark.parametrize("name", ["d\x1b[2J", "d\x00", "d\u202e1", "d\ud800", "d\x7f"])
+def test_ids_that_cannot_be_seen_are_refused(name, tmp_path):
+    with refused("qrels.tsv", re.escape(f"doc_id {name!r}"), "invisible character; remove it"):
+        save_collection(tmp_path / "c", **(parts() | {"qrels": Qrels({"q1": {name: 1}})}))
+    assert check_id("Über-né_1.٣", "doc_id", "here") == "Über-né_1.٣"
 
 
 def test_absent_documents_may_be_judged_but_not_be_candidates(tmp_path):

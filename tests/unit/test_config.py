@@ -209,6 +209,33 @@ def test_all_errors_are_told_at_once():
     assert message(config).startswith("the config has 2 errors:\n")
 
 
+PATTERNED = [
+    "models/smollm2/source/requirement",
+    "models/smollm2/source/file",
+    "models/smollm2/source/sha256",
+    "models/qwen3-4b/source/repository",
+    "models/qwen3-4b/source/revision",
+    "sets/lee/collection",
+    "orders/0",
+    "experiment/methods/0",
+    "evaluation/measures/0",
+]
+
+
+@pytest.mark.parametrize("path", PATTERNED)
+def test_a_line_break_at_the_end_is_no_part_of_a_name(path):
+    value = BASE
+    for key in path.split("/"):
+        value = value[int(key)] if isinstance(value, list) else value[key]
+    config = deepcopy(BASE)
+    *parents, key = path.split("/")
+    place = config
+    for name in parents:
+        place = place[name]
+    place[int(key) if isinstance(place, list) else key] = f"{value}\n"
+    assert f"is {value + chr(10)!r}; allowed: " in message(config)
+
+
 @pytest.mark.parametrize("value", [None, [], "text", 3, {"models": 3}, {"sets": [1]}])
 def test_any_yaml_is_refused_by_a_message(value):
     text = message(value) if isinstance(value, dict) else "\n".join(schema_problems(value, SCHEMA))

@@ -120,5 +120,5 @@ def test_the_file_is_plain_json(tmp_path):
 )
 def test_weights_that_nobody_hashed_match_no_heads(digest, known):
     heads = HeadSet((Head(0, 0),), {"model_digest": known})
-    with pytest.raises(HeadRankError, match="has no digest.*convert them to safetensors"):
+    with pytest.raises(HeadRankError, match=r"has no digest.*convert them to safetensors"):
         heads.check_model(4, 3, digest)

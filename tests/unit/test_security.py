@@ -205,7 +205,7 @@ def test_an_unknown_architecture_with_code_is_refused_without_asking(loader, tmp
     }
     (folder / "config.json").write_text(json.dumps(settings))
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 9))
-    with pytest.raises(HeadRankError, match="Python of its own.*never done; use a model"):
+    with pytest.raises(HeadRankError, match=r"Python of its own.*never done; use a model"):
         LOADERS[loader](folder)
     assert not (tmp_path / "run").exists()
 
@@ -235,7 +235,7 @@ def test_pickled_weights_are_no_source(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["../out", "a/b", ".hidden", "a b", "a;touch x", "$(id)", "-rf", ""]
+    "name", ["../out", "a/b", ".hidden", "a b", "a;touch x", "$(id)", "-rf", "", "a\n"]
 )
 def test_names_cannot_leave_their_folder(name):
     schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())

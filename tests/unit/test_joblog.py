@@ -1,0 +1,36 @@
+"""A job's log: messages in lines, errors of the user's without a traceback, nothing that steers."""
+
+import logging
+
+import pytest
+
+from headrank.errors import HeadRankError
+from headrank.joblog import job_log
+
+
+def logged(path, error=None):
+    """Return the log of a job that says one thing and may fail."""
+    try:
+        with job_log(path):
+            logging.getLogger("one").info("query q\x1b[2J\x00 has\ttwo\nlines, naïve ≤ 3")
+            if error:
+                raise error
+    finally:
+        text = path.read_text(encoding="utf-8")
+    return text
+
+
+def test_a_message_cannot_steer_the_terminal(tmp_path):
+    text = logged(tmp_path / "job.log")
+    assert "query q\\x1b[2J\\x00 has\ttwo\nlines, naïve ≤ 3\n" in text
+
+
+@pytest.mark.parametrize(
+    "error, end", [(HeadRankError("d\x1b[2J"), SystemExit), (KeyError("d\x1b[2J"), KeyError)]
+)
+def test_an_error_cannot_either(error, end, tmp_path):
+    with pytest.raises(end):
+        logged(tmp_path / "job.log", error)
+    text = (tmp_path / "job.log").read_text()
+    assert "\x1b" not in text and "d\\x1b[2J" in text
+    assert ("Traceback" in text) is (end is KeyError)
