@@ -23,6 +23,9 @@ _ESCAPES = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
+    # After the end of a row they would be read as the arguments of its line break.
+    "[": "{[}",
+    "*": "{*}",
     "†": r"$\dagger$",
     "‡": r"$\ddagger$",
     "±": r"$\pm$",

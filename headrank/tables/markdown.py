@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from headrank.tables.table import Cell, Table
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#])")
+# GitHub sets what stands between dollars as mathematics. An ampersand matters only where an
+# entity follows it: "&lt;" would be shown as "<".
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#$]|&(?=#?\w+;))")
+# What opens a list, a rule or a heading if a paragraph begins with it.
+_OPENING = re.compile(r"^(\d*)([-+=.)])(?=[\s=-]|$)")
 _EMPHASIS = {"best": "**{}**", "block": "<u>{}</u>", "": "{}"}
 
 
@@ -38,7 +42,7 @@ def render(table: Table) -> str:
             _line([_cell(cell, text) for cell, text in zip(row.cells, texts, strict=True)])
         )
     for note in table.notes:
-        lines += ["", escape(note)]
+        lines += ["", _OPENING.sub(r"\1\\\2", escape(note))]
     return "\n".join(lines) + "\n"
 
 

@@ -1,6 +1,7 @@
 """Tables: values by hand, marks in both directions, best without controls, escaping."""
 
 import io
+import re
 
 import numpy as np
 import pandas as pd
@@ -361,7 +362,7 @@ def test_markdown_is_escaped_and_laid_out():
         "| :--- | ---: | ---: |\n"
         "| **S\\#1** |  |  |\n"
         "| a\\_b\\|c | 0.000† | 0.50 ± 0.01 |\n"
-        "| \\\\x\\{y\\}\\~^$ | **+0.250** | – |\n"
+        "| \\\\x\\{y\\}\\~^\\$ | **+0.250** | – |\n"
         "| **T** |  |  |\n"
         "| z | −0.250 \\[−0.500, 0.000\\] | – |\n"
         "\n"
@@ -385,7 +386,7 @@ def test_latex_is_escaped_and_laid_out():
         "\\\\\n"
         "\\addlinespace\n"
         "\\multicolumn{3}{l}{\\emph{T}} \\\\\n"
-        "z & $-$0.250 [$-$0.500, 0.000] & -- \\\\\n"
+        "z & $-$0.250 {[}$-$0.500, 0.000] & -- \\\\\n"
         "\\bottomrule\n"
         "\\end{tabular}\n"
         "\\par\\smallskip{\\footnotesize\\raggedright $\\dagger$ p \\textless{} 5\\%.\\par}\n"
@@ -395,6 +396,43 @@ def test_latex_is_escaped_and_laid_out():
 def test_escapes_keep_plain_text():
     assert latex.escape("nDCG@10, p = .05") == markdown.escape("nDCG@10, p = .05")
     assert markdown.escape("two\nlines") == latex.escape("two\nlines") == "two lines"
+
+
+@pytest.mark.parametrize("name", ["[5cm]", "*[5cm]", "*"])
+def test_latex_reads_no_name_as_the_argument_of_a_line_break(name):
+    rows = tuple(Row((Cell(text),)) for text in ("plain", name))
+    text = Table("t", (Column("a", "a"),), rows, ("a note", name)).latex()
+    assert not re.search(r"\\\\\s*[*\[]", text)
+    assert text.count(name.replace("[", "{[}").replace("*", "{*}")) == 2
+
+
+@pytest.mark.parametrize(
+    "text, escaped",
+    [
+        ("costs $5 or $6", r"costs \$5 or \$6"),
+        ("&lt;b&gt; &#36; &amp", r"\&lt;b\&gt; \&\#36; &amp"),
+        ("R&D & more", "R&D & more"),
+    ],
+)
+def test_markdown_shows_dollars_and_entities_as_they_are(text, escaped):
+    assert markdown.escape(text) == escaped
+
+
+@pytest.mark.parametrize(
+    "note, shown",
+    [
+        ("- one", r"\- one"),
+        ("+ one", r"\+ one"),
+        ("12. one", r"12\. one"),
+        ("1) one", r"1\) one"),
+        ("---", r"\---"),
+        ("+.05 is a gain", "+.05 is a gain"),
+        ("1.5 hours", "1.5 hours"),
+    ],
+)
+def test_a_note_in_markdown_is_a_paragraph(note, shown):
+    table = Table("t", (Column("a", "a"),), (Row((Cell(1),)),), (note,))
+    assert table.markdown().endswith(f"\n\n{shown}\n")
 
 
 def test_a_row_must_fit_the_columns():
