@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 import tiny_models as tiny
 
-from benchmarks import memory, methods, prompting, reading
+from benchmarks import bm25, memory, methods, prompting, reading
 from benchmarks.material import bare_model, passages, some_heads
+from headrank.collection import iter_documents
+from headrank.errors import HeadRankError
 from headrank.figures.benchmarks import benchmarks
 from headrank.speed import benchmark_table, load_benchmarks
 
@@ -69,3 +71,51 @@ def test_memory_is_taken_in_processes_of_their_own():
     assert table["case"].tolist() == [f"memory, {task}" for task in memory.TASKS]
     assert (table["megabytes"] > 100).all()
     assert table.loc[0, "ratio"] == 1
+
+
+def test_made_up_passages_follow_zipf_and_the_seed(tmp_path):
+    passages = list(bm25.made_up(500, vocabulary=2000))
+    assert passages == list(bm25.made_up(500, vocabulary=2000))
+    assert passages[:2] != list(bm25.made_up(2, seed=14, vocabulary=2000))
+    words = pd.Series([word for document in passages for word in document.text.split()])
+    assert len(words) / 500 == pytest.approx(55, abs=3)
+    frequencies = words.value_counts()
+    # The second most frequent word comes half as often as the first, the eighth an eighth.
+    assert frequencies.iloc[7] / frequencies.iloc[0] == pytest.approx(1 / 8, rel=0.2)
+    assert len({len(document.text.split()) for document in passages}) > 50
+
+
+@pytest.mark.slow
+def test_bm25_is_measured_at_each_size_and_extended(tmp_path, capsys):
+    output = tmp_path / "bm25.csv"
+    bm25.main(["200", "400", "--vocabulary", "3000", "--output", str(output)])
+    table = pd.read_csv(output)
+    assert table["passages"].tolist() == [200, 400]
+    assert (table > 0).all(axis=None)
+    # Stopwords are half of so small a vocabulary's text, and have no postings.
+    assert (table["postings"] / table["passages"]).tolist() == pytest.approx([28] * 2, abs=4)
+    assert (table.filter(like="peak") > 50).all(axis=None)
+    assert "at 8,841,823 passages" in capsys.readouterr().out
+
+
+def test_a_task_indexes_and_searches_as_the_workflow_does(tmp_path):
+    bm25._save(tmp_path / "collection", 300, 13, 500)
+    assert bm25.run("index", tmp_path) > 0 and bm25.run("search", tmp_path) > 0
+    index = bm25.Bm25Index.load(tmp_path / "index")
+    first = next(iter_documents(tmp_path / "collection"))
+    assert index.search({"q": first.text}, 5, progress=False).rankings["q"][0][0] == "0"
+    assert index.corpus is not None
+
+
+def test_the_line_warns_above_the_limit():
+    table = pd.DataFrame({"passages": [1, 2, 3], "terms": [5, 6, 6]})
+    table = table.assign(index_peak_megabytes=[110, 120, 130], search_peak_megabytes=90)
+    line = bm25.extended(table, 1000)
+    assert line["index_peak_megabytes"] == pytest.approx(10_100)
+    assert "terms" not in line
+    assert bm25.warning(line) is None
+    assert "10,100 MB at 1,000 passages are more than 10,000" in bm25.warning(line, 10_000)
+    with pytest.raises(HeadRankError, match="two different numbers"):
+        bm25.extended(table[:1])
+    with pytest.raises(SystemExit):
+        bm25.main(["500"])
