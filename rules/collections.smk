@@ -14,6 +14,7 @@ rule collection:
         "../envs/fetch.yaml"
     params:
         source=lambda wildcards: COLLECTIONS[wildcards.collection]["source"],
+        code=code("build_collection"),
     message:
         "Build the collection {wildcards.collection}"
     script:

@@ -169,10 +169,20 @@ def minutes(wildcards, attempt):
 
 
 def origin(source):
-    """Files that a model or collection is made from; none if it comes over the network."""
+    """Files that a model or collection is made from; none if it comes over the network.
+
+    A folder's own time stays when a file in it is overwritten, so its files are named. Without
+    any the folder itself is, and Snakemake tells that it is missing.
+    """
     if source["kind"] == "pypi":
         return [f"resources/archives/{source['file']}"]
-    return [source["path"]] if source["kind"] == "local" else []
+    if source["kind"] != "local":
+        return []
+    folder = Path(source["path"])
+    files = (path for path in folder.rglob("*") if path.is_file())
+    # What tools keep beside the weights (.git, .cache) makes no model.
+    seen = (p for p in files if not any(n.startswith(".") for n in p.relative_to(folder).parts))
+    return sorted(map(str, seen)) or [source["path"]]
 
 
 def collection_origin(wildcards):

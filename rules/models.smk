@@ -36,6 +36,11 @@ rule model:
     params:
         source=lambda wildcards: WEIGHTS[wildcards.model]["source"],
         format=lambda wildcards: WEIGHTS[wildcards.model].get("format", "safetensors"),
+        # Code decides the weights only where they are dequantised. Safetensors are copied as they
+        # are, and a change of code must not download gigabytes again.
+        code=lambda wildcards: (
+            code("prepare_model") if WEIGHTS[wildcards.model].get("format") == "gguf" else None
+        ),
     message:
         "Prepare the weights of {wildcards.model}"
     script:

@@ -96,6 +96,8 @@ rule rank_by_first_stage:
         method=one_of(methods_of("first-stage")),
     conda:
         "../envs/ir.yaml"
+    params:
+        code=code("rank_by_first_stage"),
     message:
         "Keep the first stage of {wildcards.set} as {wildcards.method}"
     script:

@@ -93,6 +93,7 @@ rule check_roles:
         "../envs/ir.yaml"
     params:
         sets={name: ROLE[name] for name in sets_of(*ROLES)},
+        code=code("check_roles"),
     message:
         "Check that no query stands in sets of two roles"
     script:

@@ -1,14 +1,17 @@
 """A collection of the user's, in real runs that need no model."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
+import torch
 import yaml
+from safetensors.torch import save
 
 from headrank.files import write_jsonl
 from headrank.trec import Run
-from tests.workflow.running import snakemake
+from tests.workflow.running import planned, snakemake
 
 WORDS = ["apple", "bread", "cheese", "dates", "eggs", "flour", "grapes", "honey"]
 CONFIG = {
@@ -116,3 +119,55 @@ def test_a_fault_in_the_data_is_told_with_file_and_line(work):
     assert "food/qrels.tsv:7: document nowhere (query q0) is not in corpus.jsonl" in result.stdout
     assert "Traceback" not in result.stdout
     assert not (work / "resources/collections/food").exists()
+
+
+CARD = "resources/models/unused/headrank.json"
+
+
+def weights(path, value):
+    """Write a model's weights in place: the folder keeps its time."""
+    data = save({"one": torch.full((2, 2), float(value))}, metadata={"format": "pt"})
+    with open(path, "wb") as file:
+        file.write(data)
+
+
+@pytest.fixture
+def model(work):
+    """Return the folder of the config's model, with one more folder and what a tool keeps."""
+    folder = work / "none"
+    (folder / "1_Pooling").mkdir(parents=True)
+    (folder / ".cache").mkdir()
+    for name in ("config.json", "tokenizer.json", "1_Pooling/config.json", ".cache/times"):
+        (folder / name).write_text("{}")
+    weights(folder / "model.safetensors", 1)
+    return folder
+
+
+def test_weights_overwritten_in_place_are_prepared_again(work, model):
+    def digest():
+        return json.loads((work / CARD).read_text())["sha256"]["model.safetensors"]
+
+    config = work / "config.yaml"
+    result = snakemake(work, config, CARD)
+    assert result.returncode == 0, result.stdout
+    first = digest()
+    assert planned(work, config, CARD) == {}
+    (model / ".cache/times").write_text("{} ")
+    assert planned(work, config, CARD) == {}
+    (model / "1_Pooling/config.json").write_text("[]")
+    assert planned(work, config, CARD) == {"model": 1}
+    before = model.stat().st_mtime_ns
+    weights(model / "model.safetensors", 2)
+    assert model.stat().st_mtime_ns == before
+    assert planned(work, config, CARD) == {"model": 1}
+    result = snakemake(work, config, CARD)
+    assert result.returncode == 0, result.stdout
+    assert digest() != first
+    assert planned(work, config, CARD) == {}
+
+
+def test_a_model_folder_that_is_missing_is_named(work):
+    result = snakemake(work, work / "config.yaml", CARD)
+    assert result.returncode != 0
+    assert "Missing input files for rule model" in result.stdout
+    assert re.search(r"^\s+none$", result.stdout, re.M), result.stdout
