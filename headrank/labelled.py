@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from headrank import sight
 from headrank.align.data import trim_all
 from headrank.align.forward import selected_mass
 from headrank.align.losses import relevance
@@ -125,6 +126,7 @@ def profile_lists(
         "prompt": asdict(builder.options),
         "order": order,
         "seed": seed,
+        **sight.provenance(model),
     }
     # A profile is made from files of readings; this one is gone when the profile is there.
     with tempfile.TemporaryDirectory() as folder:

@@ -16,6 +16,7 @@ from headrank.errors import HeadRankError
 from headrank.heads import HeadSet, every_head
 from headrank.lists import query_generator
 from headrank.reading import ListReading, ReadingFile
+from headrank.sight import check_reading
 from headrank.trec import Run
 
 AGGREGATIONS = ("sum", "log-sum", "mean-z", "mean-log-share")
@@ -58,15 +59,21 @@ class Fold:
             raise HeadRankError("outliers: true sums token masses; use aggregation: sum")
 
 
-def fold(reading: ListReading, heads: HeadSet | None, options: Fold) -> np.ndarray:
+def fold(
+    reading: ListReading, heads: HeadSet | None, options: Fold, *, blind: bool = False
+) -> np.ndarray:
     """Return ``[docs]`` float64 scores of one list; higher is more relevant.
 
     Args:
         heads: the heads to join; None joins all (ICR).
+        blind: allow heads whose sliding window hides a document: a control, no method.
 
     Raises:
-        HeadRankError: the reading lacks the calibration or the token arrays.
+        HeadRankError: the reading lacks the calibration or the token arrays, or a head cannot
+            see a document.
     """
+    if heads is not None and not blind:
+        check_reading(reading, heads)
     layers, width, _ = reading.query.shape
     if options.calibrate and reading.calibration is None:
         raise HeadRankError(
@@ -135,13 +142,24 @@ def without_outliers(contrast: np.ndarray, spans: np.ndarray) -> np.ndarray:
     return scores
 
 
-def rank(shards: Sequence[ReadingFile], heads: HeadSet | None, options: Fold, name: str) -> Run:
-    """Return the run of a method over all shards of a query set."""
+def rank(
+    shards: Sequence[ReadingFile],
+    heads: HeadSet | None,
+    options: Fold,
+    name: str,
+    *,
+    blind: bool = False,
+) -> Run:
+    """Return the run of a method over all shards of a query set; arguments as for ``fold``."""
     tokens = options.outliers and heads is not None
     return Run.from_scores(
         {
             reading.query_id: dict(
-                zip(reading.doc_ids, fold(reading, heads, options).tolist(), strict=True)
+                zip(
+                    reading.doc_ids,
+                    fold(reading, heads, options, blind=blind).tolist(),
+                    strict=True,
+                )
             )
             for shard in shards
             for reading in shard.lists(tokens=tokens)

@@ -20,6 +20,7 @@ from headrank.errors import HeadRankError
 from headrank.heads import Head, HeadSet, top
 from headrank.methods import zscore
 from headrank.reading import ReadingFile
+from headrank.sight import KEY, unseen
 from headrank.trec import Qrels
 
 _TINY = 1e-12
@@ -61,16 +62,22 @@ class Profile:
         discriminability: ``{criterion: [queries, layers, heads]}``.
         entropy: ``[queries, layers, heads]`` in 0..1: entropy of a head's shares over the
             candidates, divided by the logarithm of their number.
-        provenance: what the readings were made with.
+        provenance: what the readings were made with, the windows of sliding layers included.
+        blind: ``[layers, heads]``, True where a document of a profiled list lies out of the
+            head's sliding window: never selected. None if every layer has full attention.
     """
 
     queries: tuple[str, ...]
     discriminability: dict[str, np.ndarray]
     entropy: np.ndarray
     provenance: dict
+    blind: np.ndarray | None = None
 
     def scores(self, options: SelectionOptions, queries: np.ndarray | None = None) -> np.ndarray:
-        """Return ``[layers, heads]`` selection scores, averaged over the (given) queries."""
+        """Return ``[layers, heads]`` selection scores, averaged over the (given) queries.
+
+        Heads that may not be selected have -inf: blind ones, and layers not allowed.
+        """
         disc = self.discriminability[options.criterion]
         values = disc - options.entropy_weight * self.entropy
         means = (values if queries is None else values[queries]).mean(axis=0)
@@ -79,19 +86,30 @@ class Profile:
             outside = np.ones(means.shape[0], dtype=bool)
             outside[first : last + 1] = False
             means[outside] = -np.inf
+        if self.blind is not None:
+            means[self.blind] = -np.inf
         return means
 
     def select(self, options: SelectionOptions) -> HeadSet:
         """Return the best heads under the options, best first.
 
         Raises:
-            HeadRankError: more heads asked for than the allowed layers have.
+            HeadRankError: more heads asked for than the allowed layers have, or than see every
+                document of the profiled lists.
         """
         scores = self.scores(options)
         available = int(np.isfinite(scores).sum())
         if options.heads > available:
+            blind = 0 if self.blind is None else int(self.blind.sum())
             raise HeadRankError(
                 f"{options.heads} heads asked for, {available} are available in the allowed layers"
+                + (
+                    f"; {blind} of {self.blind.size} heads have a sliding window that misses a "
+                    "document of the profiled lists; select fewer heads, or profile shorter lists "
+                    "(fewer documents, a smaller document_tokens)"
+                    if blind
+                    else ""
+                )
             )
         disc = self.discriminability[options.criterion].mean(axis=0)
         entropy = self.entropy.mean(axis=0)
@@ -117,7 +135,11 @@ class Profile:
         return counts / resamples
 
     def table(self) -> pd.DataFrame:
-        """Return one row a head: mean and standard error of each criterion and of entropy."""
+        """Return one row a head: mean and standard error of each criterion and of entropy.
+
+        ``window`` is the head's sliding window in tokens, empty for full attention;
+        ``sees_all`` whether it reaches every document of the profiled lists.
+        """
         _, layers, heads = self.entropy.shape
         columns: dict[str, np.ndarray] = {
             "layer": np.repeat(np.arange(layers), heads),
@@ -128,6 +150,10 @@ class Profile:
             columns[name] = values.mean(axis=0).ravel()
             spread = values.std(axis=0, ddof=1) if len(self.queries) > 1 else values[0] * np.nan
             columns[f"{name}_se"] = spread.ravel() / root
+        windows = self.provenance.get(KEY) or [None] * layers
+        columns["window"] = pd.array(np.repeat(np.array(windows, dtype=object), heads), "Int64")
+        blind = np.zeros((layers, heads), bool) if self.blind is None else self.blind
+        columns["sees_all"] = ~blind.ravel()
         return pd.DataFrame(columns)
 
     def save(self, path: str | os.PathLike) -> None:
@@ -138,7 +164,8 @@ class Profile:
             "provenance": self.provenance,
         }
         arrays = {f"disc.{name}": values for name, values in self.discriminability.items()}
-        save_arrays(path, meta, {**arrays, "entropy": self.entropy})
+        blind = {} if self.blind is None else {"blind": self.blind}
+        save_arrays(path, meta, {**arrays, "entropy": self.entropy, **blind})
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Profile:
@@ -150,7 +177,8 @@ class Profile:
         arrays = ArrayFile(path, "profile", "profile again")
         meta = arrays.meta
         disc = {name: arrays[f"disc.{name}"] for name in meta["criteria"]}
-        return cls(tuple(meta["queries"]), disc, arrays["entropy"], meta["provenance"])
+        blind = arrays["blind"] if "blind" in arrays.names else None
+        return cls(tuple(meta["queries"]), disc, arrays["entropy"], meta["provenance"], blind)
 
 
 def profile_heads(
@@ -167,7 +195,7 @@ def profile_heads(
     Raises:
         HeadRankError: no query has two grades among its candidates.
     """
-    queries, entropies = [], []
+    queries, entropies, missed = [], [], []
     values: dict[str, list[np.ndarray]] = {name: [] for name in CRITERIA}
     for shard in shards:
         for reading in shard:
@@ -178,6 +206,9 @@ def profile_heads(
             queries.append(reading.query_id)
             mass = reading.query.astype(np.float64)
             entropies.append(entropy(mass))
+            hidden = unseen(reading)
+            if hidden is not None:
+                missed.append(hidden.any(axis=-1))
             for name, criterion in CRITERIA.items():
                 values[name].append(criterion(mass, grades, temperature))
     if not queries:
@@ -191,6 +222,7 @@ def profile_heads(
         {name: np.stack(arrays) for name, arrays in values.items()},
         np.stack(entropies),
         provenance,
+        np.any(missed, axis=0) if missed else None,
     )
 
 

@@ -17,6 +17,7 @@ from headrank.lists import CandidateList, Passage, arrange, check_order
 from headrank.methods import Fold
 from headrank.passages import as_candidates, check_text
 from headrank.prompt import Prompt, PromptBuilder, PromptOptions
+from headrank.sight import check_prompt
 from headrank.trec import Run
 from headrank.windows import deal, merge
 
@@ -184,8 +185,8 @@ class HeadRanker:
             query_id: with the seed it decides the shuffled order; by default the query.
 
         Raises:
-            HeadRankError: no or empty passages, an id twice, a list that does not fit, or
-                attention that is not finite.
+            HeadRankError: no or empty passages, an id twice, a list that does not fit, a
+                passage out of a head's sliding window, or attention that is not finite.
         """
         (ranking,) = self.rerank_queries([query], passages, ids=ids, query_id=query_id)
         return ranking
@@ -252,7 +253,9 @@ class HeadRanker:
         built = []
         for places in deal(len(candidates.doc_ids), options.window):
             window = arrange(_take(candidates, places), options.order, options.seed)
-            built.append((window, self.builder.build(window, (*queries, *calibration))))
+            prompt = self.builder.build(window, (*queries, *calibration))
+            check_prompt(self.model, prompt, self.heads, window)
+            built.append((window, prompt))
         return built
 
     def _score(

@@ -17,6 +17,7 @@ from headrank.lists import CandidateList
 from headrank.models import LoadedModel
 from headrank.prompt import Prompt, PromptBuilder
 from headrank.reading import ListReading
+from headrank.sight import distances, layer_windows
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,7 @@ def read_list(
         calibration = masses[1].documents
         contrast = difference.sum(axis=(0, 1), dtype=np.float64).astype(np.float32)
         tokens = difference if keep_tokens else None
+    windows = layer_windows(model)
     reading = ListReading(
         query_id=candidates.query_id,
         doc_ids=candidates.doc_ids,
@@ -178,6 +180,8 @@ def read_list(
         spans=spans,
         contrast=contrast,
         tokens=tokens,
+        windows=windows,
+        distance=None if windows is None else distances(prompt),
     )
     reading.check(model.name)
     return reading, prompt.length

@@ -17,6 +17,7 @@ import numpy as np
 
 from headrank.arrays import ArrayFile, save_arrays
 from headrank.errors import HeadRankError
+from headrank.sight import KEY, Windows
 
 _FORMAT = 1
 
@@ -34,6 +35,9 @@ class ListReading:
         contrast: ``[tokens]``: query minus calibration mass of each document token, summed
             over all heads.
         tokens: ``[layers, heads, tokens]``: the same for each head; None if not kept.
+        windows: of each layer, None for full attention; None if every layer is full.
+        distance: ``[docs]``: tokens from a document's end to the first row read; None if no
+            layer slides (see :mod:`headrank.sight`).
     """
 
     query_id: str
@@ -43,6 +47,8 @@ class ListReading:
     spans: np.ndarray | None = None
     contrast: np.ndarray | None = None
     tokens: np.ndarray | None = None
+    windows: Windows | None = None
+    distance: np.ndarray | None = None
 
     def check(self, where: str) -> None:
         """Refuse values that no softmax gives.
@@ -93,14 +99,21 @@ class ReadingFile:
                 f"{self.path}: token masses were not kept, so outlier tokens cannot be dropped "
                 "for a chosen set of heads; set reading.tokens: all and read again"
             )
-        wanted = ["query", "calibration", "spans", "contrast"] + (["tokens"] if tokens else [])
+        wanted = ["query", "calibration", "spans", "contrast", "distance"]
+        wanted += ["tokens"] if tokens else []
+        windows = self.meta["provenance"].get(KEY)
         for number, entry in enumerate(self.meta["queries"]):
             found = {
                 name: self._arrays[key]
                 for name in wanted
                 if (key := f"{name}.{number}") in self._arrays.names
             }
-            reading = ListReading(entry["query_id"], tuple(entry["doc_ids"]), **found)
+            reading = ListReading(
+                entry["query_id"],
+                tuple(entry["doc_ids"]),
+                windows=None if windows is None else tuple(windows),
+                **found,
+            )
             reading.check(str(self.path))
             yield reading
 
@@ -111,7 +124,8 @@ def save_readings(
     """Write the readings of one shard as ``.npz``, whole or not at all.
 
     Args:
-        provenance: model, prompt, order, adapter and versions: what determines the numbers.
+        provenance: model, prompt, order, adapter and versions: what determines the numbers;
+            with ``headrank.sight.provenance``, which the windows are loaded from.
     """
     meta = {
         "format": _FORMAT,
@@ -122,7 +136,7 @@ def save_readings(
     arrays = {
         f"{name}.{number}": values
         for number, reading in enumerate(readings)
-        for name in ("query", "calibration", "spans", "contrast", "tokens")
+        for name in ("query", "calibration", "spans", "contrast", "tokens", "distance")
         if (values := getattr(reading, name)) is not None
     }
     save_arrays(path, meta, arrays)

@@ -21,6 +21,7 @@ from headrank.models import LoadedModel
 from headrank.prompt import Prompt
 from headrank.reader import read_prompts
 from headrank.reading import ListReading
+from headrank.sight import check_prompt
 
 
 class _Absent(torch.nn.Module):
@@ -106,9 +107,11 @@ def score_prompts(
         heads: heads to read; None reads all (ICR).
 
     Raises:
-        HeadRankError: NaN in the attention, a document that no head can see, or a layer
-            that the model does not have.
+        HeadRankError: NaN in the attention, a document that a selected head cannot see (or no
+            head at all), or a layer that the model does not have.
     """
+    for prompt in prompts:
+        check_prompt(model, prompt, heads)
     recorders = read_prompts(
         model,
         prompts,

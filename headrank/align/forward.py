@@ -10,6 +10,7 @@ from headrank.attention import ReadingComplete, Recorder, Target
 from headrank.heads import HeadSet
 from headrank.models import LoadedModel
 from headrank.prompt import Prompt
+from headrank.sight import check_prompt
 
 
 def selected_mass(model: LoadedModel, prompt: Prompt, heads: HeadSet) -> torch.Tensor:
@@ -18,7 +19,11 @@ def selected_mass(model: LoadedModel, prompt: Prompt, heads: HeadSet) -> torch.T
     One pass over the whole prompt without a cache, so gradients flow through the recorded
     attention back to every layer below; nothing behind the deepest selected head's
     attention weights is computed.
+
+    Raises:
+        HeadRankError: a document out of a head's sliding window: its log mass has no meaning.
     """
+    check_prompt(model, prompt, heads)
     chosen: dict[int, list[int]] = {}
     for layer, head in sorted(heads.pairs):
         chosen.setdefault(layer, []).append(head)

@@ -170,8 +170,11 @@ def test_documents_beyond_the_sliding_window_are_an_error():
     model = cut_model("mistral-window")
     builder = builder_for(model, header="x" * 10, instruction="y " * 100)
     prompt = builder.build(tiny.candidates(), ("what",))
-    with pytest.raises(HeadRankError, match=r"6 of 6 documents get no attention.*sliding window"):
+    with pytest.raises(HeadRankError, match=r"layer 2, head 3 .*160 tokens.* document 1 of 6.*"):
         score_prompts(model, [prompt], HEADS, Fold())
+    # All heads together are ICR: it may miss some documents, but not all of its heads the same.
+    with pytest.raises(HeadRankError, match=r"6 of 6 documents get no attention.*sliding window"):
+        score_prompts(model, [prompt], None, Fold())
 
 
 def test_nan_weights_in_a_layer_are_an_error():

@@ -14,15 +14,15 @@ from headrank.lists import CandidateList, Passage
 __all__ = ["ARCHITECTURES", "HEADS", "LAYERS", "TEXTS", "candidates", "folder", "tokenizer"]
 
 TEXTS = models.TEXTS[:6]
-# Mistral has a window in every layer: it must be long enough to see every document of a
-# list, and shorter than the prompt, or a wrong mask would change nothing.
+# Mistral has a window in every layer, Gemma in every other: it must be long enough to see every
+# document of a list, and shorter than the prompt, or a wrong mask would change nothing.
 ARCHITECTURES = {
     "llama": {},
     "llama3-rope": {},
     "mistral-window": {"sliding_window": 160},
     "qwen2": {},
     "qwen3": {},
-    "gemma3": {},
+    "gemma3": {"sliding_window": 160},
 }
 
 

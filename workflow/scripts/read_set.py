@@ -10,6 +10,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 
+from headrank import sight
 from headrank.align.adapter import HEADS, WEIGHTS, load_adapter
 from headrank.files import digest
 from headrank.gpu import one_gpu
@@ -76,6 +77,7 @@ def main(
         "versions": {
             name: importlib.metadata.version(name) for name in ("torch", "transformers", "numpy")
         },
+        **sight.provenance(loaded),
     }
     save_readings(target, list(readings), provenance)
 
