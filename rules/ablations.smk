@@ -101,18 +101,3 @@ rule ablation_figure:
         "Draw the ablations of {wildcards.model}"
     script:
         "../workflow/scripts/figure_ablations.py"
-
-
-rule ablations:
-    input:
-        collect(
-            "results/tables/ablations/{model}.{end}",
-            model=EXPERIMENT["models"],
-            end=["csv", "md", "tex"],
-        ),
-        collect(
-            "results/figures/{model}/ablations.{end}",
-            model=EXPERIMENT["models"],
-            end=["pdf", "png"],
-        ),
-    localrule: True

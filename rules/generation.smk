@@ -83,9 +83,3 @@ rule formatting_table:
         "Tabulate the form of the answers of {wildcards.model}"
     script:
         "../workflow/scripts/formatting_table.py"
-
-
-rule table_formatting:
-    input:
-        formatting_tables,
-    localrule: True

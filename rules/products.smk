@@ -51,40 +51,76 @@ def table_files(name):
     return [f"results/tables/{name}{end}" for end in (".csv", ".md", ".tex")]
 
 
+def reads():
+    """Whether a method of the experiment reads or asks a model."""
+    return any(cell[1] != "-" for cell in CELLS)
+
+
+def tables():
+    """Names of the tables that this experiment can fill, by kind."""
+    models, recipes = EXPERIMENT["models"], used_recipes(config)
+    ordered = reads() and {"reversed", "shuffled"} <= set(config["orders"])
+    several = any(len(RECIPES[recipe]["seeds"]) > 1 for recipe in recipes)
+    names = {
+        "main": ["main"],
+        "measures": ["measures"],
+        "first_stage": ["first_stage"] if PUBLISHED else [],
+        "orders": ["orders"] if ordered else [],
+        "pairs": [f"pairs/{model}/{recipe}" for model in models for recipe in recipes],
+    }
+    chosen = {
+        "latency": models if reads() else [],
+        "formatting": generating_models(),
+        "heads": models if REPORT["method"] else [],
+        "middle": models if REPORT["panels"] else [],
+        "seeds": models if several else [],
+        "ablations": models if SETTINGS else [],
+    }
+    return names | {kind: [f"{kind}/{model}" for model in chosen[kind]] for kind in chosen}
+
+
+def figures():
+    """Names of each model's figures that this experiment can fill, by kind."""
+    counted = any(method["heads"] != "all" for method in panel_methods(aligned=False).values())
+    return {
+        "order": ["order_robustness"] if reads() else [],
+        "quality_latency": ["quality_latency"] if reads() else [],
+        "heads": ["head_scores"] if REPORT["method"] else [],
+        "homogenisation": ["homogenisation"] if REPORT["panels"] else [],
+        "ndcg_by_heads": ["ndcg_by_heads"] if counted else [],
+        "middle": ["middle_zone"] if REPORT["panels"] else [],
+        "learning_curve": ["learning_curve"] if REPORT["learning_curve"] else [],
+        "training": [f"training/{recipe}" for recipe in used_recipes(config)],
+        "ablations": ["ablations"] if SETTINGS else [],
+    }
+
+
+def product_files():
+    """Files of every table and figure that this experiment can fill, by target."""
+    files = {
+        f"table_{kind}": [path for name in names for path in table_files(name)]
+        for kind, names in tables().items()
+    }
+    for kind, names in figures().items():
+        files[f"figure_{kind}"] = collect(
+            "results/figures/{model}/{name}.{end}",
+            model=EXPERIMENT["models"],
+            name=names,
+            end=["pdf", "png"],
+        )
+    return files
+
+
 def products():
-    """Every table and figure that this experiment can fill."""
-    models = EXPERIMENT["models"]
-    tables = ["main", "measures"]
-    tables += ["first_stage"] if PUBLISHED else []
-    if any(cell[1] != "-" for cell in CELLS):
-        tables += ["orders"] if {"reversed", "shuffled"} <= set(config["orders"]) else []
-        figures = ["order_robustness"]
-        tables += [f"latency/{model}" for model in models]
-        figures += ["quality_latency"]
-    else:
-        figures = []
-    tables += [f"formatting/{model}" for model in generating_models()]
-    if REPORT["method"]:
-        tables += [f"heads/{model}" for model in models]
-        figures += ["head_scores"]
-    if REPORT["panels"]:
-        figures += ["homogenisation"]
-    if any(method["heads"] != "all" for method in panel_methods(aligned=False).values()):
-        figures += ["ndcg_by_heads"]
-    if REPORT["panels"]:
-        figures += ["middle_zone"]
-        tables += [f"middle/{model}" for model in models]
-    figures += ["learning_curve"] if REPORT["learning_curve"] else []
-    recipes = used_recipes(config)
-    figures += [f"training/{recipe}" for recipe in recipes]
-    if any(len(RECIPES[recipe]["seeds"]) > 1 for recipe in recipes):
-        tables += [f"seeds/{model}" for model in models]
-    tables += [f"pairs/{model}/{recipe}" for model in models for recipe in recipes]
+    """Every table and figure of a run without a target."""
+    asked_for = {"table_ablations", "figure_ablations"}
     return [
         *(["results/claims.csv", "results/claims.md"] if CLAIMED else []),
-        *(path for name in tables for path in table_files(name)),
-        *collect(
-            "results/figures/{model}/{name}.{end}", model=models, name=figures, end=["pdf", "png"]
+        *(
+            path
+            for target, paths in product_files().items()
+            if target not in asked_for
+            for path in paths
         ),
     ]
 

@@ -34,14 +34,3 @@ def generated_cells(model):
 def generating_models():
     """Models of the experiment that a generative method asks."""
     return [model for model in EXPERIMENT["models"] if generated_cells(model)]
-
-
-def formatting_tables(wildcards):
-    """Every formatting table, or what the experiment lacks for one."""
-    models = generating_models()
-    if not models:
-        raise WorkflowError(
-            "experiment.methods names no method of kind generative; add one of "
-            f"{', '.join(methods_of('generative')) or 'that kind to methods, and then here'}"
-        )
-    return [path for model in models for path in table_files(f"formatting/{model}")]

@@ -59,6 +59,70 @@ def test_claims_are_planned_and_need_an_aligned_method(tmp_path):
     assert "names no method with an adapter" in result.stdout
 
 
+TABLES = (
+    *("main", "measures", "latency", "heads", "middle", "pairs"),
+    *("ablations", "significance", "seeds", "orders", "formatting", "first_stage"),
+)
+FIGURES = (
+    *("order", "quality_latency", "heads", "homogenisation", "ndcg_by_heads", "middle"),
+    *("training", "ablations", "learning_curve"),
+)
+TARGETS = {*(f"table_{name}" for name in TABLES), *(f"figure_{name}" for name in FIGURES)}
+
+
+def every_product(config):
+    """Change the tiny experiment into one that fills every table and figure."""
+    config["orders"].append("reversed")
+    config["alignments"]["tags"]["seeds"] = [1, 2]
+    config["methods"]["listwise"] = {"kind": "generative", "protocol": "listwise"}
+    config["experiment"]["methods"].append("listwise")
+    config["report"]["learning_curve"] = ["headrank"]
+    published = {"value": 0.5, "source": "a test"}
+    config["collections"]["semanlink"]["published"] = {"test": published}
+
+
+def bare(config):
+    """Change the tiny experiment into one of the first stage alone."""
+    config["experiment"]["methods"] = ["bm25"]
+    config["evaluation"]["comparisons"] = []
+    config["report"] = {"set": "tags"}
+    config.pop("ablations")
+
+
+def test_every_table_and_figure_has_a_name(tmp_path):
+    full = tiny(tmp_path / "full.yaml", every_product)
+    jobs = planned(tmp_path / "work", full, *sorted(TARGETS))
+    assert {name: jobs[name] for name in TARGETS} == dict.fromkeys(TARGETS, 1)
+    listed = snakemake(tmp_path / "work", full, "--list-target-rules").stdout.split()
+    assert {name for name in listed if re.match("(table|figure)_", name)} == TARGETS
+    jobs = planned(tmp_path / "work", full, "table_middle", "figure_ndcg_by_heads")
+    assert jobs["middle_table"] == jobs["ndcg_by_heads"] == 1
+    assert not {"main_table", "latency", "homogenisation"} & jobs.keys()
+
+
+LACKING = [
+    ("table_ablations", "ablations is {}"),
+    ("ablations", "ablations is {}"),
+    ("table_middle", "report.panels is []"),
+    ("table_significance", "evaluation.comparisons is []"),
+    ("figure_heads", "report.method is null"),
+    ("figure_quality_latency", "experiment.methods names none that reads or asks a model"),
+]
+
+
+@pytest.mark.parametrize(("name", "message"), LACKING, ids=[name for name, _ in LACKING])
+def test_a_target_without_files_says_what_the_experiment_lacks(tmp_path, name, message):
+    result = snakemake(tmp_path / "work", tiny(tmp_path / "bare.yaml", bare), name, "-n")
+    assert result.returncode != 0
+    assert message in result.stdout
+
+
+def test_every_target_that_can_be_empty_says_so():
+    text = (ROOT / "rules/named.smk").read_text()
+    told = set(re.findall(r'^    "(\w+)": ', text[: text.index("PRODUCTS = ")], re.M))
+    assert told == TARGETS - {"table_main", "table_measures"}
+
+
 def test_a_config_file_replaces_the_demo(tmp_path):
     jobs = planned(tmp_path / "work", tiny(tmp_path / "tiny.yaml"))
     assert jobs["collection"] == 1
