@@ -14,13 +14,19 @@ from headrank.files import read_json, write_json
 
 @dataclass(frozen=True)
 class Head:
-    """One attention head; layer and head count from 0."""
+    """One attention head; layer and head count from 0.
+
+    Attributes:
+        window: its sliding window in tokens; None for full attention. It saw every document of
+            the profiled lists, else it would not be selected.
+    """
 
     layer: int
     head: int
     score: float = 0.0
     discriminability: float = 0.0
     entropy: float = 0.0
+    window: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,10 +97,15 @@ class HeadSet:
             )
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write JSON: provenance and ``[{layer, head, score, discriminability, entropy}]``."""
-        write_json(
-            path, {"provenance": self.provenance, "heads": [asdict(head) for head in self.heads]}
-        )
+        """Write JSON: provenance and ``[{layer, head, score, discriminability, entropy}]``.
+
+        A head that slides also has its ``window``.
+        """
+        heads = [asdict(head) for head in self.heads]
+        for entry in heads:
+            if entry["window"] is None:
+                del entry["window"]
+        write_json(path, {"provenance": self.provenance, "heads": heads})
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> HeadSet:
@@ -114,7 +125,7 @@ class HeadSet:
             except (KeyError, TypeError, ValueError):
                 raise HeadRankError(
                     f"{path}: entry {number} is {entry!r}; each needs 'layer' and 'head', "
-                    "whole numbers from 0"
+                    "whole numbers from 0, and 'window', if given, a whole number from 1"
                 ) from None
         try:
             return cls(tuple(heads), value.get("provenance", {}) if isinstance(value, dict) else {})
@@ -128,8 +139,12 @@ def _head(entry: dict) -> Head:
     # JSON's true is an int to Python.
     if not all(type(place) is int and place >= 0 for place in (layer, head)):
         raise ValueError
+    window = entry.get("window")
+    if window is not None and not (type(window) is int and window > 0):
+        raise ValueError
     measures = ("score", "discriminability", "entropy")
-    return Head(layer, head, **{name: float(entry[name]) for name in measures if name in entry})
+    given = {name: float(entry[name]) for name in measures if name in entry}
+    return Head(layer, head, **given, window=window)
 
 
 def every_head(layers: int, heads: int) -> HeadSet:

@@ -113,8 +113,14 @@ class Profile:
             )
         disc = self.discriminability[options.criterion].mean(axis=0)
         entropy = self.entropy.mean(axis=0)
+        windows = self.provenance.get(KEY) or [None] * len(scores)
         heads = tuple(
-            Head(layer, head, *(float(a[layer, head]) for a in (scores, disc, entropy)))
+            Head(
+                layer,
+                head,
+                *(float(a[layer, head]) for a in (scores, disc, entropy)),
+                window=windows[layer],
+            )
             for layer, head in top(scores, options.heads)
         )
         provenance = {

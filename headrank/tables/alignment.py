@@ -49,6 +49,7 @@ def head_table(
                     "entropy": head.entropy,
                     "stability": share,
                     "shared": others,
+                    "window": head.window,
                 }
             )
     columns = [
@@ -61,12 +62,20 @@ def head_table(
         Column("stability", "Stability", digits=2),
         Column("shared", "Other selections", digits=0),
     ]
+    slides = any(head.window is not None for chosen in selections.values() for head in chosen.heads)
+    if slides:
+        columns.append(Column("window", "Window", digits=0))
     notes = (
         "Layers and heads count from 0. Score: discriminability less weighted entropy, mean over "
         "profiling queries; scales differ between criteria.",
         "Stability: share of bootstrap samples of the profiling queries that select the head. "
         "Other selections: how many of them hold the head too.",
     )
+    if slides:
+        notes += (
+            "Window: tokens that a head with sliding attention looks back over; empty for full "
+            "attention. Each head reaches every document of the profiled lists.",
+        )
     frame = pd.DataFrame(rows)
     return from_frame("Selected heads", frame, columns, section="selection", notes=notes)
 

@@ -11,6 +11,7 @@ from headrank import sight
 from headrank.align.forward import selected_mass
 from headrank.arrays import ArrayFile
 from headrank.errors import HeadRankError
+from headrank.files import read_json
 from headrank.heads import Head, HeadSet
 from headrank.headstudy import LAYER_0, head_controls, ndcg_by_heads
 from headrank.labelled import profile_lists
@@ -123,7 +124,17 @@ def test_a_sliding_head_that_sees_every_document_may_be_selected(tmp_path):
     model = models.loaded("gemma3", sliding_window=400)
     profile = profile_heads(saved(model, tmp_path / "0.npz"), QRELS)
     assert not profile.blind.any() and profile.table()["sees_all"].all()
-    assert len(profile.select(SelectionOptions(heads=16)).heads) == 16
+    chosen = profile.select(SelectionOptions(heads=16))
+    assert {(head.layer, head.window) for head in chosen.heads} == {
+        (0, 400),
+        (1, None),
+        (2, 400),
+        (3, None),
+    }
+    chosen.save(tmp_path / "heads.json")
+    assert HeadSet.load(tmp_path / "heads.json").heads == chosen.heads
+    entries = read_json(tmp_path / "heads.json")["heads"]
+    assert {entry["layer"] for entry in entries if "window" in entry} == {0, 2}
 
 
 def test_a_fold_over_a_blind_head_is_an_error(tmp_path):

@@ -450,6 +450,14 @@ def test_head_table_counts_shared_heads_and_shows_stability():
     assert list(frame["shared"]) == [1, 0, 1]
     assert list(frame["rank"]) == [1, 2, 1]
     assert frame["stability"][0] == 0.875 and np.isnan(frame["stability"][2])
+    assert "window" not in frame
+
+
+def test_head_table_has_a_window_where_a_head_slides():
+    heads = HeadSet((Head(3, 1, 0.9), Head(2, 0, 0.8, window=512)))
+    table = head_table({"headrank": heads})
+    assert np.isnan(table.frame()["window"][0]) and table.frame()["window"][1] == 512
+    assert "| 512 |" in table.markdown() and "Window: tokens" in table.markdown()
 
 
 def test_pairs_table():
