@@ -16,6 +16,9 @@ logging.getLogger("bm25s").setLevel(logging.NOTSET)
 _EXACT_LENGTHS = 24
 """Lengths below this are stored exactly: 255 less the codes that 31-bit numbers need."""
 
+_SLICE = 1 << 18
+"""Postings that are scored at a time."""
+
 SMALLEST = np.finfo(np.float32).smallest_subnormal
 """The lowest score of a document that shares a term with the query."""
 
@@ -53,9 +56,11 @@ class LuceneScores(bm25s.BM25):
         bm25s names this method as the place to build an index in another way.
         """
         lengths = corpus_token_ids.lengths
+        # No term is in a document more often than there are terms: passages count in bytes.
+        counts = np.min_scalar_type(int(lengths.max(initial=0)))
         matrix = csc_matrix(
             (
-                np.ones(len(corpus_token_ids.terms), np.int32),
+                np.ones(len(corpus_token_ids.terms), counts),
                 (corpus_token_ids.documents, corpus_token_ids.terms),
             ),
             shape=(len(lengths), len(unique_token_ids)),
@@ -68,8 +73,12 @@ class LuceneScores(bm25s.BM25):
         mean = np.float32(corpus_token_ids.mean_length)
         with np.errstate(divide="ignore"):
             inverse = 1 / (k1 * ((1 - b) + b * stored_length(lengths).astype(np.float32) / mean))
-        weight = np.repeat(idf, df)
-        data = weight - weight / (1 + matrix.data.astype(np.float32) * inverse[matrix.indices])
+        data = np.repeat(idf, df)
+        # In slices, or the steps between would take five times the memory of the result.
+        for start in range(0, len(data), _SLICE):
+            part = slice(start, start + _SLICE)
+            tf = matrix.data[part].astype(np.float32)
+            data[part] -= data[part] / (1 + tf * inverse[matrix.indices[part]])
         self.nonoccurrence_array = None
         return {
             "data": data,

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import tarfile
+import tracemalloc
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from headrank.bm25 import Bm25Index
 from headrank.errors import HeadRankError
 from headrank.evaluate import evaluate, mean
-from headrank.postings import stored_length
+from headrank.postings import LuceneScores, Tokens, stored_length
 from headrank.trec import Qrels
 
 CACM = Path(__file__).resolve().parents[3] / "shared" / "collections" / "cacm"
@@ -307,3 +308,42 @@ def test_anserinis_published_cacm_numbers():
         "nDCG@10": 0.4543,
         "R@100": 0.6436,
     }
+
+
+def scored(documents, length, terms):
+    """Return the postings of made-up documents, and the peak bytes a token that they took."""
+    generator = np.random.default_rng(5)
+    tokens = Tokens(
+        generator.integers(0, terms, documents * length, dtype=np.int32),
+        np.repeat(generator.permutation(documents).astype(np.int32), length),
+        np.full(documents, length, np.int32),
+    )
+    scorer = LuceneScores(k1=0.9, b=0.4, method="lucene")
+    tracemalloc.start()
+    postings = scorer.build_index_from_ids(list(range(terms)), tokens)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return postings, peak / len(tokens.terms), tokens
+
+
+def test_postings_take_little_more_than_themselves():
+    # Position and score are 8 bytes, a count in a passage is one.
+    _, peak, _ = scored(100_000, 40, 50_000)
+    assert peak < 14
+
+
+@pytest.mark.parametrize("length", [200, 300, 70_000])
+def test_counts_and_slices_lose_nothing(length):
+    """Counts beyond a byte and beyond two; more postings than are scored at a time."""
+    documents = max(3, 600_000 // length)
+    terms = 3 if length == 70_000 else 250
+    postings, _, tokens = scored(documents, length, terms)
+    counts = np.zeros((terms, documents), np.int64)
+    np.add.at(counts, (tokens.terms, tokens.documents), 1)
+    present = counts.nonzero()
+    assert np.array_equal(postings["indices"], present[1])
+    df = np.float64((counts > 0).sum(axis=1))
+    idf = np.log(1 + (documents - df + 0.5) / (df + 0.5))[present[0]]
+    tf = counts[present]
+    norm = 0.9 * (0.6 + 0.4 * stored_length([length])[0] / length)
+    np.testing.assert_allclose(postings["data"], idf * tf / (tf + norm), rtol=1e-5)
