@@ -62,7 +62,7 @@ def tables():
     ordered = reads() and {"reversed", "shuffled"} <= set(config["orders"])
     several = any(len(RECIPES[recipe]["seeds"]) > 1 for recipe in recipes)
     names = {
-        "main": ["main"],
+        "main": ["main", *(f"main/{model}" for model in models if reads())],
         "measures": ["measures"],
         "first_stage": ["first_stage"] if PUBLISHED else [],
         "orders": ["orders"] if ordered else [],

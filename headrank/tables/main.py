@@ -25,10 +25,12 @@ def main_table(
     confidence: float = 0.95,
     notes: Sequence[str] = (),
     formatting: Mapping[tuple[str, str], float | None] | None = None,
+    model: str | None = None,
 ) -> Table:
     """Return the main table: methods in groups against sets and prompt orders, with averages.
 
-    The best of each column is bold, the best of each model underlined if there are several;
+    With one prompt order a column is a set; a method that was not run in it has a dash. The
+    best of each column is bold, the best of each model underlined if there are several;
     controls are out of both. Averages are over sets, each counting alike.
 
     Args:
@@ -40,25 +42,25 @@ def main_table(
         formatting: ``{(model, method): share of well-formed answers}`` of the generative
             methods, for a column of its own; methods that read attention write no answer
             and have 1 there by construction.
+        model: the table of this model alone, beside the methods that need none. Marks keep
+            the correction over all comparisons.
 
     Raises:
         HeadRankError: see ``systems`` and ``cell_means``.
     """
+    if model is not None:
+        per_query = per_query[per_query["model"].isin([FREE, model])]
     rows_of = systems(per_query, layout)
     means = cell_means(per_query, measure, layout.orders, confidence)
     values = means.set_index(["model", "method", "set", "order"])["mean"].to_dict()
     counts = means.groupby("set", sort=False)["n"].first()
-    marks = _marks(significance, rows_of, measure, baseline, alpha)
+    marks = _marks(significance, rows_of, measure, baseline, alpha, model)
     columns = [Column("method", "Method")]
     grid = [(name, order) for name in layout.sets for order in layout.orders]
-    columns += [
-        layout.column(
-            f"{name}.{order}", layout.name(order), f"{layout.name(name)} (n = {counts[name]})"
-        )
-        for name, order in grid
-    ]
+    heads = {name: f"{layout.name(name)} (n = {counts[name]})" for name in layout.sets}
     averaged = layout.orders if len(layout.sets) > 1 else ()
-    columns += [layout.column(f"average.{o}", layout.name(o), "average") for o in averaged]
+    columns += [_column(layout, name, order, heads[name]) for name, order in grid]
+    columns += [_column(layout, "average", order, "average") for order in averaged]
     columns += [Column("well_formed", "Well-formed (%)", digits=1)] if formatting else []
     several = len({system.model for system in rows_of} - {FREE}) > 1
     rows = []
@@ -79,7 +81,10 @@ def main_table(
         block = "" if system.model == FREE else system.model
         ranked = system.group != labels.CONTROLS
         rows.append(Row(tuple(cells), section, block, ranked))
-    said = [f"{measure}, mean over all n judged queries of a set; columns: prompt order."]
+    shown = "columns: prompt order"
+    if len(layout.orders) == 1:
+        shown = f"prompt order: {layout.name(layout.orders[0])}"
+    said = [f"{measure}, mean over all n judged queries of a set; {shown}."]
     if averaged:
         said[0] += " Averages are over sets."
     said.append("Bold: best of the column" + (", underlined: best of the model" * several))
@@ -92,8 +97,16 @@ def main_table(
             "that read attention write no answer and parse none: 100 by construction."
         )
     tidy = means.merge(_tidy_marks(marks), how="left") if marks else means
-    title = f"{measure} by method, set and prompt order"
+    by = "method and set" if len(layout.orders) == 1 else "method, set and prompt order"
+    title = f"{measure} by {by}" + (f", {layout.name(model)}" if model else "")
     return Table(title, tuple(columns), emphasise(columns, rows), (*said, *notes), tidy)
+
+
+def _column(layout: Layout, name: str, order: str, head: str) -> Column:
+    """Return the column of one order below its set; of a single order it is the set's."""
+    if len(layout.orders) == 1:
+        return layout.column(f"{name}.{order}", head)
+    return layout.column(f"{name}.{order}", layout.name(order), head)
 
 
 def _form(
@@ -112,6 +125,7 @@ def _marks(
     measure: str,
     baseline: str | None,
     alpha: float,
+    only: str | None = None,
 ) -> dict[tuple[str, str, str, str], str]:
     """Return ``{(model, method, set, order): mark}`` of the compared cells; "" if n.s.
 
@@ -124,6 +138,8 @@ def _marks(
     for row in significance[significance["measure"] == measure].to_dict("records"):
         sign = 1 if row["baseline"] == baseline else -1
         if baseline not in (row["system"], row["baseline"]):
+            continue
+        if only is not None and row.get("model", FREE) not in (FREE, only):
             continue
         method = row["system"] if sign == 1 else row["baseline"]
         mark = ""

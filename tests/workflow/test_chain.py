@@ -34,7 +34,7 @@ COSTLY = {
 }
 FIGURES = (
     *("head_scores", "homogenisation", "middle_zone"),
-    *("ndcg_by_heads", "order_robustness", "quality_latency", "training/tags"),
+    *("ndcg_by_heads", "ndcg_by_depth", "order_robustness", "quality_latency", "training/tags"),
 )
 # What follows from the sets of queries.
 MADE = (
@@ -54,7 +54,7 @@ def finished(tmp_path_factory):
 
 def test_every_product_is_there(finished):
     results = finished / "results"
-    for name in ("main", "measures"):
+    for name in ("main", "main/smollm2", "measures"):
         for end in ("csv", "md", "tex"):
             assert (results / f"tables/{name}.{end}").stat().st_size > 100
     for name in FIGURES:

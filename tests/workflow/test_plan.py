@@ -100,6 +100,24 @@ def test_every_table_and_figure_has_a_name(tmp_path):
     assert not {"main_table", "latency", "homogenisation"} & jobs.keys()
 
 
+def test_each_model_has_a_main_table_of_its_own(tmp_path):
+    def change(config):
+        config["models"]["second"] = {
+            "source": {"kind": "local", "path": str(tmp_path)},
+            "format": "safetensors",
+        }
+        config["experiment"]["models"].append("second")
+
+    two = tiny(tmp_path / "two.yaml", change)
+    jobs = planned(tmp_path / "work", two, "table_main")
+    assert (jobs["main_table"], jobs["model_table"]) == (1, 2)
+    wanted = [f"results/tables/main/second.{end}" for end in ("md", "csv", "tex")]
+    assert planned(tmp_path / "work", two, *wanted)["model_table"] == 1
+    # Without a method that reads a model there is none to tabulate.
+    jobs = planned(tmp_path / "bare", tiny(tmp_path / "bare.yaml", bare), "table_main")
+    assert jobs["main_table"] == 1 and "model_table" not in jobs
+
+
 LACKING = [
     ("table_ablations", "ablations is {}"),
     ("ablations", "ablations is {}"),

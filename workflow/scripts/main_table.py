@@ -1,4 +1,4 @@
-"""Write the main table: methods against sets and prompt orders."""
+"""Write the main table, of all models or of one: methods against sets and prompt orders."""
 
 from pathlib import Path
 
@@ -41,4 +41,5 @@ if __name__ == "__main__":
             alpha=snakemake.params.alpha,
             notes=snakemake.params.notes,
             confidence=snakemake.params.confidence,
+            model=snakemake.params.model,
         )
