@@ -1,8 +1,9 @@
-"""What the number and the choice of heads do: folds over readings that are already there."""
+"""What number, depth and choice of heads do: folds over readings that are already there."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from headrank.heads import Head, HeadSet
 from headrank.methods import Fold, random_run, rank
 from headrank.profile import Profile, SelectionOptions
 from headrank.reading import ReadingFile
+from headrank.sight import KEY, blind_heads
 from headrank.significance import bca_interval
 from headrank.trec import Qrels, Run
 
@@ -36,7 +38,7 @@ def ndcg_by_heads(
     """Return the measure against the number of heads, selection by selection.
 
     Columns: selection, heads, mean, low, high (BCa over queries), n. The last point of each
-    selection joins all heads of the model.
+    selection joins all heads of the model, or all that see every document, where layers slide.
 
     Args:
         shards: readings of one evaluation set in one prompt order.
@@ -44,17 +46,62 @@ def ndcg_by_heads(
         selections: ``{name: (criterion and entropy weight, fold)}``; ``heads`` is replaced.
     """
     total = int(np.prod(profile.entropy.shape[1:]))
+    blind = _blind(shards)
     rows = []
     for name, (options, how) in selections.items():
-        ranked = profile.select(_with_heads(options, _available(profile, options)))
+        ranked = _best_first(profile, options, blind)
         for count in [*(c for c in sorted(counts) if c < len(ranked.heads)), len(ranked.heads)]:
             heads = HeadSet(ranked.heads[:count], ranked.provenance)
-            chosen = None if count == total else heads
-            run = rank(shards, chosen, how, name)
+            run = rank(shards, None if count == total else heads, how, name)
             values = _values(run, qrels, measure, relevance_level)
-            low, high = bca_interval(values, confidence, seed=seed)
-            row = {"selection": name, "heads": count, "mean": float(values.mean())}
-            rows.append(row | {"low": low, "high": high, "n": len(values)})
+            row = {"selection": name, "heads": count}
+            rows.append(row | _summary(values, confidence, seed))
+    return pd.DataFrame(rows)
+
+
+def ndcg_by_depth(
+    shards: Sequence[ReadingFile],
+    qrels: Qrels,
+    profile: Profile,
+    selections: Mapping[str, tuple[SelectionOptions, Fold]],
+    *,
+    step: int = 3,
+    measure: str = "nDCG@10",
+    relevance_level: int = 1,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return the measure against the deepest layer that heads may come from.
+
+    Columns: selection, deepest (layers count from 0), heads, mean, low, high (BCa over
+    queries), n. Each selection is made anew from the layers up to that one, of as many
+    heads as it takes, or of all there where they are fewer. The last point of each is the
+    selection itself; the others lie every ``step`` layers before it. A depth where no head
+    sees every document has no point.
+
+    Args:
+        shards, profile: as in `ndcg_by_heads`.
+        selections: ``{name: (selection, fold)}``; the end of ``layers`` is replaced.
+
+    Raises:
+        HeadRankError: step is below 1.
+    """
+    if step < 1:
+        raise HeadRankError(f"step is {step}; go at least 1 layer from point to point")
+    layers = profile.entropy.shape[1]
+    blind = _blind(shards)
+    rows = []
+    for name, (options, how) in selections.items():
+        first, last = options.layers or (0, layers - 1)
+        for deepest in sorted(range(min(last, layers - 1), first - 1, -step)):
+            allowed = replace(options, layers=(first, deepest))
+            if not _available(profile, allowed, blind).any():
+                continue
+            ranked = _best_first(profile, allowed, blind)
+            heads = HeadSet(ranked.heads[: options.heads], ranked.provenance)
+            values = _values(rank(shards, heads, how, name), qrels, measure, relevance_level)
+            row = {"selection": name, "deepest": deepest, "heads": len(heads.heads)}
+            rows.append(row | _summary(values, confidence, seed))
     return pd.DataFrame(rows)
 
 
@@ -73,7 +120,8 @@ def head_controls(
 
     Columns: order, system, mean, low, high, n. Systems: the selected heads; the best single
     head of layer 0, which sees no context, chosen anew in each order on these very queries
-    (an upper bound); a random ranking, averaged over 20 draws.
+    (an upper bound; documents out of a sliding window tie at no mass); a random ranking,
+    averaged over 20 draws.
 
     Args:
         readings: ``{order: shards}`` of one query set.
@@ -96,7 +144,7 @@ def head_controls(
             return _values(run, qrels, measure, relevance_level)
 
         first = [
-            measured(rank(shards, HeadSet((Head(0, head),)), Fold(), f"0.{head}"))
+            measured(rank(shards, HeadSet((Head(0, head),)), Fold(), f"0.{head}", blind=True))
             for head in range(width)
         ]
         draws = [measured(random_run(candidates, seed + draw)) for draw in range(_RANDOM_DRAWS)]
@@ -106,9 +154,8 @@ def head_controls(
             RANDOM: np.mean(draws, axis=0),
         }
         for name, values in systems.items():
-            low, high = bca_interval(values, confidence, seed=seed)
-            row = {"order": order, "system": name, "mean": float(values.mean())}
-            rows.append(row | {"low": low, "high": high, "n": len(values)})
+            row = {"order": order, "system": name}
+            rows.append(row | _summary(values, confidence, seed))
     return pd.DataFrame(rows)
 
 
@@ -117,9 +164,29 @@ def _values(run: Run, qrels: Qrels, measure: str, relevance_level: int) -> np.nd
     return evaluate(run, qrels, [measure], relevance_level)["value"].to_numpy(float)
 
 
-def _available(profile: Profile, options: SelectionOptions) -> int:
-    return int(np.isfinite(profile.scores(options)).sum())
+def _blind(shards: Sequence[ReadingFile]) -> np.ndarray | None:
+    """Return ``[layers, heads]``: heads that miss a document; None if no layer slides."""
+    if KEY not in shards[0].meta["provenance"]:
+        return None
+    return blind_heads(reading for shard in shards for reading in shard)
 
 
-def _with_heads(options: SelectionOptions, count: int) -> SelectionOptions:
-    return SelectionOptions(options.criterion, count, options.entropy_weight, options.layers)
+def _summary(values: np.ndarray, confidence: float, seed: int) -> dict[str, float]:
+    """Return mean, low, high (BCa over queries) and n of ``[queries]`` values."""
+    low, high = bca_interval(values, confidence, seed=seed)
+    return {"mean": float(values.mean()), "low": low, "high": high, "n": len(values)}
+
+
+def _available(profile: Profile, options: SelectionOptions, blind: np.ndarray | None) -> np.ndarray:
+    """Return ``[layers, heads]``: heads of the allowed layers that see every document."""
+    allowed = np.isfinite(profile.scores(options))
+    return allowed if blind is None else allowed & ~blind
+
+
+def _best_first(profile: Profile, options: SelectionOptions, blind: np.ndarray | None) -> HeadSet:
+    """Return all heads that are available, whatever number the selection takes."""
+    count = int(np.isfinite(profile.scores(options)).sum())
+    ranked = profile.select(replace(options, heads=count))
+    seeing = _available(profile, options, blind)
+    heads = tuple(one for one in ranked.heads if seeing[one.layer, one.head])
+    return HeadSet(heads, ranked.provenance)

@@ -72,15 +72,36 @@ rule ndcg_by_heads:
     conda:
         "../envs/figures.yaml"
     params:
+        over="heads",
         measure=config["evaluation"]["main"],
         set=REPORT_SET,
         references=methods_of("first-stage", "dense", "cross-encoder", "random"),
         names=REPORT["names"],
-        code=code("figure_ndcg_by_heads"),
+        code=code("figure_ndcg"),
     message:
         "Draw the measure against the number of heads, {wildcards.model}"
     script:
-        "../workflow/scripts/figure_ndcg_by_heads.py"
+        "../workflow/scripts/figure_ndcg.py"
+
+
+use rule ndcg_by_heads as ndcg_by_depth with:
+    input:
+        curves="results/studies/{model}/ndcg_by_depth.csv",
+        per_query="results/evaluation/per_query.parquet",
+    output:
+        pdf="results/figures/{model}/ndcg_by_depth.pdf",
+        png=report(
+            "results/figures/{model}/ndcg_by_depth.png",
+            caption="../workflow/report/ndcg_by_depth.rst",
+            category="Figures",
+            labels={"figure": "depth of heads", "model": "{model}"},
+        ),
+    log:
+        "logs/figures/{model}/ndcg_by_depth.log",
+    params:
+        over="depth",
+    message:
+        "Draw the measure against the depth of heads, {wildcards.model}"
 
 
 rule homogenisation:

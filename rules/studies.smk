@@ -13,14 +13,26 @@ rule ndcg_by_heads_data:
     conda:
         "../envs/ir.yaml"
     params:
+        over="heads",
         methods=panel_methods(aligned=False),
         selections=config["selections"],
         options=study_options(),
-        code=code("study_ndcg_by_heads"),
+        code=code("study_ndcg"),
     message:
         "Evaluate numbers of heads of {wildcards.model}"
     script:
-        "../workflow/scripts/study_ndcg_by_heads.py"
+        "../workflow/scripts/study_ndcg.py"
+
+
+use rule ndcg_by_heads_data as ndcg_by_depth_data with:
+    output:
+        "results/studies/{model}/ndcg_by_depth.csv",
+    log:
+        "logs/studies/{model}/ndcg_by_depth.log",
+    params:
+        over="depth",
+    message:
+        "Evaluate depths of heads of {wildcards.model}"
 
 
 rule head_controls:

@@ -5,7 +5,7 @@ from headrank.figures.head_scores import head_scores
 from headrank.figures.homogenisation import homogenisation
 from headrank.figures.learning_curve import learning_curve
 from headrank.figures.middle_zone import middle_zone
-from headrank.figures.ndcg_by_heads import ndcg_by_heads
+from headrank.figures.ndcg import ndcg_by_depth, ndcg_by_heads
 from headrank.figures.order_robustness import order_robustness
 from headrank.figures.quality_latency import quality_latency
 from headrank.figures.style import save
@@ -17,6 +17,7 @@ __all__ = [
     "homogenisation",
     "learning_curve",
     "middle_zone",
+    "ndcg_by_depth",
     "ndcg_by_heads",
     "order_robustness",
     "quality_latency",

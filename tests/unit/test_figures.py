@@ -81,6 +81,15 @@ def ndcg_by_heads():
     return figures.ndcg_by_heads(interval(pd.DataFrame(rows)), {"bm25": 0.555})
 
 
+def ndcg_by_depth():
+    rows = [
+        {"selection": name, "deepest": layer, "heads": 8, "mean": top * min(1, layer / 18)}
+        for name, top in (("headrank-untuned", 0.59), ("core", 0.57), ("qrhead", 0.52))
+        for layer in range(2, 30, 3)
+    ]
+    return figures.ndcg_by_depth(interval(pd.DataFrame(rows)), {"bm25": 0.555})
+
+
 def training():
     generator = np.random.default_rng(1)
     steps, validation = [], []
@@ -141,6 +150,7 @@ DRAWN = [
     homogenisation,
     order_robustness,
     ndcg_by_heads,
+    ndcg_by_depth,
     training,
     learning_curve,
     middle_zone,
@@ -247,6 +257,15 @@ def test_ndcg_by_heads_marks_all_heads():
     (axes,) = ndcg_by_heads().axes
     labels = [text.get_text() for text in axes.get_xticklabels()]
     assert labels == ["1", "2", "4", "8", "16", "32", "64", "all\n(270)"]
+    assert "BM25" in [text.get_text() for text in axes.texts]
+
+
+def test_ndcg_by_depth_marks_each_layer():
+    (axes,) = ndcg_by_depth().axes
+    labels = [text.get_text() for text in axes.get_xticklabels()]
+    assert labels == [str(layer) for layer in range(2, 30, 3)]
+    curves = [line for line in axes.lines if len(line.get_xdata()) == 10]
+    assert len(curves) == 3
     assert "BM25" in [text.get_text() for text in axes.texts]
 
 

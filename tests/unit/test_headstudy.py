@@ -1,11 +1,20 @@
 """The number of heads and the controls, on readings whose answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from headrank.errors import HeadRankError
 from headrank.heads import Head, HeadSet
-from headrank.headstudy import LAYER_0, RANDOM, SELECTED, head_controls, ndcg_by_heads
+from headrank.headstudy import (
+    LAYER_0,
+    RANDOM,
+    SELECTED,
+    head_controls,
+    ndcg_by_depth,
+    ndcg_by_heads,
+)
 from headrank.methods import Fold
 from headrank.profile import SelectionOptions, profile_heads
 from headrank.reading import ListReading, ReadingFile, save_readings
@@ -54,6 +63,37 @@ def test_ndcg_by_heads_starts_at_the_best_head_and_ends_at_all(tmp_path):
     assert points.loc[("late", 1), "mean"] < 0.7
     assert (curve["n"] == 12).all()
     assert (curve["low"] <= curve["mean"]).all() and (curve["mean"] <= curve["high"]).all()
+
+
+def test_ndcg_by_depth_rises_where_the_good_head_may_be_selected(tmp_path):
+    train, train_qrels = readings(tmp_path / "train.npz", "shuffled", range(100, 120))
+    shards, qrels = readings(tmp_path / "test.npz", "shuffled")
+    profile = profile_heads(train, train_qrels)
+    selections = {
+        "headrank": (SelectionOptions("graded", 1, 0.1), Fold(aggregation="log-sum")),
+        "many": (SelectionOptions("graded", 3), Fold()),
+        "late": (SelectionOptions("graded", 1, layers=(1, 9)), Fold()),
+    }
+    curve = ndcg_by_depth(shards, qrels, profile, selections, step=1)
+    points = curve.set_index(["selection", "deepest"])
+    late = [("late", 1), ("late", 2)]
+    assert list(points.index) == [(n, d) for n in ("headrank", "many") for d in range(3)] + late
+    assert points.loc[("headrank", 0), "mean"] < 0.8
+    assert points.loc[("headrank", 1), "mean"] == points.loc[("headrank", 2), "mean"] == 1.0
+    # Layer 0 has two heads only.
+    assert points["heads"].tolist() == [1, 1, 1, 2, 3, 3, 1, 1]
+    whole = ndcg_by_heads(shards, qrels, profile, selections, counts=(1,))
+    expected = whole.set_index(["selection", "heads"]).loc[("headrank", 1)]
+    assert points.loc[("headrank", 2), ["mean", "low", "high", "n"]].equals(expected)
+    # From the whole depth back: layers 2 and 0.
+    sparse = ndcg_by_depth(shards, qrels, profile, selections, step=2)
+    assert sparse["deepest"].tolist() == [0, 2, 0, 2, 2]
+    # Where no head of the allowed layers sees every document, there is nothing to select.
+    blind = replace(profile, blind=np.repeat([[True], [False], [False]], 2, axis=1))
+    sighted = ndcg_by_depth(shards, qrels, blind, selections, step=1)
+    assert sighted["deepest"].tolist() == [1, 2] * 3
+    with pytest.raises(HeadRankError, match="step is 0"):
+        ndcg_by_depth(shards, qrels, profile, selections, step=0)
 
 
 def test_controls_show_recency(tmp_path):

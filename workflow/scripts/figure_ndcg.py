@@ -1,17 +1,20 @@
-"""Draw the measure against the number of heads."""
+"""Draw the measure against the number of heads, or against their depth."""
 
 from pathlib import Path
 
 import pandas as pd
 
-from headrank.figures import ndcg_by_heads, save
+from headrank.figures import ndcg_by_depth, ndcg_by_heads, save
 from headrank.joblog import job_log
+
+FIGURES = {"heads": ndcg_by_heads, "depth": ndcg_by_depth}
 
 
 def main(
     curves: str,
     per_query: str,
     target: str,
+    over: str,
     measure: str,
     name: str,
     references: list[str],
@@ -25,7 +28,7 @@ def main(
         for method, values in table.groupby("method", sort=False)["value"]
         if method in references
     }
-    figure = ndcg_by_heads(pd.read_csv(curves), lines, measure=measure, names=names)
+    figure = FIGURES[over](pd.read_csv(curves), lines, measure=measure, names=names)
     save(figure, Path(target).with_suffix(""))
 
 
@@ -35,6 +38,7 @@ if __name__ == "__main__":
             snakemake.input.curves,
             snakemake.input.per_query,
             snakemake.output.pdf,
+            snakemake.params.over,
             snakemake.params.measure,
             snakemake.params.set,
             snakemake.params.references,

@@ -1,12 +1,14 @@
-"""Evaluate each selection with fewer and more heads than it takes."""
+"""Evaluate each selection with other numbers of heads, or with heads of fewer layers."""
 
 from headrank.files import atomic
-from headrank.headstudy import ndcg_by_heads
+from headrank.headstudy import ndcg_by_depth, ndcg_by_heads
 from headrank.joblog import job_log
 from headrank.methods import Fold
 from headrank.profile import Profile, SelectionOptions
 from headrank.reading import load_shards
 from headrank.trec import Qrels
+
+STUDIES = {"heads": ndcg_by_heads, "depth": ndcg_by_depth}
 
 
 def main(
@@ -14,17 +16,18 @@ def main(
     qrels: str,
     profile: str,
     target: str,
+    over: str,
     methods: dict,
     selections: dict,
     options: dict,
 ) -> None:
-    """Write one row a method and number of heads."""
+    """Write one row a method and number of heads, or deepest layer."""
     folds = {
         name: (SelectionOptions(**selections[method["heads"]]), Fold(**method["fold"]))
         for name, method in methods.items()
         if method["heads"] != "all"
     }
-    curves = ndcg_by_heads(
+    curves = STUDIES[over](
         load_shards(readings), Qrels.load(qrels), Profile.load(profile), folds, **options
     )
     with atomic(target) as temporary:
@@ -38,6 +41,7 @@ if __name__ == "__main__":
             snakemake.input.qrels,
             snakemake.input.profile,
             snakemake.output[0],
+            snakemake.params.over,
             snakemake.params.methods,
             snakemake.params.selections,
             snakemake.params.options,
