@@ -31,7 +31,8 @@ def head_scores(
     """Return the heatmap of selection scores beside the controls by prompt order.
 
     Args:
-        scores: ``[layers, heads]``; layers that were not allowed are -inf or NaN.
+        scores: ``[layers, heads]``; layers that were not allowed, and heads whose sliding
+            window misses a document, are -inf or NaN and drawn grey.
         selected: outlined in the heatmap.
         controls: of :func:`headrank.headstudy.head_controls`.
         first_stage: the first stage's value, drawn as a line.
