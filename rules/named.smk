@@ -4,6 +4,9 @@ NO_MODEL = "experiment.methods names none that reads or asks a model; add one of
 NO_RECIPE = "experiment.methods names none with an adapter; add one"
 NO_PANELS = "report.panels is []; name the methods that are compared along the prompt"
 NO_METHOD = "report.method is null; name the method whose heads are shown"
+NO_SELECTED = (
+    f"report.panels is {REPORT['panels']}; name a method of selected heads without an adapter"
+)
 NO_ABLATIONS = "ablations is {}; declare a method, a key and other values of it"
 GENERATIVE = ", ".join(methods_of("generative")) or "that kind to methods, and then here"
 LACKING = {
@@ -23,9 +26,8 @@ LACKING = {
     "figure_quality_latency": NO_MODEL,
     "figure_heads": NO_METHOD,
     "figure_homogenisation": NO_PANELS,
-    "figure_ndcg_by_heads": (
-        f"report.panels is {REPORT['panels']}; name a method of selected heads without an adapter"
-    ),
+    "figure_ndcg_by_heads": NO_SELECTED,
+    "figure_ndcg_by_depth": NO_SELECTED,
     "figure_middle": NO_PANELS,
     "figure_learning_curve": "report.learning_curve is []; name methods that differ in queries",
     "figure_training": NO_RECIPE,

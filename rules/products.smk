@@ -88,6 +88,7 @@ def figures():
         "heads": ["head_scores"] if REPORT["method"] else [],
         "homogenisation": ["homogenisation"] if REPORT["panels"] else [],
         "ndcg_by_heads": ["ndcg_by_heads"] if counted else [],
+        "ndcg_by_depth": ["ndcg_by_depth"] if counted else [],
         "middle": ["middle_zone"] if REPORT["panels"] else [],
         "learning_curve": ["learning_curve"] if REPORT["learning_curve"] else [],
         "training": [f"training/{recipe}" for recipe in used_recipes(config)],
@@ -113,7 +114,7 @@ def product_files():
 
 def products():
     """Every table and figure of a run without a target."""
-    asked_for = {"table_ablations", "figure_ablations"}
+    asked_for = set() if REPORT["ablations"] else {"table_ablations", "figure_ablations"}
     return [
         *(["results/claims.csv", "results/claims.md"] if CLAIMED else []),
         *(

@@ -65,7 +65,7 @@ TABLES = (
 )
 FIGURES = (
     *("order", "quality_latency", "heads", "homogenisation", "ndcg_by_heads", "middle"),
-    *("training", "ablations", "learning_curve"),
+    *("ndcg_by_depth", "training", "ablations", "learning_curve"),
 )
 TARGETS = {*(f"table_{name}" for name in TABLES), *(f"figure_{name}" for name in FIGURES)}
 
@@ -95,9 +95,9 @@ def test_every_table_and_figure_has_a_name(tmp_path):
     assert {name: jobs[name] for name in TARGETS} == dict.fromkeys(TARGETS, 1)
     listed = snakemake(tmp_path / "work", full, "--list-target-rules").stdout.split()
     assert {name for name in listed if re.match("(table|figure)_", name)} == TARGETS
-    jobs = planned(tmp_path / "work", full, "table_middle", "figure_ndcg_by_heads")
-    assert jobs["middle_table"] == jobs["ndcg_by_heads"] == 1
-    assert not {"main_table", "latency", "homogenisation"} & jobs.keys()
+    jobs = planned(tmp_path / "work", full, "table_middle", "figure_ndcg_by_depth")
+    assert jobs["middle_table"] == jobs["ndcg_by_depth"] == jobs["ndcg_by_depth_data"] == 1
+    assert not {"main_table", "latency", "homogenisation", "ndcg_by_heads"} & jobs.keys()
 
 
 def test_each_model_has_a_main_table_of_its_own(tmp_path):
@@ -163,6 +163,30 @@ def queries(config, name):
     return source.get("splits", {}).get(entry.get("split"), source)["expect"]["queries"]
 
 
+def ablated(config, shards, models):
+    """Return the jobs of the ablations on the report's set and order, if they are asked for."""
+    if not config["report"].get("ablations"):
+        return {}
+    shard = shards[config["report"]["set"]]
+    jobs = Counter(ablation_table=models, ablation_figure=models, evaluate_ablations=1)
+    for factor in config["ablations"].values():
+        method, count = config["methods"][factor["method"]], len(factor["values"])
+        recipe = config["alignments"].get(method.get("adapter"))
+        runs = models * count * (len(recipe["seeds"]) if recipe else 1)
+        if factor["key"] == "truncated":
+            jobs.update(rank_truncated=runs * shard, join_run=runs)
+            continue
+        jobs["rank_by_attention"] += runs
+        if factor["key"].startswith("alignment."):
+            jobs.update(align=runs, read=runs * shard)
+        if factor["key"] == "reselect":
+            jobs["read"] += runs * sum(shards[name] for name in config["profiling"]["sets"])
+    # The default of a factor is evaluated even if the experiment leaves its method out.
+    defaults = {factor["method"] for factor in config["ablations"].values()}
+    jobs["rank_by_attention"] += models * len(defaults - {*config["experiment"]["methods"]})
+    return jobs
+
+
 def grid(files):
     """Return the jobs a rule that a preset's grid implies, counted from its YAML."""
     config = {}
@@ -195,18 +219,25 @@ def grid(files):
     shards = models * orders * sum(jobs[name] for name in sets)
     folds = [(m, n) for name, m, n in runs if n and "+" not in name]
     own = [n for n in collections if config["collections"][n].get("first_stage") == "own"]
-    return {
+    extra = ablated(config, jobs, models)
+    assert config["report"].get("ablations", False) == bool(extra)
+    return extra | {
         "model": models,
         "collection": len(collections),
         "index": len(collections) - len(own),
         "retrieve": len(retrieved),
         "query_set": len(used),
-        "read": shards * (1 + adapters) + models * sum(jobs[name] for name in profiling),
+        "read": shards * (1 + adapters)
+        + models * sum(jobs[name] for name in profiling)
+        + extra.get("read", 0),
         "profile": models,
-        "align": models * adapters,
-        "rank_by_attention": cells * sum(n for m, n in folds if not m.get("truncated")),
-        "rank_truncated": shards * sum(n for m, n in folds if m.get("truncated")),
-        "join_run": cells * sum(n for m, n in folds if m.get("truncated")),
+        "align": models * adapters + extra.get("align", 0),
+        "rank_by_attention": cells * sum(n for m, n in folds if not m.get("truncated"))
+        + extra.get("rank_by_attention", 0),
+        "rank_truncated": shards * sum(n for m, n in folds if m.get("truncated"))
+        + extra.get("rank_truncated", 0),
+        "join_run": cells * sum(n for m, n in folds if m.get("truncated"))
+        + extra.get("join_run", 0),
         "fuse": cells * sum(n for name, _, n in runs if "+" in name),
         "rank_by_first_stage": len(sets),
         "rank_at_random": len(sets),
@@ -245,7 +276,8 @@ def test_presets_are_planned(tmp_path, names):
     assert told["rankings"] == sum(jobs[rule] for rule in rankings)
     # The grid's own size, so that a mistake in counting both is seen.
     if names == ["paper"]:
-        assert (jobs["read"], jobs["rank_truncated"], jobs["align"]) == (1161, 576, 9)
+        # 54 adapters, as many readings, 27 of reselection and 3 truncated are the ablations'.
+        assert (jobs["read"], jobs["rank_truncated"], jobs["align"]) == (1242, 579, 63)
         # Two orders of listwise, one of each other protocol, in 32 shards a model.
         assert jobs["generate"] == 3 * 32 * (2 + 1 + 1)
 
