@@ -11,7 +11,7 @@ from safetensors.torch import save
 
 from headrank.files import write_jsonl
 from headrank.trec import Run
-from tests.workflow.running import planned, snakemake
+from tests.workflow.running import ROOT, planned, snakemake
 
 WORDS = ["apple", "bread", "cheese", "dates", "eggs", "flour", "grapes", "honey"]
 CONFIG = {
@@ -58,6 +58,26 @@ def work(tmp_path):
     (food / "qrels.tsv").write_text("".join(lines))
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     return tmp_path
+
+
+def test_the_config_that_the_readme_gives_plans_the_user_s_folder(work):
+    section = (ROOT / "README.md").read_text().partition("## On your own data\n")[2]
+    (work / "mine.yaml").write_text(re.search(r"```yaml\n(.+?)```", section, re.S).group(1))
+    (work / "data").mkdir()
+    (work / "food").rename(work / "data/mine")
+    result = snakemake(work, work / "mine.yaml", "--dry-run")
+    assert result.returncode == 0, result.stdout
+    for job in (
+        "Build the collection mine",
+        "Sample the query set mine-test",
+        "Read the heads of smollm2 on mine-heads",
+        "Select heads of smollm2 as headrank",
+        "Rank mine-test by headrank, smollm2",
+        "Fuse headrank with bm25",
+        "Compare methods with permutation tests",
+        "Tabulate the main measure",
+    ):
+        assert job in result.stdout, f"README.md, 'On your own data': no job \"{job}\""
 
 
 def test_bm25_answers_and_training_drops_what_the_exam_asks(work):
