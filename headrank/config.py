@@ -232,6 +232,8 @@ def _report_problems(config: Mapping) -> Iterator[str]:
     for number, name in enumerate(report["learning_curve"]):
         if name not in aligned:
             yield choice(f"report.learning_curve.{number}", name, aligned)
+    if report["ablations"] and not config["ablations"]:
+        yield "report.ablations is true; allowed: false, since ablations is {} (or declare some)"
     attention = sorted(name for name, entry in methods.items() if entry["kind"] == "attention")
     selected = [name for name in attention if methods[name]["heads"] != "all"]
     if report["method"] not in (None, *selected):

@@ -22,6 +22,7 @@ from headrank.grid import (
     split_method,
     used_recipes,
 )
+from headrank.variants import settings
 
 # A training step computes a list forwards and then twice as much backwards.
 TRAINING_FACTOR = 3
@@ -59,6 +60,10 @@ class _Plan:
         self.attention = {n: m for n, m in used.items() if m["kind"] == "attention"}
         self.generative = {n: m for n, m in used.items() if m["kind"] == "generative"}
         self.recipes = {name: config["alignments"][name] for name in used_recipes(config)}
+        # Methods of ablated settings alone: they run on the report's set in one order.
+        ablated = settings(config) if config["report"]["ablations"] else []
+        self.ablated = {s.method: methods[s.method] for s in ablated if s.method not in used}
+        self.report_set = config["report"]["set"] or self.sets[0]
 
     def queries(self, names: Iterable[str]) -> int | None:
         """Return the queries of some sets, None if one is unknown."""
@@ -159,18 +164,23 @@ class _Plan:
         profiled, calibrate = self.config["profiling"]["sets"], self.config["reading"]["calibrate"]
         plain = [(name, self.orders) for name in self.sets] + [(name, 1) for name in profiled]
         stages = [self.readings("readings", model, plain, calibrate)]
-        for name, recipe in self.recipes.items():
-            stages += self.training(model, name, recipe)
+        recipes = self.config["alignments"]
+        apart = {m["adapter"] for m in self.ablated.values() if "adapter" in m} - {*self.recipes}
+        for name in [*self.recipes, *(name for name in recipes if name in apart)]:
+            stages += self.training(model, name, recipes[name])
         adapters = sum(len(recipe["seeds"]) for recipe in self.recipes.values())
         if adapters:
             aligned = [(name, self.orders * adapters) for name in self.sets]
-            chosen = {m["adapter"] for m in self.attention.values() if m["reselect"]}
-            again = sum(len(self.recipes[name]["seeds"]) for name in chosen)
+            aligned += [(self.report_set, len(recipes[name]["seeds"])) for name in apart]
+            known = [*self.attention.values(), *self.ablated.values()]
+            chosen = {m["adapter"] for m in known if m["reselect"]}
+            again = sum(len(recipes[name]["seeds"]) for name in chosen)
             aligned += [(name, again) for name in profiled]
             stages.append(self.readings("aligned readings", model, aligned, False))
         times = sum(self.seeds(m) for m in self.attention.values() if m["truncated"])
-        if times:
-            own = [(name, self.orders * times) for name in self.sets]
+        once = sum(self.seeds(m) for m in self.ablated.values() if m["truncated"])
+        if times or once:
+            own = [(name, self.orders * times) for name in self.sets] + [(self.report_set, once)]
             # They read as much, at most, and keep only the ranking.
             row = self.readings("truncated rankings", model, own, calibrate)
             stages.append(replace(row, gigabytes=0.0))
@@ -178,7 +188,9 @@ class _Plan:
 
     def seeds(self, method: Mapping) -> int:
         """Return how many adapters a method is evaluated with; 1 without."""
-        return len(self.recipes[method["adapter"]]["seeds"]) if "adapter" in method else 1
+        if "adapter" not in method:
+            return 1
+        return len(self.config["alignments"][method["adapter"]]["seeds"])
 
     def readings(
         self, stage: str, model: str, wanted: list[tuple[str, int]], calibrate: bool
@@ -277,15 +289,15 @@ class _Plan:
 
     def rankings(self) -> list[Stage]:
         """Return the cheap rest: one job a run."""
-        runs = 0
+        runs, models = 0, len(self.config["experiment"]["models"])
         for name in self.names:
             entry = self.config["methods"][split_method(name)[0]]
             if entry["kind"] not in ("attention", "generative"):
                 runs += len(self.sets)
                 continue
-            models = len(self.config["experiment"]["models"])
             orders = len(entry.get("orders") or self.config["orders"])
             runs += len(self.sets) * models * orders * self.seeds(entry)
+        runs += models * sum(self.seeds(entry) for entry in self.ablated.values())
         hours = runs * self.config["estimate"]["seconds_per_run"] / 3600
         return [Stage("rankings", "-", runs, hours=hours, basis="assumed")]
 

@@ -118,6 +118,20 @@ def test_each_model_has_a_main_table_of_its_own(tmp_path):
     assert jobs["main_table"] == 1 and "model_table" not in jobs
 
 
+def test_ablations_are_part_of_a_run_only_if_the_report_has_them(tmp_path):
+    config = tiny(tmp_path / "with.yaml", lambda c: c["report"].update(ablations=True))
+    jobs = planned(tmp_path / "work", config)
+    assert (jobs["ablation_table"], jobs["ablation_figure"], jobs["align"]) == (1, 1, 2)
+    jobs = planned(tmp_path / "work", tiny(tmp_path / "without.yaml"))
+    assert jobs["align"] == 1 and not {"ablation_table", "ablation_figure"} & jobs.keys()
+    # None is declared: told before any job, by the config's own check.
+    none = tiny(
+        tmp_path / "none.yaml", lambda c: c.update(report={"ablations": True}, ablations={})
+    )
+    result = snakemake(tmp_path / "none", none, "-n")
+    assert "report.ablations is true; allowed: false, since ablations is {}" in result.stdout
+
+
 LACKING = [
     ("table_ablations", "ablations is {}"),
     ("ablations", "ablations is {}"),
