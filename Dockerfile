@@ -1,7 +1,8 @@
 # The workflow, the library and their environment in one image, for Kubernetes or any container
 # engine. Everything made goes into /work:
 #
-#     docker build --tag headrank:0.1.0 .
+#     docker build --tag headrank:0.1.0 \
+#         --build-arg HEADRANK_COMMIT="$(git describe --always --abbrev=40 --dirty)" .
 #     docker run --rm --volume "$PWD/work:/work" headrank:0.1.0
 #
 # On Linux x86_64 the pinned torch of the package index carries CUDA and runs on the CPU as well.
@@ -24,5 +25,9 @@ ENV PYTHONHASHSEED=0 \
     IR_DATASETS_HOME=/work/resources/ir_datasets \
     MPLCONFIGDIR=/tmp/matplotlib \
     XDG_CACHE_HOME=/tmp/cache
+
+# The image holds no history, and manifests name the commit. Late, as each commit ends the cache.
+ARG HEADRANK_COMMIT=
+ENV HEADRANK_COMMIT=$HEADRANK_COMMIT
 WORKDIR /work
 CMD ["snakemake", "--snakefile", "/opt/headrank/Snakefile", "--cores", "all"]

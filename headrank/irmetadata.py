@@ -14,7 +14,12 @@ from pathlib import Path
 
 from headrank.errors import HeadRankError
 from headrank.files import read_json, sha256, utc, write_text
-from headrank.manifest import digest_of, missing_queries, prompt_digest
+from headrank.manifest import (
+    alignment_prompt_digest,
+    digest_of,
+    missing_queries,
+    prompt_digest,
+)
 
 SUFFIX = ".ir_metadata.yaml"
 SCHEMA_VERSION = "0.1"
@@ -39,6 +44,8 @@ def run_metadata(
     queries: str | os.PathLike,
     model: str | os.PathLike | None,
     collection: str | os.PathLike,
+    made_from: Mapping[str, str],
+    command: str,
     host: Mapping,
 ) -> dict:
     """Return what one run was made with, from its own files and the complete config.
@@ -49,6 +56,8 @@ def run_metadata(
         queries: ``queries.jsonl`` of the run's set.
         model: ``headrank.json`` of the model or encoder; None for methods without one.
         collection: ``collection.json`` of the set's collection.
+        made_from: SHA-256 of the readings, heads and adapter's files that the run was folded from.
+        command: the call that makes the run, without a path of this machine.
         host: ``git``, ``machine`` and ``packages``, as in the manifest.
 
     Raises:
@@ -90,7 +99,7 @@ def run_metadata(
             ]
         },
         "implementation": {
-            "executable": {"cmd": "snakemake --cores all"},
+            "executable": {"cmd": command},
             "source": {
                 "lang": ["python"],
                 "commit": git.get("commit"),
@@ -122,6 +131,8 @@ def run_metadata(
             **_weights(cell, config),
             "config_sha256": digest_of(config),
             "prompt_sha256": prompt_digest(config["prompt"]),
+            **_alignment_prompt(method, config),
+            "made from": dict(made_from),
             "missing queries": missing_queries(run, queries),
         },
     }
@@ -158,6 +169,13 @@ def _training(method: Mapping, config: Mapping) -> list[dict]:
         found += [{"name": name, "use": "alignment"} for name in recipe["training"]]
         found.append({"name": recipe["validation"], "use": "validation"})
     return found
+
+
+def _alignment_prompt(method: Mapping, config: Mapping) -> dict:
+    """Return the digest of the prompt that a method's adapter was trained with, if it has one."""
+    if "adapter" not in method:
+        return {}
+    return {"alignment_prompt_sha256": alignment_prompt_digest(config, method["adapter"])}
 
 
 def _model(cell: Mapping, method: Mapping) -> str:

@@ -24,6 +24,7 @@ from headrank.trec import Run
 
 NAME = "manifest.json"
 FORMAT = 2
+COMMIT = "HEADRANK_COMMIT"
 # What is no result: Snakemake's own clock, states of a training that may go on, and the report,
 # which holds nothing but copies.
 APART = ("benchmarks", "checkpoints", "report.html", NAME)
@@ -85,6 +86,9 @@ def manifest(
         "config": dict(config),
         "config_sha256": digest_of(config),
         "prompt_sha256": prompt_digest(config["prompt"]),
+        "alignment_prompts_sha256": {
+            name: alignment_prompt_digest(config, name) for name in config["alignments"]
+        },
         "weights": {
             name: {key: entry.get(key) for key in ("dtype", "device")}
             for name, entry in config["models"].items()
@@ -96,6 +100,13 @@ def manifest(
             Path(run).as_posix(): missing
             for run, queries in runs.items()
             if (missing := missing_queries(run, queries))
+        },
+        # Not failures: these stand in a set of an earlier role, and are asked there.
+        "dropped_queries": {
+            path.parent.name: dropped
+            for path in others
+            if path.name == "set.json" and path.parent.name in config["sets"]
+            if (dropped := read_json(path)["dropped"])
         },
         "malformed_answers": {
             path.as_posix(): count
@@ -136,6 +147,12 @@ def prompt_digest(options: Mapping) -> str:
         HeadRankError: as `headrank.prompt.PromptOptions`.
     """
     return digest_of(asdict(PromptOptions(**options)))
+
+
+def alignment_prompt_digest(config: Mapping, recipe: str) -> str:
+    """Return the SHA-256 of a recipe's training prompt, whose documents have their own limit."""
+    tokens = config["alignments"][recipe]["document_tokens"]
+    return prompt_digest({**config["prompt"], "document_tokens": tokens})
 
 
 def missing_queries(run: str | os.PathLike, queries: str | os.PathLike) -> list[str]:
@@ -192,7 +209,11 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
 
 
 def git_state(repository: str | os.PathLike) -> dict | None:
-    """Return ``{commit, dirty}`` of a checkout; None outside of one or without git."""
+    """Return ``{commit, dirty}`` of a checkout; None if neither git nor the environment knows.
+
+    An image holds no history, so whoever builds it names the commit in ``HEADRANK_COMMIT``, as
+    ``git describe --always --abbrev=40 --dirty`` prints it.
+    """
 
     def git(*arguments: str) -> str:
         return subprocess.run(
@@ -205,4 +226,6 @@ def git_state(repository: str | os.PathLike) -> dict | None:
     try:
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.CalledProcessError):
-        return None
+        named = os.environ.get(COMMIT, "").strip()
+        commit = named.removesuffix("-dirty")
+        return {"commit": commit, "dirty": commit != named} if commit else None

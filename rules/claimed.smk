@@ -60,17 +60,6 @@ def claim_heads():
     }
 
 
-def claim_command():
-    """The call that made the ledger, without a path of this machine."""
-    files = [Path(path).resolve() for path in workflow.overwrite_configfiles]
-    names = [
-        path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
-        for path in files
-    ]
-    options = ["--configfile", *names] if names else []
-    return " ".join(["snakemake", "--cores", "all", "claims", *options])
-
-
 def claim_inputs(wildcards):
     """Everything that the ledger is computed from."""
     if CLAIMED is None:

@@ -19,7 +19,7 @@ rule claims:
         followed=followed_models(),
         cards=claim_cards() if CLAIMED else None,
         heads=claim_heads() if CLAIMED else None,
-        command=claim_command(),
+        command=call_of("claims"),
         code=code("claims"),
     message:
         "Judge the claims of the paper"

@@ -51,6 +51,17 @@ def code(script):
     return code_digest(ROOT / f"workflow/scripts/{script}.py", ROOT)
 
 
+def call_of(*targets):
+    """The call that makes some targets, without a path of this machine."""
+    files = [Path(path).resolve() for path in workflow.overwrite_configfiles]
+    names = [
+        path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
+        for path in files
+    ]
+    options = ["--configfile", *names] if names else []
+    return " ".join(["snakemake", "--cores", "all", *targets, *options])
+
+
 def one_of(names):
     """Regular expression that matches these names, and nothing if there are none."""
     return "|".join(re.escape(name) for name in names) or "(?!)"

@@ -1,7 +1,24 @@
+from types import SimpleNamespace
+
 from headrank.irmetadata import metadata_path
+
+
+def made_from(cell):
+    """Readings, heads and adapter, or records of answers, that a cell's run was folded from."""
+    name, model, adapter, order, method = cell
+    method = split_method(method)[0]
+    if METHODS[method]["kind"] == "generative":
+        return generations(name, model, order, method)
+    if METHODS[method]["kind"] != "attention":
+        return []
+    own = SimpleNamespace(method=method, model=model, adapter=adapter)
+    read = [] if METHODS[method]["truncated"] else readings([name], model, adapter, order)
+    return [*read, *ranking_heads(own), *adapter_files(own)]
+
 
 RUNS = [run_of(cell) for cell in CELLS]
 ASKED = [f"results/sets/{cell[0]}/queries.jsonl" for cell in CELLS]
+MADE_FROM = [made_from(cell) for cell in CELLS]
 CARDS = {
     "models": [f"resources/models/{name}/headrank.json" for name in used_models()],
     "collections": [f"resources/collections/{name}/collection.json" for name in used_collections()],
@@ -14,6 +31,7 @@ rule describe_runs:
         **CARDS,
         runs=RUNS,
         queries=list(dict.fromkeys(ASKED)),
+        made_from=list(dict.fromkeys(path for paths in MADE_FROM for path in paths)),
     output:
         [metadata_path(run) for run in RUNS],
     log:
@@ -25,6 +43,8 @@ rule describe_runs:
         config=config,
         cells=CELLS,
         queries=ASKED,
+        made_from=MADE_FROM,
+        command=call_of(),
         code=code("describe_runs"),
     message:
         "Describe each run beside it"

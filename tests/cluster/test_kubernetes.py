@@ -75,6 +75,13 @@ def test_the_image_pins_what_make_installs():
         assert f"{name}={exported[name]}" in text
 
 
+def test_the_image_knows_its_commit():
+    text = IMAGE.read_text()
+    assert "\nARG HEADRANK_COMMIT=\nENV HEADRANK_COMMIT=$HEADRANK_COMMIT\n" in text
+    for path in (IMAGE, MANIFEST):
+        assert "--build-arg HEADRANK_COMMIT=" in path.read_text()
+
+
 def test_results_and_history_stay_out_of_the_image():
     ignored = set((ROOT / ".dockerignore").read_text().split())
     assert {"results", "resources", "logs", ".git", ".venv", ".snakemake"} <= ignored

@@ -14,6 +14,7 @@ from headrank.files import digest, read_json, sha256, write_json, write_jsonl
 from headrank.irmetadata import load_metadata, metadata_path, run_metadata, save_metadata
 from headrank.manifest import (
     digest_of,
+    git_state,
     machine,
     manifest,
     missing_queries,
@@ -36,7 +37,7 @@ CONFIG = {
     "first_stage": {"depth": 20, "k1": 0.9, "b": 0.4},
     "candidates": 2,
     "profiling": {"sets": ["heads"]},
-    "alignments": {"own": {"training": ["train"], "validation": "valid"}},
+    "alignments": {"own": {"training": ["train"], "validation": "valid", "document_tokens": 16}},
     "methods": {
         "core": {"kind": "attention", "heads": "core", "adapter": "own"},
         "bm25": {"kind": "first-stage"},
@@ -47,6 +48,7 @@ CELL = {"set": "exam", "model": "tiny", "adapter": "own-1", "order": "shuffled",
 RUN = "results/runs/exam/tiny/own-1/shuffled/core.run"
 READING = "results/readings/exam/tiny/own-1/shuffled/0.npz"
 ADAPTER = "results/adapters/tiny/own-1"
+COMMAND = "snakemake --cores all --configfile config/mine.yaml"
 
 
 def card(folder, file, name):
@@ -87,7 +89,9 @@ def work(tmp_path, monkeypatch):
     (tmp_path / "results/sets/exam").mkdir(parents=True)
     write_jsonl(queries, [{"query_id": "q1", "text": "a"}, {"query_id": "q2", "text": "b"}])
     host = {"git": None, "machine": machine(), "packages": {"numpy": "2"}}
+    write_json("results/sets/exam/set.json", {"dropped": {"q3": "heads"}})
     own = {"model": cards["models"]["tiny"], "collection": cards["collections"]["food"]}
+    own |= {"made_from": {READING: sha256(READING)}, "command": COMMAND}
     save_metadata(RUN, run_metadata(RUN, CELL, CONFIG, queries=queries, host=host, **own))
     note(cards)
     return tmp_path
@@ -114,12 +118,29 @@ def test_a_manifest_lists_every_file_once(work):
         READING,
         f"{ADAPTER}/adapter_model.safetensors",
         "results/sets/exam/queries.jsonl",
+        "results/sets/exam/set.json",
     }
     assert known["failures"] == {RUN: ["q2"]}
+    assert known["dropped_queries"] == {"exam": {"q3": "heads"}}
+    assert known["prompt_sha256"] == prompt_digest({"document_tokens": 24})
+    assert known["alignment_prompts_sha256"] == {"own": prompt_digest({"document_tokens": 16})}
     assert known["weights"] == {"tiny": {"dtype": "float32", "device": "cpu"}}
     assert known["config_sha256"] == digest_of(CONFIG)
     assert known["reading_packages"] == [{"torch": "2.13.0"}]
     assert known["git"] is None
+
+
+@pytest.mark.parametrize(
+    "named, known",
+    [
+        ("abc123", {"commit": "abc123", "dirty": False}),
+        ("abc123-dirty", {"commit": "abc123", "dirty": True}),
+        ("", None),
+    ],
+)
+def test_where_no_git_is_the_environment_names_the_commit(tmp_path, monkeypatch, named, known):
+    monkeypatch.setenv("HEADRANK_COMMIT", named)
+    assert git_state(tmp_path) == known
 
 
 def test_a_digest_does_not_depend_on_the_order_of_keys():
@@ -138,15 +159,15 @@ def test_clocks_states_and_names_with_a_dot_are_no_results(work):
         path = work / "results" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x")
-    assert len(result_files("results")) == 6
+    assert len(result_files("results")) == 7
 
 
 def test_untouched_results_are_sound(work, capsys):
     found = verify_results(work / "results")
     assert found.sound and not found.absent
-    assert found.checked == 6 + 2
+    assert found.checked == 7 + 2
     assert main(["verify", str(work / "results")]) == 0
-    assert "8 files are as noted" in capsys.readouterr().out
+    assert "9 files are as noted" in capsys.readouterr().out
 
 
 def test_results_may_be_moved_without_their_resources(work, tmp_path):
@@ -154,7 +175,7 @@ def test_results_may_be_moved_without_their_resources(work, tmp_path):
     shutil.copytree(work / "results", moved)
     found = verify_results(moved)
     assert found.sound
-    assert found.checked == 6
+    assert found.checked == 7
     assert [line.split(" (")[1] for line in found.absent] == ["model tiny)", "collection food)"]
 
 
@@ -238,6 +259,9 @@ def test_metadata_stand_in_the_parts_of_primad(work):
     assert uses == ["head selection", "alignment", "validation"]
     assert found["headrank"]["sha256"] == sha256(RUN)
     assert found["headrank"]["missing queries"] == ["q2"]
+    assert found["headrank"]["made from"] == {READING: sha256(READING)}
+    assert found["headrank"]["alignment_prompt_sha256"] == prompt_digest({"document_tokens": 16})
+    assert found["implementation"]["executable"]["cmd"] == COMMAND
     # The run itself holds neither a time nor a machine, so its bytes can be reproduced.
     assert (work / RUN).read_text().count("\n") == 2
 
@@ -246,6 +270,7 @@ def test_candidates_of_another_system_are_not_called_bm25(work):
     config = json.loads(json.dumps(CONFIG))
     config["collections"]["food"]["runs"] = {"test": "given.run"}
     options = {"queries": "results/sets/exam/queries.jsonl", "model": None}
+    options |= {"made_from": {}, "command": COMMAND}
     host = {"git": None, "machine": machine(), "packages": {}}
     collection = "resources/collections/food/collection.json"
     made = run_metadata(RUN, CELL, config, collection=collection, host=host, **options)

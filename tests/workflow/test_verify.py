@@ -34,6 +34,8 @@ def test_a_finished_run_is_verified_until_a_file_changes(tmp_path):
     assert known["git"]["commit"]
     found = load_metadata(tmp_path / "results/runs/exam/bm25.ir_metadata.yaml")
     assert found["data"]["test collection"]["sha256"] == known["collections"]["food"]["sha256"]
+    cmd = found["implementation"]["executable"]["cmd"]
+    assert cmd == "snakemake --cores all --configfile config.yaml"
     checked = verify(tmp_path / "results")
     assert (checked.returncode, checked.stderr) == (0, "")
     assert "files are as noted" in checked.stdout

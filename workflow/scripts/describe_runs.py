@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import headrank
+from headrank.files import sha256
 from headrank.irmetadata import run_metadata, save_metadata
 from headrank.joblog import job_log
 from headrank.manifest import PACKAGES, git_state, machine, versions
@@ -15,13 +16,23 @@ def main(
     cells: list,
     runs: list[str],
     queries: list[str],
+    made_from: list[list[str]],
+    command: str,
     models: dict[str, str],
     collections: dict[str, str],
 ) -> None:
-    """Write one file a run; ``models`` and ``collections`` are cards by name."""
+    """Write one file a run.
+
+    Args:
+        made_from: by run, the files that it was folded from.
+        command: the call that makes the experiment.
+        models, collections: cards by name.
+    """
     repository = Path(headrank.__file__).parents[1]
     host = {"git": git_state(repository), "machine": machine(), "packages": versions(PACKAGES)}
-    for values, run, asked in zip(cells, runs, queries, strict=True):
+    # Many methods fold the same readings.
+    hashes = {path: sha256(path) for path in sorted({p for paths in made_from for p in paths})}
+    for values, run, asked, parts in zip(cells, runs, queries, made_from, strict=True):
         cell = dict(zip(CELL, values, strict=True))
         method = config["methods"][cell["method"].partition("+")[0]]
         model = cell["model"] if cell["model"] != "-" else method.get("encoder")
@@ -32,6 +43,8 @@ def main(
             queries=asked,
             model=models.get(model),
             collection=collections[config["sets"][cell["set"]]["collection"]],
+            made_from={path: hashes[path] for path in parts},
+            command=command,
             host=host,
         )
         save_metadata(run, metadata)
@@ -44,6 +57,8 @@ if __name__ == "__main__":
             snakemake.params.cells,
             list(snakemake.input.runs),
             snakemake.params.queries,
+            snakemake.params.made_from,
+            snakemake.params.command,
             {Path(path).parent.name: path for path in snakemake.input.models},
             {Path(path).parent.name: path for path in snakemake.input.collections},
         )
