@@ -29,6 +29,14 @@ def test_the_pod_works_on_the_claimed_volume():
     assert f"WORKDIR {mount['mountPath']}\n" in IMAGE.read_text()
 
 
+def test_without_a_lock_the_volume_is_one_pod_s():
+    """A Job may run two pods for a moment; ReadWriteOnce lets two of one node write."""
+    claim, pod = parts()
+    (container,) = pod["containers"]
+    assert "--nolock" in container["command"]
+    assert claim["spec"]["accessModes"] == ["ReadWriteOncePod"]
+
+
 def test_as_many_gpu_jobs_run_as_the_pod_has_gpus():
     _, pod = parts()
     (container,) = pod["containers"]
