@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -119,3 +121,21 @@ def test_the_line_warns_above_the_limit():
         bm25.extended(table[:1])
     with pytest.raises(SystemExit):
         bm25.main(["500"])
+
+
+def test_the_extrapolation_in_the_documentation_follows_from_its_table():
+    text = (Path(__file__).parents[2] / "docs/scale.md").read_text()
+    lines = [
+        [cell.strip(" *") for cell in line.split("|")[1:-1]]
+        for line in text.splitlines()
+        if line.startswith("| ")
+    ]
+    measured = pd.DataFrame(
+        [[float(cell.replace(",", "")) for cell in row] for row in lines[2:-1]],
+        columns=["passages", "terms", "postings", "seconds", "index", "disk", "queries", "search"],
+    )
+    assert len(measured) == 3
+    line = bm25.extended(measured)
+    for column, cell in zip(("seconds", "index", "disk"), lines[-1][3:6], strict=True):
+        assert float(cell.replace(",", "")) == pytest.approx(line[column], rel=0.01)
+    assert f"{bm25.MS_MARCO:,}" == lines[-1][0] and f"{bm25.LIMIT:,} MB" in text
