@@ -12,6 +12,7 @@ import yaml
 
 from headrank.files import sha256
 from headrank.heads import HeadSet
+from headrank.irmetadata import load_metadata, metadata_path
 from headrank.reading import ReadingFile
 from headrank.trec import Run
 from tests.workflow.running import TINY, copy_of, kill_when, planned, snakemake, tiny, workdir
@@ -117,6 +118,11 @@ def test_manifest_traces_every_result(finished):
     assert set(manifest["models"]) == {"smollm2", "minilm"}
     assert set(manifest["collections"]) == {"semanlink"}
     assert "results/tables/main.csv" in manifest["results"]
+    run = "results/runs/tags/smollm2/tags-1/shuffled/headrank.run"
+    origins = load_metadata(finished / metadata_path(run))["headrank"]["made from"]
+    assert {path.split("/")[1] for path in origins} == {"readings", "profiles", "adapters"}
+    for path, known in origins.items():
+        assert known == manifest["others" if path in manifest["others"] else "results"][path]
     for name, known in manifest["results"].items():
         assert sha256(finished / name) == known
 
