@@ -31,6 +31,7 @@ resource_scopes:
 
 
 include: "rules/common.smk"
+include: "rules/resources.smk"
 include: "rules/products.smk"
 include: "rules/models.smk"
 include: "rules/collections.smk"

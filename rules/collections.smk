@@ -12,6 +12,9 @@ rule collection:
         collection=one_of(COLLECTIONS),
     conda:
         "../envs/fetch.yaml"
+    resources:
+        mem_mb=collection_memory,
+        runtime=collection_minutes,
     params:
         source=lambda wildcards: COLLECTIONS[wildcards.collection]["source"],
         code=code("build_collection"),

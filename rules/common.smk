@@ -1,5 +1,6 @@
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import yaml
 from snakemake.exceptions import WorkflowError
@@ -139,46 +140,6 @@ def reading_priority(wildcards):
     return FIRST if first and wildcards.set in profiling["sets"] else 0
 
 
-# Which build of torch a model's device needs. Paths count from the folder of the rules.
-TORCH = {"cpu": "../envs/torch-cpu.yaml", "cuda": "../envs/torch-cuda.yaml"}
-
-
-def torch_env(wildcards):
-    """Conda environment of a model's job: torch for the model's device."""
-    return TORCH[MODELS[wildcards.model]["device"]]
-
-
-def encoder_env(wildcards):
-    """As `torch_env`, for a method's encoder."""
-    return TORCH[encoder_of(wildcards)["device"]]
-
-
-def on_gpu(value):
-    """Resource that a model on a GPU asks for; CPU jobs carry no such key at all."""
-    return lambda wildcards: value if MODELS[wildcards.model]["device"] == "cuda" else None
-
-
-def encoder_of(wildcards):
-    """How the encoder of a method cuts texts, and where it runs."""
-    encoder = config["encoders"][METHODS[wildcards.method]["encoder"]]
-    return {key: encoder[key] for key in ("max_tokens", "device")}
-
-
-def on_encoder_gpu(value):
-    """As `on_gpu`, for a method's encoder."""
-    return lambda wildcards: value if encoder_of(wildcards)["device"] == "cuda" else None
-
-
-def memory(wildcards, attempt):
-    """Megabytes for a model's job, more at each attempt."""
-    return MODELS[wildcards.model]["memory_mb"] * attempt
-
-
-def minutes(wildcards, attempt):
-    """Minutes that a cluster grants a model's job: by the model's size, more at each attempt."""
-    return max(60, MODELS[wildcards.model]["memory_mb"] // 50) * attempt
-
-
 def origin(source):
     """Files that a model or collection is made from; none if it comes over the network.
 
@@ -261,6 +222,19 @@ def adapter_files(wildcards):
         return []
     folder = f"results/adapters/{wildcards.model}/{wildcards.adapter}"
     return [f"{folder}/{name}" for name in ADAPTER_FILES]
+
+
+def made_from(cell):
+    """Readings, heads and adapter, or records of answers, that a cell's run was folded from."""
+    name, model, adapter, order, method = cell
+    method = split_method(method)[0]
+    if METHODS[method]["kind"] == "generative":
+        return generations(name, model, order, method)
+    if METHODS[method]["kind"] != "attention":
+        return []
+    own = SimpleNamespace(method=method, model=model, adapter=adapter)
+    read = [] if METHODS[method]["truncated"] else readings([name], model, adapter, order)
+    return [*read, *ranking_heads(own), *adapter_files(own)]
 
 
 def recipe_of(wildcards):

@@ -10,6 +10,9 @@ rule evaluate:
         "logs/evaluation/per_query.log",
     conda:
         "../envs/ir.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=evaluation_minutes,
     params:
         cells=CELLS,
         seeds=ADAPTERS,

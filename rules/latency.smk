@@ -48,7 +48,10 @@ rule latency_first_stage:
         "../envs/ir.yaml"
     threads: all_cores
     resources:
-        mem_mb=4000,
+        mem_mb=lambda wildcards, attempt: (
+            COLLECTIONS[SETS[REPORT_SET]["collection"]]["memory_mb"] * attempt
+        ),
+        runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         method=(timed_methods("first-stage") or [None])[0],
         depth=config["first_stage"]["depth"],

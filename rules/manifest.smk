@@ -1,20 +1,4 @@
-from types import SimpleNamespace
-
 from headrank.irmetadata import metadata_path
-
-
-def made_from(cell):
-    """Readings, heads and adapter, or records of answers, that a cell's run was folded from."""
-    name, model, adapter, order, method = cell
-    method = split_method(method)[0]
-    if METHODS[method]["kind"] == "generative":
-        return generations(name, model, order, method)
-    if METHODS[method]["kind"] != "attention":
-        return []
-    own = SimpleNamespace(method=method, model=model, adapter=adapter)
-    read = [] if METHODS[method]["truncated"] else readings([name], model, adapter, order)
-    return [*read, *ranking_heads(own), *adapter_files(own)]
-
 
 RUNS = [run_of(cell) for cell in CELLS]
 ASKED = [f"results/sets/{cell[0]}/queries.jsonl" for cell in CELLS]

@@ -32,7 +32,8 @@ rule model:
     conda:
         "../envs/torch-cpu.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=memory,
+        runtime=minutes,
     params:
         source=lambda wildcards: WEIGHTS[wildcards.model]["source"],
         format=lambda wildcards: WEIGHTS[wildcards.model].get("format", "safetensors"),

@@ -141,7 +141,8 @@ rule rank_by_encoder:
     conda:
         encoder_env
     resources:
-        mem_mb=3000,
+        mem_mb=encoder_memory,
+        runtime=encoder_minutes,
         gpu=on_encoder_gpu(1),
         gpu_manufacturer=on_encoder_gpu("nvidia"),
     params:
@@ -170,7 +171,8 @@ rule rank_by_cross_encoder:
     conda:
         encoder_env
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        mem_mb=encoder_memory,
+        runtime=encoder_minutes,
         gpu=on_encoder_gpu(1),
         gpu_manufacturer=on_encoder_gpu("nvidia"),
     params:

@@ -12,7 +12,8 @@ rule index:
     conda:
         "../envs/ir.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: COLLECTIONS[wildcards.collection]["memory_mb"] * attempt,
+        mem_mb=collection_memory,
+        runtime=collection_minutes,
     params:
         k1=config["first_stage"]["k1"],
         b=config["first_stage"]["b"],
@@ -39,7 +40,8 @@ rule retrieve:
     conda:
         "../envs/ir.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: COLLECTIONS[wildcards.collection]["memory_mb"] * attempt,
+        mem_mb=collection_memory,
+        runtime=collection_minutes,
     params:
         depth=config["first_stage"]["depth"],
         code=code("retrieve"),

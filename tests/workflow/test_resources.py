@@ -10,8 +10,12 @@ import pytest
 
 from tests.workflow.running import ROOT, environment, tiny
 
-# Rules that load a model, and so profit from a GPU.
-ON_GPU = {"read", "align", "mine_pairs", "latency"}
+# Rules that load a model or an encoder, and so profit from a GPU.
+BY_MODEL = {"read", "align", "mine_pairs", "latency", "generate", "rank_truncated"}
+BY_ENCODER = {"rank_by_encoder", "rank_by_cross_encoder"}
+ON_GPU = BY_MODEL | BY_ENCODER
+# Rules whose memory and time must follow the size of what they hold, and grow.
+SIZED = ON_GPU | {"model", "collection", "index", "retrieve", "evaluate"}
 
 
 # Snakemake shows a job's message in place of its resources, so the plan itself is asked.
@@ -31,13 +35,18 @@ with SnakemakeApi() as api:
     jobs = workflow._workflow.dag.jobs
     specs = {job.rule.name: job.conda_env_spec for job in jobs}
     files = {name: spec.file.get_path_or_uri(True) for name, spec in specs.items() if spec}
+    first = [[job.rule.name, dict(job.resources)] for job in jobs]
+    for job in jobs:
+        job.attempt = 2
+        job.reset_params_and_resources()
     print(json.dumps([[job.rule.name, dict(job.resources)] for job in jobs], default=str))
+    print(json.dumps(first, default=str))
     print(json.dumps({name: Path(file).name for name, file in files.items()}))
 """
 
 
-def asked(folder: Path, config: Path) -> tuple[dict[str, dict], dict[str, str]]:
-    """Return the resources and the conda environment of one job of each rule that is planned."""
+def asked(folder: Path, config: Path) -> tuple[dict[str, dict], dict[str, dict], dict[str, str]]:
+    """Return the resources of one job of each rule, those of its second attempt, and its env."""
     folder.mkdir()
     result = subprocess.run(
         [sys.executable, "-c", PLAN, str(ROOT / "Snakefile"), str(folder), str(config)],
@@ -47,17 +56,28 @@ def asked(folder: Path, config: Path) -> tuple[dict[str, dict], dict[str, str]]:
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    *_, resources, environments = result.stdout.splitlines()
-    return dict(json.loads(resources)), json.loads(environments)
+    *_, again, first, environments = result.stdout.splitlines()
+    return dict(json.loads(first)), dict(json.loads(again)), json.loads(environments)
+
+
+def every_kind(config: dict, device: str) -> None:
+    """Change the tiny config to one whose methods load models and encoders in every way."""
+    config["models"]["smollm2"].update(device=device, memory_mb=24000)
+    config["encoders"]["minilm"].update(device=device, memory_mb=5000)
+    config["collections"]["semanlink"].update(memory_mb=6000)
+    added = {
+        "judge": {"kind": "cross-encoder", "encoder": "minilm"},
+        "listwise": {"kind": "generative", "protocol": "listwise"},
+        "cut": {"heads": "headrank", "aggregation": "log-sum", "truncated": True},
+    }
+    config["methods"] |= added
+    config["experiment"]["methods"] += added
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_a_model_on_cuda_asks_for_one_gpu_and_one_on_the_cpu_for_none(tmp_path, device):
-    config = tiny(
-        tmp_path / "tiny.yaml",
-        lambda c: c["models"]["smollm2"].update(device=device, memory_mb=24000),
-    )
-    jobs, environments = asked(tmp_path / "work", config)
+    config = tiny(tmp_path / "tiny.yaml", lambda c: every_kind(c, device))
+    jobs, again, environments = asked(tmp_path / "work", config)
     assert jobs.keys() >= ON_GPU, sorted(jobs)
     assert {environments[rule] for rule in ON_GPU} == {f"torch-{device}.yaml"}
     # Converting is the CPU's work, and must not start anew because the device changes.
@@ -70,6 +90,15 @@ def test_a_model_on_cuda_asks_for_one_gpu_and_one_on_the_cpu_for_none(tmp_path, 
     # By the model's memory; a training takes longer than a reading.
     assert (jobs["read"]["mem_mb"], jobs["read"]["runtime"]) == (24000, 480)
     assert (jobs["align"]["mem_mb"], jobs["align"]["runtime"]) == (48000, 1440)
+    assert jobs["model"]["mem_mb"] in (24000, 5000), "not by the size of the model or encoder"
+    for rule in BY_ENCODER:
+        assert (jobs[rule]["mem_mb"], jobs[rule]["runtime"]) == (5000, 100), rule
+    for rule in ("collection", "index", "retrieve"):
+        assert (jobs[rule]["mem_mb"], jobs[rule]["runtime"]) == (6000, 120), rule
+    # A job that was too large for what it asked for gets more when it is tried again.
+    for rule in SIZED:
+        for key in ("mem_mb", "runtime"):
+            assert again[rule][key] == 2 * jobs[rule][key], f"{key} of rule {rule} does not grow"
 
 
 def test_every_script_that_may_get_a_gpu_claims_one():

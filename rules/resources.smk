@@ -1,0 +1,70 @@
+# What jobs ask a machine or a cluster for.
+
+# Which build of torch a model's device needs. Paths count from the folder of the rules.
+TORCH = {"cpu": "../envs/torch-cpu.yaml", "cuda": "../envs/torch-cuda.yaml"}
+
+
+def torch_env(wildcards):
+    """Conda environment of a model's job: torch for the model's device."""
+    return TORCH[MODELS[wildcards.model]["device"]]
+
+
+def encoder_env(wildcards):
+    """As `torch_env`, for a method's encoder."""
+    return TORCH[encoder_of(wildcards)["device"]]
+
+
+def on_gpu(value):
+    """Resource that a model on a GPU asks for; CPU jobs carry no such key at all."""
+    return lambda wildcards: value if MODELS[wildcards.model]["device"] == "cuda" else None
+
+
+def encoder_of(wildcards):
+    """How the encoder of a method cuts texts, and where it runs."""
+    encoder = config["encoders"][METHODS[wildcards.method]["encoder"]]
+    return {key: encoder[key] for key in ("max_tokens", "device")}
+
+
+def on_encoder_gpu(value):
+    """As `on_gpu`, for a method's encoder."""
+    return lambda wildcards: value if encoder_of(wildcards)["device"] == "cuda" else None
+
+
+def minutes_of(megabytes):
+    """Minutes for a job of this size: loading, reading and downloading grow with it."""
+    return max(60, megabytes // 50)
+
+
+def memory(wildcards, attempt):
+    """Megabytes for a job of a model or encoder, more at each attempt."""
+    return WEIGHTS[wildcards.model]["memory_mb"] * attempt
+
+
+def minutes(wildcards, attempt):
+    """Minutes that a cluster grants such a job, more at each attempt."""
+    return minutes_of(WEIGHTS[wildcards.model]["memory_mb"]) * attempt
+
+
+def encoder_memory(wildcards, attempt):
+    """As `memory`, for a method's encoder."""
+    return config["encoders"][METHODS[wildcards.method]["encoder"]]["memory_mb"] * attempt
+
+
+def encoder_minutes(wildcards, attempt):
+    """As `minutes`, for a method's encoder."""
+    return minutes_of(encoder_memory(wildcards, 1)) * attempt
+
+
+def collection_memory(wildcards, attempt):
+    """As `memory`, for a job that holds a collection."""
+    return COLLECTIONS[wildcards.collection]["memory_mb"] * attempt
+
+
+def collection_minutes(wildcards, attempt):
+    """As `minutes`, for a job that holds a collection."""
+    return minutes_of(collection_memory(wildcards, 1)) * attempt
+
+
+def evaluation_minutes(wildcards, attempt):
+    """Minutes to evaluate every run: six seconds each are plenty, and some runs are large."""
+    return max(60, len(CELLS) // 10) * attempt
