@@ -43,7 +43,7 @@ def modules_behind(script: Path, root: Path) -> set[Path]:
 def _imports(path: Path, root: Path) -> tuple[Path, ...]:
     """Return the package's modules that one file names in its import statements."""
     modules = []
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in _run(ast.parse(path.read_bytes())):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
@@ -52,6 +52,14 @@ def _imports(path: Path, root: Path) -> tuple[Path, ...]:
             continue
         modules += [module for name in names for module in _files(name, root)]
     return tuple(modules)
+
+
+def _run(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes that run: what stands under ``if TYPE_CHECKING`` names types, no code."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING"):
+            yield from _run(child)
 
 
 def _files(name: str, root: Path) -> Iterator[Path]:

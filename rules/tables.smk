@@ -12,7 +12,6 @@ MAIN = {
     "alpha": REPORT["alpha"],
     "notes": REPORT["notes"],
     "confidence": config["evaluation"]["confidence"],
-    "code": code("main_table"),
 }
 
 
@@ -39,6 +38,7 @@ rule main_table:
         **MAIN,
         layout=LAYOUT,
         model=None,
+        code=code("main_table"),
     message:
         "Tabulate the main measure"
     script:
@@ -63,6 +63,7 @@ use rule main_table as model_table with:
         **MAIN,
         layout=LAYOUT | {"orders": [REPORT_ORDER]},
         model=lambda wildcards: wildcards.model,
+        code=code("main_table"),
     message:
         "Tabulate the main measure of {wildcards.model}"
 

@@ -14,7 +14,10 @@ def project(tmp_path):
     """Return a folder with a script that imports one, which imports two.three."""
     files = {
         "headrank/__init__.py": "",
-        "headrank/one.py": "import numpy\nfrom headrank.two import three\n",
+        "headrank/one.py": (
+            "import numpy\nfrom headrank.two import three\n"
+            "if TYPE_CHECKING:\n    from headrank.other import Kind\n"
+        ),
         "headrank/two/__init__.py": "",
         "headrank/two/three.py": "import headrank.one\n",
         "headrank/other.py": "",

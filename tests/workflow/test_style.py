@@ -45,11 +45,11 @@ def test_style(root, name):
 
 
 def rules(root: Path) -> dict[str, str]:
-    """Return the text of each rule that runs something."""
+    """Return the text of each rule that runs something; not of rules that use another's."""
     found = {}
     for path in sorted((root / "rules").glob("*.smk")):
-        for block in re.split(r"^(?=rule )", path.read_text(), flags=re.M)[1:]:
-            name = re.match(r"rule (\w+):", block).group(1)
+        for block in re.split(r"^(?=(?:use )?rule )", path.read_text(), flags=re.M)[1:]:
+            name = re.match(r"(?:use rule \w+ as|rule) (\w+)", block).group(1)
             if "    script:\n" in block or "    shell:\n" in block:
                 found[name] = block
     return found
