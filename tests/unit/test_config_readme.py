@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -21,10 +22,38 @@ def keys(part: object) -> set[str]:
     return found
 
 
-def test_readme_names_every_key():
-    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
-    text = (ROOT / "config/README.md").read_text()
-    # Code spans and headings, cut into words.
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+TEXT = (ROOT / "config/README.md").read_text()
+
+
+def words(text: str) -> set[str]:
+    """Return the words of code spans and headings."""
     named = re.findall(r"`([^`\n]+)`|^#+ (.+)$", text, re.M)
-    words = set(re.findall(r"\w+", " ".join("".join(pair) for pair in named)))
-    assert not keys(schema) - words, "config/README.md does not describe these keys"
+    return set(re.findall(r"\w+", " ".join("".join(pair) for pair in named)))
+
+
+def section(key: str) -> str:
+    """Return the sections whose heading names a key of the first level, else the introduction."""
+    first, *parts = re.split(r"^## ", TEXT, flags=re.M)
+    return "".join(p for p in parts if key in p.partition("\n")[0].split()) or first
+
+
+def test_readme_names_every_key():
+    assert not keys(SCHEMA) - words(TEXT), "config/README.md does not describe these keys"
+
+
+@pytest.mark.parametrize("key", SCHEMA["properties"])
+def test_a_key_stands_in_the_section_it_belongs_to(key):
+    absent = ({key} | keys(SCHEMA["properties"][key])) - words("## " + section(key))
+    assert not absent, f"config/README.md, section {key}, does not describe these keys"
+
+
+def test_presets_get_folders_of_their_own():
+    """Two of them name one set with other queries, so the second replaces the first's results."""
+    take = {
+        name: yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())["sets"]
+        for name in ("config", "alignment")
+    }
+    name = "insuranceqa-test"
+    assert f"`{name}`" in TEXT and take["config"][name] != take["alignment"][name]
+    assert "--directory alignment --configfile config/config.yaml config/alignment.yaml" in TEXT
