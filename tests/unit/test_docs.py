@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+import headrank
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "config/README.md"]
 FOLDERS = "headrank|workflow|rules|tests|config|benchmarks|examples|docs|envs|profiles"
@@ -22,9 +24,19 @@ def test_named_files_exist(path):
     assert not missing
 
 
+def test_the_figure_that_the_readme_explains_is_one_of_the_demo():
+    text = (ROOT / "README.md").read_text()
+    (name,) = re.findall(r"`results/figures/smollm2/(\w+)\.png`", text)
+    assert f'"results/figures/{{model}}/{name}.png"' in (ROOT / "rules/figures.smk").read_text()
+    demo = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    assert demo["experiment"]["models"] == ["smollm2"]
+    assert demo["selections"][demo["methods"][demo["report"]["method"]]["heads"]]["heads"] == 8
+
+
 def test_citation_and_workflow_are_yaml():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["cff-version"] == "1.2.0"
+    assert citation["version"] == headrank.__version__
     steps = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]["test"]["steps"]
     assert steps[-1] == {"run": "bash .ci/run"}
     assert (ROOT / ".ci/run").is_file()
