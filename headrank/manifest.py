@@ -108,6 +108,13 @@ def manifest(
             if path.name == "set.json" and path.parent.name in config["sets"]
             if (dropped := read_json(path)["dropped"])
         },
+        # Training was in vain: no epoch was better on the validation queries, so epoch 0 was kept.
+        "unaligned_adapters": [
+            path.parent.as_posix()
+            for path in map(Path, sorted(wanted))
+            if path.name == "headrank.json" and "adapters" in path.parts
+            if read_json(path)["best_epoch"] == 0
+        ],
         "malformed_answers": {
             path.as_posix(): count
             for path in others

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
 from collections.abc import Sequence
@@ -31,6 +32,8 @@ from headrank.pairs import PairSet
 from headrank.prompt import PromptBuilder
 from headrank.trec import Qrels
 
+logger = logging.getLogger(__name__)
+
 
 def align(
     model: LoadedModel,
@@ -53,7 +56,7 @@ def align(
 
     The folder holds peft's files of the best epoch, ``heads.json``, ``headrank.json``
     (what it belongs to), ``training.csv`` (a row a step) and ``validation.csv`` (a row an
-    epoch; epoch 0 is the unaligned model).
+    epoch; epoch 0 is the unaligned model, and is kept with a warning if it is the best).
 
     Args:
         lists: trimmed training lists; every epoch draws each list's order anew.
@@ -82,6 +85,16 @@ def align(
     if store is not None:
         store.load_into(run)
     run.train(store, progress)
+    if run.progress.best_epoch == 0:
+        # Few validation queries decide this often by chance; it must not pass for training.
+        logger.warning(
+            "no epoch ranks the %d validation queries better than the unaligned model (nDCG@10 "
+            "%.4f): the adapter changes nothing. Validate on more queries, train on more, or lower "
+            "learning_rate (now %g)",
+            len(validation),
+            run.progress.best,
+            options.learning_rate,
+        )
     card = {
         "headrank": __version__,
         "model": Path(model.name).name,

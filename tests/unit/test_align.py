@@ -159,6 +159,18 @@ def test_patience_ends_a_run_and_a_resumed_one(tmp_path, monkeypatch):
     assert contents(tmp_path / "b") == contents(tmp_path / "a")
 
 
+def test_a_training_in_vain_is_told(tmp_path, monkeypatch, caplog):
+    values = iter([0.5, 0.5, 0.4])
+    monkeypatch.setattr(train, "validation_ndcg", lambda *_: next(values))
+    run(tmp_path / "a", replace(OPTIONS, epochs=2))
+    assert json.loads(contents(tmp_path / "a")["headrank.json"])["best_epoch"] == 0
+    assert "no epoch ranks the" in caplog.text and "lower learning_rate" in caplog.text
+    caplog.clear()
+    values = iter([0.5, 0.6, 0.4])
+    run(tmp_path / "b", replace(OPTIONS, epochs=2))
+    assert "no epoch" not in caplog.text
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path, monkeypatch, value):
     loss = train.losses.preference_loss

@@ -74,7 +74,9 @@ def work(tmp_path, monkeypatch):
     adapter.mkdir(parents=True)
     (adapter / "adapter_model.safetensors").write_text("lora\n")
     hashes = {"adapter_model.safetensors": sha256(adapter / "adapter_model.safetensors")}
-    write_json(adapter / "headrank.json", {"model_digest": weights, "sha256": hashes})
+    write_json(
+        adapter / "headrank.json", {"model_digest": weights, "sha256": hashes, "best_epoch": 0}
+    )
     save_readings(
         READING,
         [ListReading("q1", ("d1", "d2"), np.ones((1, 1, 2), np.float32))],
@@ -122,6 +124,7 @@ def test_a_manifest_lists_every_file_once(work):
     }
     assert known["failures"] == {RUN: ["q2"]}
     assert known["dropped_queries"] == {"exam": {"q3": "heads"}}
+    assert known["unaligned_adapters"] == [ADAPTER]
     assert known["prompt_sha256"] == prompt_digest({"document_tokens": 24})
     assert known["alignment_prompts_sha256"] == {"own": prompt_digest({"document_tokens": 16})}
     assert known["weights"] == {"tiny": {"dtype": "float32", "device": "cpu"}}
