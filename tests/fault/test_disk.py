@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,29 @@ def test_a_full_disk_leaves_no_half_folder(tmp_path):
     with pytest.raises(HeadRankError, match=r"model: .*No space left.*free space and run again"):
         write()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Return a file system of 256 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here: that takes root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_is_truly_full_keeps_the_old_file(small_disk):
+    path = small_disk / "table.csv"
+    write_text(path, "old")
+    with pytest.raises(HeadRankError, match=r"table\.csv: cannot be written.*free space"):
+        write_text(path, "x" * (1 << 20))
+    assert [p.name for p in small_disk.iterdir()] == ["table.csv"]
+    assert path.read_text() == "old"
+    write_text(path, "new")
+    assert path.read_text() == "new"
 
 
 def test_a_folder_that_may_not_be_written_is_named(tmp_path):
