@@ -54,11 +54,16 @@ def prompt_orders(shards: Iterable[ReadingFile]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def outcomes(orders: Mapping[str, Sequence[str]], run: Run, qrels: Qrels) -> pd.DataFrame:
+def outcomes(
+    orders: Mapping[str, Sequence[str]], run: Run, qrels: Qrels, relevance_level: int = 1
+) -> pd.DataFrame:
     """Return one row a middle-zone document: what became of it.
 
     Columns: query, document, position (from 0), rank (from 1), relevant, promoted. A
     document without a judgment counts as not relevant.
+
+    Args:
+        relevance_level: lowest grade that is relevant, as for AP and R (2 for TREC DL).
 
     Raises:
         HeadRankError: the run does not rank exactly the documents of a prompt.
@@ -81,7 +86,7 @@ def outcomes(orders: Mapping[str, Sequence[str]], run: Run, qrels: Qrels) -> pd.
                     "document": document,
                     "position": position,
                     "rank": ranks[document],
-                    "relevant": grades.get(document, 0) > 0,
+                    "relevant": grades.get(document, 0) >= relevance_level,
                     "promoted": ranks[document] <= top_quartile(len(doc_ids)),
                 }
             )

@@ -100,6 +100,7 @@ rule middle_zone_data:
         "../envs/ir.yaml"
     params:
         methods=lambda wildcards: [method for method, _ in middle_cells(wildcards.model)],
+        relevance_level=COLLECTIONS[SETS[REPORT_SET]["collection"]]["relevance_level"],
         confidence=config["evaluation"]["confidence"],
         seed=config["seed"],
         code=code("study_middle_zone"),

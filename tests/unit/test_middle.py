@@ -53,6 +53,12 @@ def test_outcomes_of_one_list():
     assert list(table["promoted"]) == [False, True, False, False]
 
 
+@pytest.mark.parametrize("level, relevant", [(1, [True, True]), (2, [False, True])])
+def test_outcomes_know_the_lowest_relevant_grade(level, relevant):
+    table = outcomes({"q": EIGHT}, ranked({"q": EIGHT}), Qrels({"q": {"c": 1, "d": 2}}), level)
+    assert list(table["relevant"])[:2] == relevant
+
+
 def test_outcomes_refuse_another_run():
     with pytest.raises(HeadRankError, match=r"query q: the run r ranks 2 documents, .* holds 8"):
         outcomes({"q": EIGHT}, ranked({"q": "ab"}), Qrels({}))

@@ -15,6 +15,7 @@ def main(
     runs: list[str],
     target: str,
     methods: list[str],
+    relevance_level: int,
     confidence: float,
     seed: int,
 ) -> None:
@@ -22,7 +23,9 @@ def main(
     orders, judged = prompt_orders(load_shards(readings)), Qrels.load(qrels)
     found: dict[str, list[pd.DataFrame]] = {}
     for method, path in zip(methods, runs, strict=True):
-        found.setdefault(method, []).append(outcomes(orders, Run.load(path), judged))
+        found.setdefault(method, []).append(
+            outcomes(orders, Run.load(path), judged, relevance_level)
+        )
     tables = [
         promotion(pd.concat(parts), confidence, seed=seed).assign(system=method)
         for method, parts in found.items()
@@ -39,6 +42,7 @@ if __name__ == "__main__":
             list(snakemake.input.runs),
             snakemake.output[0],
             snakemake.params.methods,
+            snakemake.params.relevance_level,
             snakemake.params.confidence,
             snakemake.params.seed,
         )
