@@ -245,3 +245,11 @@ def test_a_wheels_tags_are_passed_on(tmp_path):
     assert not any(part.startswith(("--platform", "--abi", "--python")) for part in pure)
     with refused("not a wheel's name"):
         pypi.download_command("tiny.whl", tmp_path / "pins", tmp_path)
+
+
+@pytest.mark.parametrize("file", ["tiny-1.0.tar.gz", "tiny-1.0-py3-none-any.whl"])
+def test_pip_takes_nothing_whose_hash_is_not_pinned(tmp_path, file):
+    """A source archive's own code runs in pip, so it must be the very archive that was pinned."""
+    command = pypi.download_command(file, tmp_path / "pins", tmp_path)
+    assert "--require-hashes" in command and "--no-deps" in command
+    assert ("--no-binary=:all:" in command) != ("--only-binary=:all:" in command)
