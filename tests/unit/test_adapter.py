@@ -15,14 +15,20 @@ from headrank.align.forward import selected_mass
 from headrank.align.losses import relevance
 from headrank.errors import HeadRankError
 from headrank.heads import Head, HeadSet
-from headrank.models import load_model
+from headrank.models import LoadedModel, load_model
 from headrank.reader import read_prompt
+
+
+def seeing(architecture: str) -> LoadedModel:
+    """Return a model whose windows cut a prompt of six documents, but see a part of each."""
+    slides = models.ARCHITECTURES[architecture][1].get("sliding_window")
+    return models.loaded(architecture, **({"sliding_window": 48} if slides else {}))
 
 
 @pytest.mark.parametrize("lora", [False, True], ids=["plain", "lora"])
 @pytest.mark.parametrize("architecture", models.ARCHITECTURES)
 def test_selected_mass_equals_the_reading(architecture, lora):
-    model = models.loaded(architecture)
+    model = seeing(architecture)
     prompt = models.random_prompt(documents=6)
     if lora:
         models.with_adapter(model, HEADS)
@@ -45,7 +51,7 @@ PARTS["all"] = [*PARTS["attention"], "mlp.gate", "mlp.up", "mlp.down"]
 def test_gradients_reach_every_adapter_up_to_the_deepest_head_and_nothing_else(
     architecture, projections
 ):
-    model = models.loaded(architecture)
+    model = seeing(architecture)
     wrapped = models.with_adapter(model, HEADS, projections=projections)
     calls = []
     model.decoder.layers[2].mlp.register_forward_hook(lambda *_: calls.append("mlp 2"))
