@@ -17,6 +17,7 @@ from headrank.generation import windows
 from headrank.grid import (
     expected_documents,
     expected_queries,
+    mined_as,
     read_sets,
     shards,
     split_method,
@@ -166,8 +167,11 @@ class _Plan:
         stages = [self.readings("readings", model, plain, calibrate)]
         recipes = self.config["alignments"]
         apart = {m["adapter"] for m in self.ablated.values() if "adapter" in m} - {*self.recipes}
+        mined, first = set(), mined_as(self.config)
         for name in [*self.recipes, *(name for name in recipes if name in apart)]:
-            stages += self.training(model, name, recipes[name])
+            pairs, trained = self.training(model, name, recipes[name])
+            stages += [trained] if first[name] in mined else [pairs, trained]
+            mined.add(first[name])
         adapters = sum(len(recipe["seeds"]) for recipe in self.recipes.values())
         if adapters:
             aligned = [(name, self.orders * adapters) for name in self.sets]
@@ -266,7 +270,7 @@ class _Plan:
         trained = epochs * tokens
         return tokens, TrainingWork(trained + read, TRAINING_FACTOR * trained + read)
 
-    def training(self, model: str, name: str, recipe: Mapping) -> list[Stage]:
+    def training(self, model: str, name: str, recipe: Mapping) -> tuple[Stage, Stage]:
         """Return the mining of a recipe's pairs and the training of its adapters."""
         queries, seeds = self.queries(recipe["training"]), len(recipe["seeds"])
         if queries is not None and recipe["queries"] is not None:
@@ -276,16 +280,16 @@ class _Plan:
         trained = Stage(f"training of {name}", model, seeds, queries, **vars(training))
         found = self.work(recipe)
         if found is None:
-            return [replace(stage, tokens=None, hours=None) for stage in (pairs, trained)]
+            return tuple(replace(stage, tokens=None, hours=None) for stage in (pairs, trained))
         tokens, work = found
-        return [
+        return (
             replace(pairs, tokens=tokens, hours=tokens / reading.per_second / 3600),
             replace(
                 trained,
                 tokens=seeds * work.tokens,
                 hours=seeds * work.equivalent / training.per_second / 3600,
             ),
-        ]
+        )
 
     def rankings(self) -> list[Stage]:
         """Return the cheap rest: one job a run."""

@@ -26,6 +26,23 @@ def used_recipes(config: Mapping) -> list[str]:
     return [name for name in config["alignments"] if name in used]
 
 
+def mined_as(config: Mapping) -> dict[str, str]:
+    """Return for each alignment recipe the first declared one that mines the very same pairs.
+
+    Recipes that differ in how they train alone (seeds, options, validation) share their pairs:
+    mining reads every training list once.
+    """
+    parts = ("selection", "training", "queries", "documents", "document_tokens", "pairs")
+    recipes = config["alignments"]
+
+    def mined(name: str) -> list:
+        return [recipes[name][part] for part in parts]
+
+    return {
+        name: next(first for first in recipes if mined(first) == mined(name)) for name in recipes
+    }
+
+
 def read_sets(config: Mapping) -> list[str]:
     """Return the sets that are read head by head: those evaluated and those profiled."""
     return list(dict.fromkeys([*config["experiment"]["sets"], *config["profiling"]["sets"]]))

@@ -4,7 +4,7 @@ rule align:
         unpack(training_input),
         validation=lambda wildcards: set_files(recipe_of(wildcards)["validation"])["queries"],
         pairs=lambda wildcards: "results/pairs/{model}/{recipe}/pairs.csv".format(
-            model=wildcards.model, recipe=wildcards.adapter.rpartition("-")[0]
+            model=wildcards.model, recipe=MINED_AS[wildcards.adapter.rpartition("-")[0]]
         ),
     output:
         card="results/adapters/{model}/{adapter}/headrank.json",

@@ -9,7 +9,7 @@ from headrank.clock import check_clock
 from headrank.codedigest import code_digest
 from headrank.config import configure
 from headrank.errors import HeadRankError
-from headrank.grid import read_sets, shards, split_method, used_recipes
+from headrank.grid import mined_as, read_sets, shards, split_method, used_recipes
 from headrank.roles import ROLES, roles, roles_before
 from headrank.variants import settings
 
@@ -30,6 +30,8 @@ ROLE = roles(config)
 METHODS = config["methods"]
 EXPERIMENT = config["experiment"]
 RECIPES = config["alignments"]
+# Recipes that mine the same pairs share those of the first: {recipe: its first}.
+MINED_AS = mined_as(config)
 # An adapter is a recipe trained with one seed: {adapter: recipe}.
 ADAPTERS = {f"{name}-{seed}": name for name, recipe in RECIPES.items() for seed in recipe["seeds"]}
 ADAPTER_FILES = ["headrank.json", "heads.json", "adapter_config.json", "adapter_model.safetensors"]

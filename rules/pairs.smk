@@ -9,7 +9,7 @@ rule mine_pairs:
     benchmark:
         "results/benchmarks/pairs/{model}/{recipe}.jsonl"
     wildcard_constraints:
-        recipe=one_of(RECIPES),
+        recipe=one_of(dict.fromkeys(MINED_AS.values())),
     priority: FIRST
     conda:
         torch_env

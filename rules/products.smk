@@ -59,6 +59,7 @@ def reads():
 def tables():
     """Names of the tables that this experiment can fill, by kind."""
     models, recipes = EXPERIMENT["models"], used_recipes(config)
+    mined = dict.fromkeys(MINED_AS[recipe] for recipe in recipes)
     ordered = reads() and {"reversed", "shuffled"} <= set(config["orders"])
     several = any(len(RECIPES[recipe]["seeds"]) > 1 for recipe in recipes)
     names = {
@@ -66,7 +67,7 @@ def tables():
         "measures": ["measures"],
         "first_stage": ["first_stage"] if PUBLISHED else [],
         "orders": ["orders"] if ordered else [],
-        "pairs": [f"pairs/{model}/{recipe}" for model in models for recipe in recipes],
+        "pairs": [f"pairs/{model}/{recipe}" for model in models for recipe in mined],
     }
     chosen = {
         "latency": models if reads() else [],

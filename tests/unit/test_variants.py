@@ -4,6 +4,7 @@ from copy import deepcopy
 
 import pytest
 
+from headrank.grid import mined_as
 from headrank.variants import expand, problems, settings
 
 CONFIG = {
@@ -97,3 +98,23 @@ def test_a_wrong_factor_is_named_and_adds_nothing(entry, message):
     assert any(part in found for part in message.split("|"))
     if "values" not in found.split(" ")[0]:
         assert config["methods"] == CONFIG["methods"]
+
+
+def test_recipes_that_differ_in_training_alone_share_their_pairs():
+    parts = {"training": ["a"], "queries": 9, "documents": 8, "document_tokens": 48}
+    config = deepcopy(CONFIG)
+    config["alignments"]["mine"] |= parts | {"pairs": {"hardness": "hard"}}
+    config["ablations"] = {
+        "loss": factor("aligned", "alignment.options.reference", "frozen"),
+        "hardness": factor("aligned", "alignment.pairs.hardness", "random"),
+        "size": factor("aligned", "alignment.queries", 5),
+        "heads": factor("aligned", "selection.heads", 4),
+    }
+    expand(config)
+    assert mined_as(config) == {
+        "mine": "mine",
+        "aligned.loss.frozen": "mine",
+        "aligned.hardness.random": "aligned.hardness.random",
+        "aligned.size.5": "aligned.size.5",
+        "aligned.heads.4": "aligned.heads.4",
+    }
