@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from headrank.claims.ledger import ANALOGUE
+from headrank.claims.others import COLUMNS, OTHERS
 from headrank.tables.table import Cell, Column, Row, Table
 
 _TITLE = "Claims of arXiv 2604.17237"
@@ -76,6 +77,30 @@ def claims_tables(
     ]
     notes = ("The same measures on what this run has instead. They judge no claim.",)
     return first, Table("Analogous numbers of this run", columns, tuple(rows), notes)
+
+
+def others_table() -> Table:
+    """Return what others published, by source, each with its first stage and list length."""
+    columns = (
+        Column("model", "Model"),
+        Column("method", "Method"),
+        *(Column(key, name, digits=3) for key, name in COLUMNS.items()),
+        Column("average", "Its average", digits=3),
+    )
+    rows = []
+    for other in OTHERS:
+        source = other.source
+        section = (
+            f"{source.title}: {source.first_stage} top {source.candidates}, "
+            f"queries: {source.queries}; average over {source.average}"
+        )
+        cells = [Cell(value / 100) for value in (*other.percent, other.average)]
+        rows.append(Row((Cell(other.model), Cell(other.method), *cells), section=section))
+    note = (
+        "Not measured here, and no cell compares with one of this run: first stage, k, queries and "
+        "prompt differ. The paper's own tables are not in public material."
+    )
+    return Table("nDCG@10 that others published", columns, tuple(rows), (note,))
 
 
 def _text(row: Mapping) -> str:

@@ -6,8 +6,9 @@ import pytest
 
 from headrank.claims.ledger import CLAIMS, SCALES, judge
 from headrank.claims.measures import BENCHMARKS, Evidence, Setup
+from headrank.claims.others import COLUMNS, OTHERS
 from headrank.errors import HeadRankError
-from headrank.tables.claims import claims_tables
+from headrank.tables.claims import claims_tables, others_table
 
 MODELS = {f"qwen3-{scale}": repository for scale, repository in SCALES.items()}
 SETS = {f"s{number}": f"{key}/test" for number, key in enumerate(BENCHMARKS)}
@@ -235,3 +236,19 @@ def test_the_ledger_prints_published_and_own_numbers_apart():
             0
         ].markdown()
     )
+
+
+def test_published_numbers_of_others_name_first_stage_and_depth():
+    # Golden: the row of QRHead with Llama-3.1-8B in table 2 of arXiv 2506.09944.
+    table = others_table()
+    row = next(
+        r for r in table.rows if [c.value for c in r.cells[:2]] == ["Llama-3.1-8B", "QRHead"]
+    )
+    assert [c.value for c in row.cells[2:4]] == pytest.approx([0.586, 0.775])
+    assert row.cells[-1].value == pytest.approx(0.5)
+    assert "BM25 top 200" in row.section and "512" in row.section
+    text = table.markdown()
+    assert "Contriever top 100" in text and "no cell compares" in text
+    for other in OTHERS:
+        assert len(other.percent) == len(COLUMNS)
+        assert all(10 < value < 100 for value in (*other.percent, other.average))

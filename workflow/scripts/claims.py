@@ -8,7 +8,7 @@ from headrank.files import atomic, read_json, write_text
 from headrank.heads import HeadSet
 from headrank.joblog import job_log
 from headrank.tables import success_rates
-from headrank.tables.claims import claims_tables
+from headrank.tables.claims import claims_tables, others_table
 
 
 def main(
@@ -40,10 +40,11 @@ def main(
     )
     made = Setup(**setup)
     ledger = judge(CLAIMS, made, evidence).assign(command=command)
-    tables = claims_tables(ledger, order=made.order, confidence=made.confidence, names=made.names)
+    judged = claims_tables(ledger, order=made.order, confidence=made.confidence, names=made.names)
+    tables = [table for table in judged if table.rows] + [others_table()]
     with atomic(target) as temporary:
         ledger.to_csv(temporary, index=False)
-    write_text(printed, "\n".join(table.markdown() for table in tables if table.rows))
+    write_text(printed, "\n".join(table.markdown() for table in tables))
 
 
 if __name__ == "__main__":
