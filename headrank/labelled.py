@@ -14,18 +14,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from headrank import sight
 from headrank.align.data import trim_all
-from headrank.align.forward import selected_mass
-from headrank.align.losses import relevance
+from headrank.align.mine import mine_with_model
 from headrank.align.options import AlignOptions
 from headrank.errors import HeadRankError
 from headrank.heads import HeadSet
 from headrank.lists import CandidateList, Passage, arrange, query_generator
 from headrank.models import LoadedModel, load_model
-from headrank.pairs import PairOptions, PairSet, mine_pairs
+from headrank.pairs import PairOptions
 from headrank.passages import as_candidates
 from headrank.profile import Profile
 from headrank.profile import profile_heads as profile_readings
@@ -217,40 +215,25 @@ def align_lists(
         prompt = PromptOptions(**heads.provenance.get("prompt", {}))
     builder = PromptBuilder(model.tokenizer, prompt, model.context)
     trimmed = trim_all(lists, qrels, documents)
+    mined = mine_with_model(
+        model, builder, heads, trimmed, qrels, pairs or PairOptions(), seed, progress
+    )
     return train(
         model,
         builder,
         heads,
         trimmed,
         qrels,
-        mine(model, builder, heads, trimmed, qrels, pairs or PairOptions(), seed),
+        mined,
         target,
         validation=trim_all(validation, validation_qrels, documents),
         validation_qrels=validation_qrels,
         options=options or AlignOptions(),
         seed=seed,
         checkpoint=checkpoint,
+        labelled_queries=len(lists),
         progress=progress,
     )
-
-
-@torch.no_grad()
-def mine(
-    model: LoadedModel,
-    builder: PromptBuilder,
-    heads: HeadSet,
-    lists: Sequence[CandidateList],
-    qrels: Qrels,
-    options: PairOptions,
-    seed: int,
-) -> PairSet:
-    """Return the hard pairs of training lists, each read in a seeded shuffled order."""
-    read = []
-    for candidates in lists:
-        moved = arrange(candidates, "shuffled", seed)
-        mass = selected_mass(model, builder.build(moved, (moved.query,)), heads)
-        read.append((moved.query_id, moved.doc_ids, relevance(mass).cpu().numpy()))
-    return mine_pairs(read, qrels.grades, options, seed)
 
 
 def split(

@@ -49,6 +49,7 @@ def align(
     options: AlignOptions,
     seed: int,
     checkpoint: str | os.PathLike | None = None,
+    labelled_queries: int | None = None,
     provenance: dict | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -64,6 +65,8 @@ def align(
         validation: held-out lists, read in a seeded shuffled order.
         checkpoint: folder from which a killed run goes on, with the same result as an
             unbroken one; removed at the end.
+        labelled_queries: how many queries the lists were made from, for the card; None: as
+            many as there are lists.
 
     Raises:
         HeadRankError: heads of another model, pairs of other lists, a loss that is not
@@ -102,6 +105,7 @@ def align(
         "options": asdict(options),
         "prompt": asdict(builder.options),
         "seed": seed,
+        "labelled_queries": len(lists) if labelled_queries is None else labelled_queries,
         "training_queries": len(matched),
         "pairs": len(pairs.pairs),
         "best_epoch": run.progress.best_epoch,

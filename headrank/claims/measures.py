@@ -80,14 +80,14 @@ class Evidence:
         per_query: columns set, model, order, method, query, measure, value.
         middle: ``{model: rates}`` of :func:`headrank.middle.promotion`, with ``system``.
         formatting: ``{(model, method): share of well-formed answers}``.
-        training: ``{model: training queries of each adapter}``.
+        training: ``{model: (labelled queries given, those that gave pairs) of each adapter}``.
         layers: ``{model: (layers computed, layers of the model, heads)}``.
     """
 
     per_query: pd.DataFrame
     middle: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     formatting: Mapping[tuple[str, str], float | None] = field(default_factory=dict)
-    training: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    training: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
     layers: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
 
 
@@ -232,13 +232,20 @@ def formatting(setup: Setup, evidence: Evidence, model: str, sets: Sequence[str]
 
 
 def training_queries(setup: Setup, evidence: Evidence, model: str, sets: Sequence[str]) -> Measured:
-    """Return the number of labelled queries that the method's adapters saw."""
+    """Return the number of labelled queries that the method's adapters were given.
+
+    A query whose candidates have one grade gives no pair; how many did is told beside.
+    """
     found = sorted(set(evidence.training.get(model, ())))
     if not found:
         return Measured("", missing="no adapter was trained")
-    text = f"trained on {' or '.join(map(str, found))} labelled queries"
-    missing = "" if found == [211] else "the claim is about 211"
-    return Measured(text, not missing, found[0], n=found[0], unit="queries", missing=missing)
+    counts = " or ".join(
+        f"{given} labelled queries ({paired} gave pairs)" for given, paired in found
+    )
+    given = found[0][0]
+    missing = "" if {given for given, _ in found} == {211} else "the claim is about 211"
+    text = f"trained on {counts}"
+    return Measured(text, not missing, given, n=given, unit="queries", missing=missing)
 
 
 def truncation(setup: Setup, evidence: Evidence, model: str, sets: Sequence[str]) -> Measured:

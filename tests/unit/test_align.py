@@ -128,7 +128,7 @@ def test_the_adapter_on_disk_is_the_best_epochs(unbroken, tmp_path):
     lists, qrels = settings["validation"], settings["validation_qrels"]
     value = validation_ndcg(model, builder, HEADS, lists, qrels, settings["seed"])
     assert value == pytest.approx(best["ndcg@10"])
-    assert (card["training_queries"], card["seed"]) == (5, 3)
+    assert (card["labelled_queries"], card["training_queries"], card["seed"]) == (5, 5, 3)
 
 
 def test_patience_ends_a_run_and_a_resumed_one(tmp_path, monkeypatch):

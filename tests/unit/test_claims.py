@@ -64,7 +64,7 @@ def evidence(table=None, **changes):
     usual = {
         "middle": {model: middle() for model in MODELS},
         "formatting": {("qwen3-4B", "listwise"): 0.75},
-        "training": {model: [211, 211] for model in MODELS},
+        "training": {model: [(211, 208)] * 2 for model in MODELS},
         "layers": {model: (25, 36, 8) for model in MODELS},
     }
     return Evidence(per_query() if table is None else table, **(usual | changes))
@@ -99,6 +99,9 @@ def test_a_whole_run_judges_every_claim():
     row = of(ledger, "formatting", "4B")
     assert (row["value"], row["n"]) == (100, 14 * QUERIES)
     assert "Listwise generation 75.0 %" in row["measured"]
+    row = of(ledger, "training-queries", "4B")
+    assert (row["value"], row["status"]) == (211, "reproduced")
+    assert "211 labelled queries (208 gave pairs)" in row["measured"]
     assert of(ledger, "depth-truncation", "1.7B")["value"] == pytest.approx(100 * 25 / 36)
 
 
@@ -155,7 +158,7 @@ def test_what_a_claim_is_not_about_judges_nothing(changes, claim, reason):
 
 def test_other_training_and_full_depth_judge_as_they_should():
     found = evidence(
-        training={"qwen3-4B": [140], "qwen3-1.7B": [211, 140]},
+        training={"qwen3-4B": [(140, 140)], "qwen3-1.7B": [(211, 211), (140, 140)]},
         layers={"qwen3-4B": (36, 36, 8)},
         middle={},
     )
@@ -178,7 +181,7 @@ def small():
     found = evidence(
         per_query(["smollm2"], sets),
         middle={"smollm2": middle()},
-        training={"smollm2": [140]},
+        training={"smollm2": [(140, 140)]},
         layers={"smollm2": (19, 30, 8)},
         formatting={},
     )

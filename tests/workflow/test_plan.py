@@ -193,6 +193,9 @@ def ablated(config, shards, models):
         jobs["rank_by_attention"] += runs
         if factor["key"].startswith("alignment."):
             jobs.update(align=runs, read=runs * shard)
+        if factor["key"].startswith("alignment.pairs."):
+            # Training alone reads no pairs of its own.
+            jobs["mine_pairs"] += models * count
         if factor["key"] == "reselect":
             jobs["read"] += runs * sum(shards[name] for name in config["profiling"]["sets"])
     # The default of a factor is evaluated even if the experiment leaves its method out.
@@ -235,8 +238,16 @@ def grid(files):
     own = [n for n in collections if config["collections"][n].get("first_stage") == "own"]
     extra = ablated(config, jobs, models)
     assert config["report"].get("ablations", False) == bool(extra)
+    encoders = Counter(method["encoder"] for method in methods if "encoder" in method)
+    kinds = Counter(method["kind"] for method in methods if "encoder" in method)
     return extra | {
-        "model": models,
+        "model": models + len(encoders),
+        **({"rank_by_encoder": kinds["dense"] * len(sets)} if kinds["dense"] else {}),
+        **(
+            {"rank_by_cross_encoder": kinds["cross-encoder"] * len(sets)}
+            if kinds["cross-encoder"]
+            else {}
+        ),
         "collection": len(collections),
         "index": len(collections) - len(own),
         "retrieve": len(retrieved),
@@ -245,6 +256,7 @@ def grid(files):
         + models * sum(jobs[name] for name in profiling)
         + extra.get("read", 0),
         "profile": models,
+        "mine_pairs": models * len(recipes) + extra.get("mine_pairs", 0),
         "align": models * adapters + extra.get("align", 0),
         "rank_by_attention": cells * sum(n for m, n in folds if not m.get("truncated"))
         + extra.get("rank_by_attention", 0),
@@ -285,6 +297,8 @@ def test_presets_are_planned(tmp_path, names):
         "join_run",
         "fuse",
         "rank_by_first_stage",
+        "rank_by_encoder",
+        "rank_by_cross_encoder",
         "rank_at_random",
     )
     assert told["rankings"] == sum(jobs[rule] for rule in rankings)

@@ -60,6 +60,8 @@ def main(
         options=AlignOptions(**options),
         seed=seed,
         checkpoint=checkpoint,
+        # A smaller number of queries counts those with pairs alone; else all of the sets' do.
+        labelled_queries=len(qrels.grades) if queries is None else queries,
         provenance={
             "training": [path.name for path in sets],
             "validation": validation.name,

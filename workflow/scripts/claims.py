@@ -30,7 +30,10 @@ def main(
         middle={model: pd.read_csv(path) for model, path in middle.items()},
         formatting=success_rates(pd.concat(counts)) if counts else {},
         training={
-            model: [read_json(path)["training_queries"] for path in paths]
+            model: [
+                (card["labelled_queries"], card["training_queries"])
+                for card in map(read_json, paths)
+            ]
             for model, paths in cards.items()
         },
         layers={
