@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from headrank.declared import archive_problems, shard_problems, split_problems
+from headrank.declared import archive_problems, part_problems, shard_problems, split_problems
 from headrank.errors import HeadRankError
 from headrank.grid import split_method, used_recipes, used_selections
 from headrank.roles import ALIGNMENT, PROFILING, set_problems, sets_with, validation_problems
@@ -47,6 +47,7 @@ def configure(config: dict, schema: Mapping) -> None:
 
 def cross_problems(config: Mapping) -> Iterator[str]:
     """Yield what is wrong between the parts of a config that has the right form."""
+    yield from part_problems(config)
     yield from archive_problems(config)
     yield from split_problems(config)
     yield from set_problems(config)

@@ -6,6 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from headrank.grid import expected_queries, read_sets
 from headrank.schema import choice
+from headrank.sources.pypi import pinned_files
+
+ARCHIVE = ("requirement", "file", "sha256")
+"""What pins one file of the package index."""
 
 
 def sources(config: Mapping) -> Iterator[tuple[str, Mapping]]:
@@ -15,18 +19,45 @@ def sources(config: Mapping) -> Iterator[tuple[str, Mapping]]:
             yield f"{group}.{name}.source", entry["source"]
 
 
+def part_problems(config: Mapping) -> Iterator[str]:
+    """A source of the index is one archive, or parts that are joined into one GGUF file."""
+    for path, source in sources(config):
+        if source["kind"] != "pypi":
+            continue
+        stated = [key for key in ARCHIVE if key in source]
+        if "parts" not in source:
+            yield from (f"{path}.{key} is missing" for key in ARCHIVE if key not in stated)
+        elif stated:
+            yield f"{path}.{stated[0]} stands beside parts; allowed: within each part"
+        elif "member_sha256" not in source:
+            yield (
+                f"{path}.member_sha256 is missing; allowed: 64 hexadecimal digits (with parts the "
+                "joined file's, which tells that they stand in order)"
+            )
+    for name, model in config["models"].items():
+        if "parts" in model["source"] and model["format"] != "gguf":
+            yield (
+                f"models.{name}.format is {model['format']!r}; allowed with parts: gguf (they are "
+                "joined into one file)"
+            )
+    for name, encoder in config["encoders"].items():
+        if "parts" in encoder["source"]:
+            yield f"encoders.{name}.source.parts is given; allowed: one archive of safetensors"
+
+
 def archive_problems(config: Mapping) -> Iterator[str]:
     """One file name is one download, so all who use it must ask for the same bytes."""
     for name in config["models"].keys() & config["encoders"].keys():
         yield f"encoders.{name} has the name of a model; choose another"
     seen: dict[str, tuple[str, tuple[str, str]]] = {}
     for path, source in sources(config):
-        if source["kind"] == "pypi":
-            pin = (source["requirement"], source["sha256"])
-            first, known = seen.setdefault(source["file"], (path, pin))
+        # What lacks a key is told by part_problems.
+        for archive in (one for one in pinned_files(source) if all(key in one for key in ARCHIVE)):
+            pin = (archive["requirement"], archive["sha256"])
+            first, known = seen.setdefault(archive["file"], (path, pin))
             if known != pin:
                 yield (
-                    f"{path} pins {source['file']} as {pin[0]}, {pin[1]}, and {first} as "
+                    f"{path} pins {archive['file']} as {pin[0]}, {pin[1]}, and {first} as "
                     f"{known[0]}, {known[1]}; one file has one pin"
                 )
     for name, model in config["models"].items():

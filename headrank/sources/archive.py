@@ -10,7 +10,7 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -53,6 +53,32 @@ def extract_member(
             contents.copy(member, temporary)
         if sha256 is not None:
             check_sha256(temporary, sha256, f"{member} of {archive} is not the one pinned")
+
+
+def join_members(
+    parts: Sequence[tuple[str | os.PathLike, str]], target: str | os.PathLike, sha256: str
+) -> None:
+    """Write a file that was split over several archives, whole or not at all.
+
+    Args:
+        parts: (archive, member) in the order in which their bytes follow each other.
+        target: the file to write.
+        sha256: of the joined file; only it tells that no part is missing or out of place.
+
+    Raises:
+        HeadRankError: as `open_member`, or another hash.
+    """
+    with atomic(target) as temporary:
+        with open(temporary, "wb") as file:
+            for archive, member in parts:
+                with _opened(Path(archive)) as contents, contents.stream(member) as source:
+                    shutil.copyfileobj(source, file, 1 << 20)
+        names = ", ".join(member for _, member in parts)
+        check_sha256(
+            temporary,
+            sha256,
+            f"{Path(target).name} was joined from {names}: list every part, in the file's order",
+        )
 
 
 def extract_folder(

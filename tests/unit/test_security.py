@@ -230,7 +230,7 @@ def test_pickled_weights_are_no_source(tmp_path):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     source = {"kind": "local", "path": str(folder)}
     with pytest.raises(HeadRankError, match=r"only pytorch_model\.bin"):
-        prepare_weights(source, "safetensors", tmp_path / "models/tiny", folder)
+        prepare_weights(source, "safetensors", tmp_path / "models/tiny", [folder])
     assert not (tmp_path / "models/tiny").exists()
 
 

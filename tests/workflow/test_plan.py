@@ -42,6 +42,20 @@ def test_ablations_and_benchmarks_are_planned(tmp_path):
     assert planned(tmp_path / "other", DEMO, "benchmarks")["benchmark"] == 7
 
 
+def test_a_second_model_doubles_what_is_made_for_each(tmp_path):
+    files = [DEMO, ROOT / "config/two_models.yaml"]
+    jobs = planned(tmp_path / "work", files)
+    # The demo reads an encoder beside the models, and no collection of it has published numbers.
+    expected = grid(files) | {"model": 3, "first_stage_check": 0}
+    assert {rule: jobs[rule] for rule in expected} == expected
+    # Four parts of one model, and four archives of the demo (Lee is left out).
+    assert jobs["fetch_archive"] == 8
+    for name in ("model_table", "heads_table", "head_scores", "align", "latency", "middle_table"):
+        assert jobs[name] == 2, name
+    wanted = "results/tables/main/gemma3-270m.md"
+    assert planned(tmp_path / "work", files, wanted)["model_table"] == 1
+
+
 def test_claims_are_planned_and_need_an_aligned_method(tmp_path):
     jobs = planned(tmp_path / "work", tiny(tmp_path / "tiny.yaml"), "claims")
     assert (jobs["claims"], jobs["align"], jobs["middle_zone_data"]) == (1, 1, 1)

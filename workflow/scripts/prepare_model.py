@@ -9,8 +9,7 @@ from headrank.weights import prepare_weights
 def main(source: dict, weights: str, origin: list[str], target: Path) -> None:
     """Write the model's folder."""
     # A local folder's files are inputs one by one; it is read as the folder that it is.
-    place = source["path"] if source["kind"] == "local" else next(iter(origin), None)
-    prepare_weights(source, weights, target, place)
+    prepare_weights(source, weights, target, [source["path"]] if "path" in source else origin)
 
 
 if __name__ == "__main__":
