@@ -97,6 +97,8 @@ def split_problems(config: Mapping) -> Iterator[str]:
 
 def declared_splits(source: Mapping) -> list[str]:
     """Return the names of a source's splits; none if only its files tell."""
+    if source.get("kind") in ("huggingface", "github"):
+        return ["test"]
     if source.get("kind") != "ir_datasets":
         return []
     return list(source.get("splits") or [source.get("split", "test")])

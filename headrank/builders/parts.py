@@ -11,7 +11,7 @@ from pathlib import Path
 from headrank.collection import check_counts
 from headrank.errors import HeadRankError
 from headrank.records import Document, Query
-from headrank.trec import Qrels
+from headrank.trec import Qrels, Run
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Parts:
     qrels: Qrels
     description: Mapping[str, object]
     exclusions: Mapping[str, set[str]] = field(default_factory=dict)
+    candidates: Run | None = None
 
     def check(self, expected: Mapping[str, object], archive: Path) -> Parts:
         """Return the parts themselves if they have the counts the builder is known to give.

