@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from headrank.declared import archive_problems, part_problems, shard_problems, split_problems
+from headrank.declared import (
+    archive_problems,
+    group_problems,
+    part_problems,
+    shard_problems,
+    split_problems,
+)
 from headrank.errors import HeadRankError
 from headrank.grid import split_method, used_recipes, used_selections
 from headrank.roles import ALIGNMENT, PROFILING, set_problems, sets_with, validation_problems
@@ -60,6 +66,7 @@ def cross_problems(config: Mapping) -> Iterator[str]:
     yield from _ablation_problems(config)
     yield from _latency_problems(config)
     yield from _report_problems(config)
+    yield from group_problems(config)
     yield from _estimate_problems(config)
 
 

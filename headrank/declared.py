@@ -1,4 +1,4 @@
-"""Sources as a config declares them: pins, splits, and sizes that sharding needs."""
+"""Sources, sets and groups as a config declares them: pins, splits, sizes for sharding."""
 
 from __future__ import annotations
 
@@ -120,3 +120,17 @@ def shard_problems(config: Mapping) -> Iterator[str]:
                 f"sets.{name}.take is null; allowed with reading.queries_per_shard: a whole "
                 "number, or a source whose `expect.queries` tells how many there are"
             )
+
+
+def group_problems(config: Mapping) -> Iterator[str]:
+    """Yield what is wrong with the groups of sets that the main table shows as one column."""
+    sets, known = config["experiment"]["sets"], {}
+    for group, members in config["report"]["groups"].items():
+        path = f"report.groups.{group}"
+        if group in config["sets"] or group == "average":
+            yield f"{path} has the name of a set or of the average; choose another"
+        for number, name in enumerate(members):
+            if name not in sets:
+                yield choice(f"{path}.{number}", name, sets)
+            elif known.setdefault(name, group) != group:
+                yield f"{path}.{number} is {name!r}, which stands in {known[name]}; allowed: once"

@@ -39,6 +39,7 @@ def claim_setup():
         "candidates": config["candidates"],
         "confidence": config["evaluation"]["confidence"],
         "names": REPORT["names"],
+        "groups": REPORT["groups"],
     }
 
 

@@ -5,6 +5,7 @@ LAYOUT = {
     "kinds": {name: method["kind"] for name, method in METHODS.items()},
     "controls": REPORT["controls"],
     "names": REPORT["names"],
+    "groups": REPORT["groups"],
 }
 MAIN = {
     "measure": config["evaluation"]["main"],

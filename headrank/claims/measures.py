@@ -50,6 +50,8 @@ class Setup:
         candidates: length of the lists.
         confidence: of the intervals.
         names: printed names.
+        groups: ``{group: its sets}``, which count as one set where no claim of the paper is
+            judged.
     """
 
     method: str
@@ -61,6 +63,15 @@ class Setup:
     candidates: int
     confidence: float = 0.95
     names: Mapping[str, str] = field(default_factory=dict)
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def units(self, sets: Sequence[str]) -> list[list[int]]:
+        """Return places in ``sets`` that count as one: those of a group together."""
+        of = {name: group for group, members in self.groups.items() for name in members}
+        found: dict[str, list[int]] = {}
+        for place, name in enumerate(sets):
+            found.setdefault(of.get(name, name), []).append(place)
+        return list(found.values())
 
     def name(self, method: str) -> str:
         """Return a method's printed name."""
@@ -119,7 +130,7 @@ def _standing(
     """Return methods (ours first), ``[sets, methods]`` means, resampled ones, queries, what lacks.
 
     Resampled means are ``[resamples, sets, methods]``: queries are drawn again within each set,
-    the same for all methods.
+    the same for all methods. The sets of a group are averaged to one.
     """
     table = evidence.per_query
     table = table[
@@ -152,7 +163,10 @@ def _standing(
         means.append(numbers.mean(axis=0))
         samples.append(np.concatenate(draws))
         queries += n
-    return methods, np.array(means), np.stack(samples, axis=1), queries, missing
+    units = setup.units(sets)
+    joined = np.array([np.mean([means[place] for place in unit], axis=0) for unit in units])
+    drawn = [np.mean([samples[place] for place in unit], axis=0) for unit in units]
+    return methods, joined, np.stack(drawn, axis=1), queries, missing
 
 
 def _interval(samples: np.ndarray, confidence: float) -> tuple[float, float]:
@@ -185,7 +199,7 @@ def wins(setup: Setup, evidence: Evidence, model: str, sets: Sequence[str]) -> M
     won = int((means[:, 0] > means[:, 1:].max(axis=1)).sum())
     ahead = (samples[:, :, 0] > samples[:, :, 1:].max(axis=2)).sum(axis=1)
     low, high = _interval(ahead, setup.confidence)
-    count = len(sets)
+    count = len(means)
     ours, rivals = setup.name(setup.method), len(methods) - 1
     text = f"{ours} is ahead of each of {rivals} baselines on {won} of {count} sets"
     return Measured(text, won > count / 2, won, low, high, count, "sets", missing)

@@ -28,7 +28,8 @@ class Layout:
         sets, orders, methods: as they are to appear.
         kinds: ``{method: kind}`` of the config, see :func:`headrank.labels.group`.
         controls: methods that never count as the best, though not of kind ``random``.
-        names: printed names of methods, sets, orders and models; others keep their own.
+        names: printed names of methods, sets, groups, orders and models; others keep their own.
+        groups: ``{group: its sets}``: the main table shows their mean in place of them.
         digits: decimals of a measure.
     """
 
@@ -39,6 +40,16 @@ class Layout:
     controls: Sequence[str] = ()
     names: Mapping[str, str] = field(default_factory=dict)
     digits: int = 3
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def benchmarks(self) -> dict[str, tuple[str, ...]]:
+        """Return ``{set or group: the sets it stands for}``, a group where its first set stood."""
+        of = {name: group for group, members in self.groups.items() for name in members}
+        shown: dict[str, tuple[str, ...]] = {}
+        for name in self.sets:
+            group = of.get(name, name)
+            shown[group] = (*shown.get(group, ()), name)
+        return shown
 
     def name(self, key: str) -> str:
         """Return the printed name of a set, order or model."""
@@ -108,6 +119,24 @@ def systems(per_query: pd.DataFrame, layout: Layout) -> list[System]:
             list(layout.methods).index(s.method),
         ),
     )
+
+
+def group_means(means: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+    """Return `cell_means` with one more row a cell for each group of sets.
+
+    Its mean is that of its sets' means, each counting alike, and its n all their queries; a
+    group has no interval. A cell that lacks one of the sets gets none.
+    """
+    rows = [means]
+    keys = [name for name in _CELL if name != "set"]
+    for group, members in layout.groups.items():
+        part = means[means["set"].isin(members)]
+        joined = part.groupby(keys, sort=False).agg(
+            mean=("mean", "mean"), n=("n", "sum"), sets=("set", "nunique")
+        )
+        whole = joined[joined["sets"] == len(members)].drop(columns="sets")
+        rows.append(whole.reset_index().assign(set=group))
+    return pd.concat(rows, ignore_index=True)
 
 
 def cell_means(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from headrank import labels
-from headrank.tables.cells import FREE, Layout, System, cell_means, systems
+from headrank.tables.cells import FREE, Layout, System, cell_means, group_means, systems
 from headrank.tables.table import Cell, Column, Row, Table, emphasise
 
 BETTER, WORSE = "†", "‡"
@@ -31,7 +31,9 @@ def main_table(
 
     With one prompt order a column is a set; a method that was not run in it has a dash. The
     best of each column is bold, the best of each model underlined if there are several;
-    controls are out of both. Averages are over sets, each counting alike.
+    controls are out of both. A group of sets is one column, the mean of its sets, and has no
+    marks, because each of its sets is tested alone. Averages are over columns, each counting
+    alike: a group counts as one set.
 
     Args:
         significance: columns model, set, order, measure, system, baseline, mean_difference,
@@ -51,14 +53,18 @@ def main_table(
     if model is not None:
         per_query = per_query[per_query["model"].isin([FREE, model])]
     rows_of = systems(per_query, layout)
-    means = cell_means(per_query, measure, layout.orders, confidence)
+    means = group_means(cell_means(per_query, measure, layout.orders, confidence), layout)
     values = means.set_index(["model", "method", "set", "order"])["mean"].to_dict()
     counts = means.groupby("set", sort=False)["n"].first()
     marks = _marks(significance, rows_of, measure, baseline, alpha, model)
     columns = [Column("method", "Method")]
-    grid = [(name, order) for name in layout.sets for order in layout.orders]
-    heads = {name: f"{layout.name(name)} (n = {counts[name]})" for name in layout.sets}
-    averaged = layout.orders if len(layout.sets) > 1 else ()
+    shown_sets = layout.benchmarks()
+    grid = [(name, order) for name in shown_sets for order in layout.orders]
+    heads = {
+        name: f"{layout.name(name)} ({_size(name, members, counts)})"
+        for name, members in shown_sets.items()
+    }
+    averaged = layout.orders if len(shown_sets) > 1 else ()
     columns += [_column(layout, name, order, heads[name]) for name, order in grid]
     columns += [_column(layout, "average", order, "average") for order in averaged]
     columns += [Column("well_formed", "Well-formed (%)", digits=1)] if formatting else []
@@ -71,7 +77,7 @@ def main_table(
             mark = marks.get((*own, name, order), "")
             cells.append(Cell(values.get((*own, name, order)), mark=mark))
         for order in averaged:
-            known = [values.get((*own, name, order)) for name in layout.sets]
+            known = [values.get((*own, name, order)) for name in shown_sets]
             cells.append(Cell(None if None in known else float(np.mean(known))))
         if formatting:
             cells.append(_form(system, formatting, layout))
@@ -86,7 +92,9 @@ def main_table(
         shown = f"prompt order: {layout.name(layout.orders[0])}"
     said = [f"{measure}, mean over all n judged queries of a set; {shown}."]
     if averaged:
-        said[0] += " Averages are over sets."
+        said[0] += f" Averages are over sets{', a group counting as one' * bool(layout.groups)}."
+    if layout.groups:
+        said.append(_group_note(layout))
     said.append("Bold: best of the column" + (", underlined: best of the model" * several))
     said[-1] += "; controls are left out."
     if significance is not None and baseline is not None:
@@ -100,6 +108,20 @@ def main_table(
     by = "method and set" if len(layout.orders) == 1 else "method, set and prompt order"
     title = f"{measure} by {by}" + (f", {layout.name(model)}" if model else "")
     return Table(title, tuple(columns), emphasise(columns, rows), (*said, *notes), tidy)
+
+
+def _size(name: str, members: Sequence[str], counts: Mapping[str, int]) -> str:
+    """Return how many queries, and of a group how many sets, a column stands for."""
+    queries = f"n = {sum(counts[member] for member in members)}"
+    return queries if members == (name,) else f"{len(members)} sets, {queries}"
+
+
+def _group_note(layout: Layout) -> str:
+    told = [
+        f"{layout.name(group)}: mean of {', '.join(map(layout.name, members))}, each counting alike"
+        for group, members in layout.groups.items()
+    ]
+    return "; ".join(told) + ". Their sets are tested one by one, so such a column has no marks."
 
 
 def _column(layout: Layout, name: str, order: str, head: str) -> Column:

@@ -105,6 +105,24 @@ def test_a_whole_run_judges_every_claim():
     assert of(ledger, "depth-truncation", "1.7B")["value"] == pytest.approx(100 * 25 / 36)
 
 
+def test_a_group_counts_as_one_set_beside_the_papers_claims_only():
+    groups = {"most": [f"s{number}" for number in range(13)]}
+    ours = {"qwen3-4B": "", "mine": ""}
+    table = per_query(models=ours)
+    # Ahead on the thirteen sets of the group, behind on the last.
+    last = (table["set"] == "s13") & (table["method"] == "headrank")
+    table.loc[last, "value"] -= 0.5
+    found = evidence(table, middle={}, training={}, layers={}, formatting={})
+    rows = judge(CLAIMS, setup(models=ours, groups=groups), found)
+    row = rows[(rows["claim"] == "majority") & (rows["model"] == "mine")].iloc[0]
+    assert (row["value"], row["n"]) == (1, 2)
+    row = rows[(rows["claim"] == "highest-average") & (rows["model"] == "mine")].iloc[0]
+    assert row["value"] == pytest.approx((0.1 - 0.4) / 2)
+    # A claim of the paper counts each benchmark, whatever the report joins.
+    whole = of(judge(CLAIMS, setup(groups=groups), evidence()), "majority", "4B")
+    assert (whole["value"], whole["n"]) == (14, 14)
+
+
 def test_one_scale_behind_is_not_reproduced():
     def change(table):
         ours = (table["model"] == "qwen3-1.7B") & (table["method"] == "headrank")

@@ -67,6 +67,7 @@ PARTS = [
 ]
 PARTED = {"kind": "pypi", "parts": PARTS, "member": "model.gguf", "member_sha256": "3" * 64}
 BASE_PIN = PARTS[0] | {"file": BASE["models"]["smollm2"]["source"]["file"]}
+EVALUATED = ["insuranceqa-test", "lee"]
 REFUSED = [
     ("sed", 1, "sed is not a key; allowed: seed,", "(did you mean 'seed'?)"),
     ("seed", -1, "seed is -1; allowed: a whole number from 0"),
@@ -225,6 +226,10 @@ REFUSED = [
         "estimate.models.qwen3 is 'qwen3'; allowed: qwen3-0.6b",
         "estimate.source is null; allowed: a sentence",
     ),
+    ("report/groups", {"g": ["lee"]}, "report.groups.g is ['lee']; allowed: a list of two or more"),
+    ("report/groups", {"g": ["lee", "le"]}, "report.groups.g.1 is 'le'; allowed: insuranceqa-test"),
+    ("report/groups", {"lee": EVALUATED}, "report.groups.lee has the name of a set or of"),
+    ("report/groups", {"g": EVALUATED, "h": EVALUATED}, "'lee', which stands in g; allowed: once"),
     ("latency", {"stride": 30}, "latency.stride is 30; allowed: at most latency.window, 20"),
     ("evaluation/resamples", 10, "evaluation.resamples is 10; allowed: a whole number from 1000"),
 ]

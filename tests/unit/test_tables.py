@@ -195,6 +195,47 @@ def test_main_table_groups_means_and_averages():
     assert values == pytest.approx([0.3, 0.3, 0.6, 0.6, 0.45, 0.45])
 
 
+def test_a_group_of_sets_is_one_column():
+    groups = {"both": ["a", "b"]}
+    names = {"both": "Both"}
+    table = main_table(per_query(), None, layout(groups=groups, names=names), measure="nDCG@10")
+    assert [(c.span, c.title) for c in table.columns][1:] == [
+        ("Both (2 sets, n = 5)", "shuffled"),
+        ("Both (2 sets, n = 5)", "reversed"),
+    ]
+    # The mean of .6 (two queries) and .8 (three), not of five queries.
+    assert by_label(table)["HeadRank"].cells[1].value == pytest.approx(0.7)
+    assert "Both: mean of a, b, each counting alike" in table.notes[1]
+    assert "no marks" in table.notes[1]
+    rows = table.tidy[table.tidy["set"] == "both"].set_index(["method", "order"])
+    assert rows.loc[("headrank", "shuffled"), "n"] == 5
+    assert np.isnan(rows.loc[("headrank", "shuffled"), "low"])
+
+
+def test_a_group_counts_as_one_in_the_average_and_keeps_marks_off():
+    third = per_query()
+    third = pd.concat([third, third[third["set"] == "a"].assign(set="c", value=1.0)])
+    family = pd.DataFrame([significance(), significance(set="c")])
+    table = main_table(
+        third,
+        family,
+        layout(sets=["a", "c", "b"], groups={"ab": ["a", "b"]}, orders=["shuffled"]),
+        measure="nDCG@10",
+        baseline="bm25",
+    )
+    assert [column.key for column in table.columns][1:] == [
+        "ab.shuffled",
+        "c.shuffled",
+        "average.shuffled",
+    ]
+    row = by_label(table)["HeadRank"].cells
+    assert [cell.value for cell in row[1:]] == pytest.approx([0.7, 1.0, 0.85])
+    assert [cell.mark for cell in row[1:]] == ["", "†", ""]
+    assert "Averages are over sets, a group counting as one." in table.notes[0]
+    marked = table.tidy.set_index(["set", "method"])["mark"]
+    assert marked["a", "headrank"] == "†"
+
+
 def test_best_is_bold_and_controls_never_are():
     rows = by_label(main_table(per_query(), None, layout(), measure="nDCG@10"))
     assert rows["Random"].cells[1].value == pytest.approx(0.95)
