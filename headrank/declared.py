@@ -84,6 +84,12 @@ def split_problems(config: Mapping) -> Iterator[str]:
             for key in ("split", *(f"expect.{part}" for part in source.get("expect", {}))):
                 if key != "expect.documents" and (key in source or key.startswith("expect.")):
                     yield f"{path}.{key} stands beside splits; allowed: within each split"
+        for key, stated in (
+            ("documents", source.get("documents") == "candidates"),
+            ("depth", "depth" in source),
+        ):
+            if stated and not source.get("candidates"):
+                yield f"{path}.{key} is {source[key]!r}; allowed with candidates: true alone"
         for split in collection["published"]:
             known = declared_splits(source)
             if known and split not in known:

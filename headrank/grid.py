@@ -67,19 +67,20 @@ def expected_queries(config: Mapping, name: str) -> int | None:
 def expected_documents(config: Mapping, name: str) -> int | None:
     """Return how many documents a collection will hold at most; None if the config does not say.
 
-    Of a corpus that is exported in part these are the judged documents and as many scored
-    ones as the first stage keeps.
+    Of a corpus that is exported in part these are as many candidates as are taken (or as the
+    first stage keeps, where all are), and under ``judged+scored`` the judged documents.
     """
     source = config["collections"][name]["source"]
     if "documents" in source.get("expect", {}):
         return source["expect"]["documents"]
-    if source.get("documents") != "judged+scored":
+    if source.get("documents", "all") == "all":
         return None
     parts = [part.get("expect", {}) for part in source.get("splits", {"": source}).values()]
     if not all({"judgments", "queries"} <= part.keys() for part in parts):
         return None
-    depth = config["first_stage"]["depth"]
-    return sum(part["judgments"] + depth * part["queries"] for part in parts)
+    depth = source.get("depth", config["first_stage"]["depth"])
+    judged = source["documents"] == "judged+scored"
+    return sum(judged * part["judgments"] + depth * part["queries"] for part in parts)
 
 
 def shards(config: Mapping, name: str) -> int:

@@ -24,6 +24,7 @@ def export_ir_datasets(
     *,
     documents: str = "all",
     candidates: bool = False,
+    depth: int | None = None,
     unjudged: str = "error",
     unknown: str = "error",
     split: str = "test",
@@ -45,9 +46,13 @@ def export_ir_datasets(
         expect: counts that the source must have: ``documents`` (with empty ones; under
             ``judged+scored`` those exported), and for a single id ``queries``,
             ``judgments``, ``grades``; splits have theirs beside their ids.
-        documents: ``all``, or ``judged+scored``: only what the qrels and the datasets' own
-            scored documents name, for corpora too large to copy (MS MARCO v2).
+        documents: ``all``, or for corpora too large to copy (MS MARCO v2) ``judged+scored``:
+            only what the qrels and the datasets' own scored documents name; or
+            ``candidates``: only what stands in ``candidates.run``. All judgments stay in
+            each case, since the ideal ranking counts them; those of documents that are left
+            out count as never retrieved.
         candidates: take the datasets' scored documents as ``candidates.run``.
+        depth: how many of them a query, from the top; None takes all.
         unjudged: ``error``, or ``drop`` queries without judgments.
         unknown: ``error``, or ``keep`` judgments of documents that the corpus does not
             have; they count as never retrieved.
@@ -60,7 +65,9 @@ def export_ir_datasets(
             counts than expected, splits of several corpora or with a query id in common,
             or candidates without scores.
     """
-    check_choice("documents", documents, ("all", "judged+scored"))
+    check_choice("documents", documents, ("all", "judged+scored", "candidates"))
+    if not candidates and (depth is not None or documents == "candidates"):
+        raise HeadRankError("depth and documents: candidates need `candidates: true`")
     check_choice("unjudged", unjudged, ("error", "drop"))
     check_choice("unknown", unknown, ("error", "keep"))
     irds = _ir_datasets()
@@ -79,7 +86,7 @@ def export_ir_datasets(
     _check_one_corpus(irds, ids)
     with _archive_lock(irds, ids[0]), _translated(irds, name):
         parts = [
-            load_part(irds, split, entry, datasets[entry["id"]], candidates, unjudged)
+            load_part(irds, split, entry, datasets[entry["id"]], candidates, unjudged, depth)
             for split, entry in source.items()
         ]
         asked = judged_queries(parts)
@@ -88,7 +95,9 @@ def export_ir_datasets(
             q: pairs for part in parts if part.run for q, pairs in part.run.rankings.items()
         }
         names = {name for judged in grades.values() for name in judged}
-        kept = Kept(_documents(list(datasets.values()), names, documents), names)
+        ranked = {name for pairs in rankings.values() for name, _ in pairs}
+        wanted = ranked if documents == "candidates" else names
+        kept = Kept(_documents(list(datasets.values()), wanted, documents), names)
         description: dict[str, object] = {
             "kind": "ir_datasets",
             "id": ids[0] if len(ids) == 1 else {part.split: part.dataset_id for part in parts},
@@ -106,13 +115,17 @@ def export_ir_datasets(
                 yield document
             if expected_documents is not None:
                 check_counts({"documents": kept.total}, {"documents": expected_documents}, name)
-            if kept.unseen and unknown == "error":
+            # Whether the corpus has a document that was not asked for is not known.
+            lacking = sorted(kept.unseen & wanted)
+            if lacking and unknown == "error":
                 raise HeadRankError(
-                    f"{name}: {len(kept.unseen)} judged documents are not in its corpus "
-                    f"({', '.join(sorted(kept.unseen)[:3])}, ...); set `unknown: keep` to keep "
+                    f"{name}: {len(lacking)} judged documents are not in its corpus "
+                    f"({', '.join(lacking[:3])}, ...); set `unknown: keep` to keep "
                     "their judgments, which then count as never retrieved"
                 )
             description["dropped_documents"] = len(kept.empty)
+            if documents == "candidates":
+                description["judged_not_exported"] = len(names - wanted)
             absent.update(kept.absent)
 
         return save_collection(
@@ -194,13 +207,13 @@ def _translated(irds: ModuleType, dataset_id: str) -> Iterator[None]:
         ) from error
 
 
-def _documents(datasets: list[Any], judged: Iterable[str], documents: str) -> Iterator[Document]:
-    """Yield the shared corpus, or only the judged and scored documents, in a fixed order."""
+def _documents(datasets: list[Any], named: Iterable[str], documents: str) -> Iterator[Document]:
+    """Yield the shared corpus, or only the named (and all scored) documents, in a fixed order."""
     if documents == "all":
         source = datasets[0].docs_iter()
     else:
-        wanted = set(judged)
-        for dataset in datasets:
+        wanted = set(named)
+        for dataset in datasets if documents == "judged+scored" else ():
             if dataset.has_scoreddocs():
                 wanted.update(line.doc_id for line in dataset.scoreddocs_iter())
         source = datasets[0].docs_store().get_many_iter(sorted(wanted))

@@ -31,8 +31,13 @@ def load_part(
     dataset: Any,
     candidates: bool,
     unjudged: str,
+    depth: int | None = None,
 ) -> Part:
-    """Return one dataset's part of a collection, its counts checked."""
+    """Return one dataset's part of a collection, its counts checked.
+
+    Args:
+        depth: keep so many candidates a query, from the top; None keeps all.
+    """
     dataset_id, expected = entry["id"], dict(entry.get("expect") or {})
     qrels = _qrels(dataset, dataset_id)
     queries = [Query(q.query_id, q.default_text(), split) for q in dataset.queries_iter()]
@@ -43,7 +48,8 @@ def load_part(
     check_counts(_counts(queries, qrels), expected, dataset_id)
     _check_judged(irds, dataset_id, queries, qrels, unjudged)
     if run is not None:
-        run = Run({q: run.rankings[q] for q in qrels.grades if q in run.rankings}, run.name)
+        kept = {q: run.rankings[q][:depth] for q in qrels.grades if q in run.rankings}
+        run = Run(kept, run.name)
     return Part(split, dataset_id, dataset, queries, qrels, run)
 
 

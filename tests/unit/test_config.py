@@ -17,7 +17,7 @@ from headrank.builders import BUILDERS, bright, repositories
 from headrank.config import LISTWISE, configure, cross_problems
 from headrank.errors import HeadRankError
 from headrank.generation.protocols import PROTOCOLS, GenerativeMethod
-from headrank.grid import expected_queries, shards, split_method
+from headrank.grid import expected_documents, expected_queries, shards, split_method
 from headrank.lists import ORDER, POOLS
 from headrank.methods import AGGREGATIONS, Fold
 from headrank.pairs import HARDNESS, PairOptions
@@ -324,6 +324,23 @@ def test_defaults_are_filled_in_nested_parts():
         "truncated": False,
     }
     assert "calibrate" not in config["methods"]["bm25"]
+
+
+def test_candidates_alone_are_counted_and_need_a_run():
+    config = deepcopy(BASE)
+    source = {"kind": "ir_datasets", "id": "x", "documents": "candidates", "candidates": True}
+    source["expect"] = {"queries": 3, "judgments": 50}
+    config["collections"]["lee"]["source"] = source
+    fill(config, SCHEMA, SCHEMA)
+    assert expected_documents(config, "lee") == 3 * config["first_stage"]["depth"]
+    source["depth"] = 20
+    assert expected_documents(config, "lee") == 3 * 20
+    source["documents"] = "judged+scored"
+    assert expected_documents(config, "lee") == 50 + 3 * 20
+    source |= {"documents": "candidates", "candidates": False}
+    text = message(config)
+    assert "lee.source.documents is 'candidates'; allowed with candidates: true alone" in text
+    assert "lee.source.depth is 20; allowed with candidates: true alone" in text
 
 
 def test_slices_of_one_split_may_not_meet_between_roles():

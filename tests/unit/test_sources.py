@@ -224,6 +224,27 @@ def test_only_judged_and_scored_documents(irds, tmp_path):
     assert load_candidates(tmp_path / "c").rankings["q1"] == [("d2", 3.5), ("d1", 2.5)]
 
 
+def test_only_the_documents_of_the_candidates(irds, tmp_path):
+    docs = "d0\t\tNobody names it.\nd1\tWings\tLift.\nd2\t\tDrag.\nd4\tHeat\tFlows.\n"
+    name = irds(docs=docs, qrels="q1 0 d1 1\nq1 0 d4 2\nq1 0 d9 3\nq2 0 d2 1\n")
+    options = {"documents": "candidates", "candidates": True}
+    counts = export(name, tmp_path / "c", {"documents": 3, "judgments": 4}, **options)
+    assert (counts["documents"], counts["judgments"]) == (3, 4)
+    assert [d.doc_id for d in iter_documents(tmp_path / "c")] == ["d1", "d2", "d4"]
+    counts = export(name, tmp_path / "top", {"documents": 2}, depth=1, **options)
+    assert load_candidates(tmp_path / "top").rankings["q1"] == [("d2", 3.5)]
+    assert [d.doc_id for d in iter_documents(tmp_path / "top")] == ["d2", "d4"]
+    # The ideal ranking is that of all judgments, in the corpus or not.
+    assert load_qrels(tmp_path / "top").grades["q1"] == {"d1": 1, "d4": 2, "d9": 3}
+    card = json.loads((tmp_path / "top/collection.json").read_text())
+    assert (card["absent"], card["source"]["judged_not_exported"]) == (["d1", "d9"], 2)
+    verify_collection(tmp_path / "top")
+    with refused("need `candidates: true`"):
+        export(name, tmp_path / "c", documents="candidates")
+    with refused("need `candidates: true`"):
+        export(name, tmp_path / "c", depth=5)
+
+
 def test_other_counts_than_expected(irds, tmp_path):
     name = irds()
     with refused(name, "queries 2, expected 3", "judgments 4, expected 5"):
