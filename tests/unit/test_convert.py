@@ -86,6 +86,87 @@ def test_a_converted_model_reads_the_same(tmp_path, model):
     assert {"<|im_start|>", "<|im_end|>"} <= set(converted.tokenizer.all_special_tokens)
 
 
+GEMMA = NAMES | {
+    "post_attention_layernorm": "post_attention_norm",
+    "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm",
+    "q_norm": "attn_q_norm",
+    "k_norm": "attn_k_norm",
+}
+# In the order in which SentencePiece merged them; the file holds no other sign of the merges.
+MERGED = ["he", "▁t", "▁the", "▁he", "at", "▁c", "▁cat", "cat"]
+SINGLE = list("▁abcehot")
+PLAIN = 3 + 1 + 256 + 2 + 2
+"""Ids before the first merged piece: control tokens, unknown, bytes, line breaks, spaces."""
+
+
+def write_gemma(path: Path, model) -> Path:
+    """Write a Gemma 3 decoder as GGUF with a SentencePiece vocabulary, as llama.cpp does."""
+    config = model.decoder.config
+    writer = gguf.GGUFWriter(path, "gemma3")
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(config.head_dim)
+    writer.add_value_length(config.head_dim)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(1e6)
+    writer.add_sliding_window(config.sliding_window)
+    byte = [f"<0x{number:02X}>" for number in range(256)]
+    control = ["<pad>", "<eos>", "<bos>", "<unk>"]
+    tokens = [*control, *byte, "\n", "\n\n", "  ", "   ", *MERGED, *SINGLE]
+    plain = len(MERGED) + len(SINGLE)
+    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(tokens)
+    writer.add_token_scores([-1000.0] * PLAIN + [-float(place) for place in range(plain)])
+    writer.add_token_types([3] * 4 + [6] * 256 + [4] * 4 + [1] * plain)
+    for name, number in zip(("pad", "eos", "bos", "unk"), range(4), strict=True):
+        getattr(writer, f"add_{name}_token_id")(number)
+    writer.add_add_bos_token(True)
+    writer.add_add_space_prefix(False)
+    for name, values in model.decoder.named_parameters():
+        *layer, module, kind = name.split(".")
+        block = f"blk.{layer[1]}." if layer else ""
+        # The files hold Gemma's norms as factors, transformers as what is added to 1.
+        shift = 1 if module.endswith("norm") else 0
+        writer.add_tensor(f"{block}{GEMMA[module]}.{kind}", values.numpy() + np.float32(shift))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_a_sentencepiece_vocabulary_keeps_its_merges(tmp_path, monkeypatch):
+    """What Gemma's files leave out: merges, and runs of spaces in the tokenizer's spelling."""
+    own = {"vocab_size": PLAIN + len(MERGED) + len(SINGLE), "bos_token_id": 2, "eos_token_id": 1}
+    model = models.loaded("gemma3", **own, layer_types=["sliding_attention"] * models.LAYERS)
+    write_gemma(tmp_path / "tiny.gguf", model)
+    convert_gguf(tmp_path / "tiny.gguf", tmp_path / "out", {})
+    converted = load_model(tmp_path / "out")
+    for (name, got), (_, given) in zip(
+        converted.decoder.named_parameters(), model.decoder.named_parameters(), strict=True
+    ):
+        np.testing.assert_allclose(got.numpy(), given.numpy(), atol=1e-6, err_msg=name)
+    tokenizer = converted.tokenizer
+
+    def pieces(text):
+        return tokenizer.convert_ids_to_tokens(tokenizer.encode(text, add_special_tokens=False))
+
+    # Earlier merges first: "he" before "▁t", so "▁the" is "▁t" + "he".
+    assert pieces("cat the cat") == ["cat", "▁the", "▁cat"]
+    assert pieces("a\n\nhe   ") == ["a", "\n\n", "he", "▁▁▁"]
+    assert pieces("é") == ["<0xC3>", "<0xA9>"]
+    assert tokenizer.encode("<bos>he") == [2, 2, PLAIN]
+    assert (
+        tokenizer.decode(tokenizer.encode("the  cat é", add_special_tokens=False)) == "the  cat é"
+    )
+
+
 def test_a_model_in_parts_is_the_model_of_the_joined_file(tmp_path, model):
     whole = write(tmp_path / "tiny.gguf", model).read_bytes()
     middle = len(whole) // 2
