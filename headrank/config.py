@@ -279,8 +279,9 @@ def _latency_problems(config: Mapping) -> Iterator[str]:
 
 def _estimate_problems(config: Mapping) -> Iterator[str]:
     assumed = config["estimate"]["models"]
+    known = {**config["models"], **config["encoders"]}
     for name in assumed:
-        if name not in config["models"]:
-            yield choice(f"estimate.models.{name}", name, sorted(config["models"]))
+        if name not in known:
+            yield choice(f"estimate.models.{name}", name, sorted(known))
     if assumed and config["estimate"]["source"] is None:
         yield "estimate.source is null; allowed: a sentence that says where estimate.models is from"

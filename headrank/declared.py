@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from headrank.grid import expected_queries, read_sets
+from headrank.grid import expected_queries, list_tokens, read_sets
 from headrank.schema import choice
 from headrank.sources.pypi import pinned_files
 
@@ -111,19 +111,24 @@ def declared_splits(source: Mapping) -> list[str]:
 
 
 def shard_problems(config: Mapping) -> Iterator[str]:
-    """Yield what keeps sets from being split by their number of queries."""
+    """Yield what keeps sets from being split by their tokens."""
     reading = config["reading"]
-    if reading["queries_per_shard"] is None:
+    if reading["tokens_per_shard"] is None:
         return
     if reading["shards"] > 1:
-        yield f"reading.shards is {reading['shards']}; allowed beside queries_per_shard: 1"
+        yield f"reading.shards is {reading['shards']}; allowed beside tokens_per_shard: 1"
+    if list_tokens(config) is None:
+        yield (
+            "prompt.document_tokens is null; allowed with reading.tokens_per_shard: a whole "
+            "number, since nothing else bounds a document before it is fetched"
+        )
     for name in read_sets(config):
         entry = config["sets"].get(name, {})
         if entry.get("collection") in config["collections"] and (
             expected_queries(config, name) is None
         ):
             yield (
-                f"sets.{name}.take is null; allowed with reading.queries_per_shard: a whole "
+                f"sets.{name}.take is null; allowed with reading.tokens_per_shard: a whole "
                 "number, or a source whose `expect.queries` tells how many there are"
             )
 

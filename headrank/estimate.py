@@ -45,6 +45,7 @@ def estimate(config: Mapping, known: Known | None = None) -> list[Stage]:
     for model in config["experiment"]["models"]:
         stages += plan.of_model(model) if plan.attention else []
         stages += [plan.generation(model, name) for name in plan.generative]
+    stages += [plan.classification(name) for name in plan.classifying]
     stages += plan.rankings()
     return stages
 
@@ -60,6 +61,7 @@ class _Plan:
         used = {split_method(name)[0]: methods[split_method(name)[0]] for name in self.names}
         self.attention = {n: m for n, m in used.items() if m["kind"] == "attention"}
         self.generative = {n: m for n, m in used.items() if m["kind"] == "generative"}
+        self.classifying = {n: m for n, m in used.items() if m["kind"] == "cross-encoder"}
         self.recipes = {name: config["alignments"][name] for name in used_recipes(config)}
         # Methods of ablated settings alone: they run on the report's set in one order.
         ablated = settings(config) if config["report"]["ablations"] else []
@@ -254,6 +256,20 @@ class _Plan:
             per_second=speed.per_second,
             basis=speed.basis,
         )
+
+    def classification(self, name: str) -> Stage:
+        """Return the scores of a cross-encoder, which reads each passage with the query.
+
+        Its texts are cut at the encoder's own limit alone, so that bounds their tokens.
+        """
+        config, encoder = self.config, self.classifying[name]["encoder"]
+        lists = self.queries(self.sets)
+        jobs = sum(shards(config, given) for given in self.sets)
+        one = config["candidates"] * config["encoders"][encoder]["max_tokens"]
+        tokens = None if lists is None else lists * one
+        told = config["estimate"]["models"].get(encoder, {}).get("tokens_per_second")
+        hours = None if None in (tokens, told) else tokens / told / 3600
+        return Stage(f"scores of {name}", encoder, jobs, lists, tokens, 0.0, hours, told, "assumed")
 
     def work(self, recipe: Mapping) -> tuple[float, TrainingWork] | None:
         """Return the tokens of the training lists, and the work of one adapter."""

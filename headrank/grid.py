@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+# What stands around each document and around them all, for the size of shards alone. Not
+# `estimate.marker_tokens` and `prompt_tokens`: a better guess there must not read all sets again.
+MARKER_TOKENS = 8
+FRAME_TOKENS = 100
+
 
 def split_method(name: str) -> tuple[str, str | None]:
     """Return ``(method, first stage)`` of a name in the experiment; no ``+`` gives None."""
@@ -83,9 +88,24 @@ def expected_documents(config: Mapping, name: str) -> int | None:
     return sum(judged * part["judgments"] + depth * part["queries"] for part in parts)
 
 
+def list_tokens(config: Mapping) -> int | None:
+    """Return the most prompt tokens of one candidate list; None if no budget bounds a document."""
+    budget = config["prompt"].get("document_tokens")
+    if budget is None:
+        return None
+    return config["candidates"] * (budget + MARKER_TOKENS) + FRAME_TOKENS
+
+
 def shards(config: Mapping, name: str) -> int:
-    """Return how many jobs read a set: known before any query is sampled."""
-    limit = config["reading"]["queries_per_shard"]
+    """Return how many jobs read, ask or classify a set: known before anything is fetched.
+
+    With ``reading.tokens_per_shard`` no job gets more tokens of prompts than that, or one
+    list where a list alone has more; the config's checks have seen to it that queries and
+    tokens are bounded.
+    """
+    limit = config["reading"]["tokens_per_shard"]
     if limit is None:
         return config["reading"]["shards"]
-    return max(1, math.ceil((expected_queries(config, name) or 0) / limit))
+    queries, tokens = expected_queries(config, name) or 0, list_tokens(config) or 0
+    lists = max(1, limit // max(1, tokens))
+    return max(1, math.ceil(queries / lists))

@@ -1,4 +1,4 @@
-TRUNCATED = one_of(name for name in methods_of("attention") if METHODS[name]["truncated"])
+TRUNCATED = [name for name in methods_of("attention") if METHODS[name]["truncated"]]
 
 
 rule rank_by_attention:
@@ -38,7 +38,7 @@ rule rank_truncated:
     benchmark:
         "results/benchmarks/parts/{set}/{model}/{adapter}/{order}/{method}/{shard}.jsonl"
     wildcard_constraints:
-        method=TRUNCATED,
+        method=one_of(TRUNCATED),
     conda:
         torch_env
     threads: config["reading"]["threads"]
@@ -72,8 +72,8 @@ rule join_run:
     log:
         "logs/runs/{cell}/{method}.log",
     wildcard_constraints:
-        cell="[^/]+/[^/]+/[^/]+/[^/]+",
-        method=TRUNCATED,
+        cell="[^/]+(/[^/]+/[^/]+/[^/]+)?",
+        method=one_of([*TRUNCATED, *methods_of("cross-encoder")]),
     localrule: True
     conda:
         "../envs/ir.yaml"
@@ -161,11 +161,11 @@ rule rank_by_cross_encoder:
             **METHODS[wildcards.method]
         ),
     output:
-        "results/runs/{set}/{method}.run",
+        "results/parts/{set}/{method}/{shard}.run",
     log:
-        "logs/runs/{set}/{method}.log",
+        "logs/parts/{set}/{method}/{shard}.log",
     benchmark:
-        "results/benchmarks/runs/{set}/{method}.jsonl"
+        "results/benchmarks/parts/{set}/{method}/{shard}.jsonl"
     wildcard_constraints:
         method=one_of(methods_of("cross-encoder")),
     conda:
@@ -177,9 +177,10 @@ rule rank_by_cross_encoder:
         gpu_manufacturer=on_encoder_gpu("nvidia"),
     params:
         encoder=encoder_of,
+        shards=lambda wildcards: SHARDS[wildcards.set],
         code=code("rank_by_cross_encoder"),
     message:
-        "Rank {wildcards.set} by the cross-encoder {wildcards.method}"
+        "Rank {wildcards.set} by the cross-encoder {wildcards.method}, shard {wildcards.shard}"
     script:
         "../workflow/scripts/rank_by_cross_encoder.py"
 

@@ -223,7 +223,7 @@ REFUSED = [
     (
         "estimate",
         {"models": {"qwen3": {"layers": 2, "heads": 2, "tokens_per_second": 9}}},
-        "estimate.models.qwen3 is 'qwen3'; allowed: qwen3-0.6b",
+        "estimate.models.qwen3 is 'qwen3'; allowed: minilm, qwen3-0.6b",
         "estimate.source is null; allowed: a sentence",
     ),
     ("report/groups", {"g": ["lee"]}, "report.groups.g is ['lee']; allowed: a list of two or more"),
@@ -411,11 +411,13 @@ def test_splits_of_an_ir_datasets_source():
         (None, 0, None, None, None),
     ],
 )
-def test_sets_are_split_by_how_many_queries_the_config_tells(take, skip, pinned, size, jobs):
+def test_sets_are_split_by_the_tokens_that_the_config_tells(take, skip, pinned, size, jobs):
+    """A list has 20 documents of 80 + 8 tokens and 100 for the rest: ten lists fit a shard."""
     config = deepcopy(BASE)
     configure(config, SCHEMA)
     assert shards(config, "lee") == 2
-    config["reading"] |= {"shards": 1, "queries_per_shard": 10}
+    config["candidates"], config["prompt"]["document_tokens"] = 20, 80
+    config["reading"] |= {"shards": 1, "tokens_per_shard": 10 * (20 * 88 + 100) + 1859}
     source = {"kind": "ir_datasets", "id": "beir/lee"}
     source |= {} if pinned is None else {"expect": {"queries": pinned}}
     config["collections"]["lee"]["source"] = source
@@ -424,11 +426,30 @@ def test_sets_are_split_by_how_many_queries_the_config_tells(take, skip, pinned,
     found = list(cross_problems(config))
     if jobs is None:
         assert found == [
-            "sets.lee.take is null; allowed with reading.queries_per_shard: a whole number, or a "
+            "sets.lee.take is null; allowed with reading.tokens_per_shard: a whole number, or a "
             "source whose `expect.queries` tells how many there are"
         ]
     else:
         assert (found, shards(config, "lee")) == ([], jobs)
+
+
+def test_a_list_longer_than_a_shard_is_a_job_of_its_own():
+    config = deepcopy(BASE)
+    configure(config, SCHEMA)
+    config["prompt"]["document_tokens"] = 80
+    config["reading"] |= {"shards": 1, "tokens_per_shard": 1000}
+    config["sets"]["lee"]["take"] = 7
+    assert (list(cross_problems(config)), shards(config, "lee")) == ([], 7)
+    # Guesses of the estimate change no shard: a better one would read every set again.
+    config["estimate"] |= {"marker_tokens": 1, "prompt_tokens": 1, "document_tokens": 1}
+    assert shards(config, "lee") == 7
+    config["prompt"].pop("document_tokens")
+    assert list(cross_problems(config)) == [
+        "prompt.document_tokens is null; allowed with reading.tokens_per_shard: a whole number, "
+        "since nothing else bounds a document before it is fetched"
+    ]
+    config["reading"] |= {"shards": 3}
+    assert next(cross_problems(config)) == "reading.shards is 3; allowed beside tokens_per_shard: 1"
 
 
 def test_two_sets_of_one_role_may_share_queries():

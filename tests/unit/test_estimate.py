@@ -33,7 +33,8 @@ def experiment(**changes):
     config["evaluation"]["comparisons"] = []
     config["report"] = {"set": "lee"}
     config["ablations"] = {}
-    config |= {"candidates": 10, "reading": {"tokens": "none", "queries_per_shard": 12}}
+    # Twelve lists of 10 documents of 80 + 8 tokens and 100 for the rest.
+    config |= {"candidates": 10, "reading": {"tokens": "none", "tokens_per_shard": 12 * 980}}
     config["methods"]["qrhead"]["truncated"] = config["methods"]["core"]["truncated"] = True
     config["prompt"] = {"document_tokens": 80}
     config["sets"]["insuranceqa-train"]["take"] = 100
@@ -100,6 +101,7 @@ def test_what_is_generated():
         methods__judge={"kind": "generative", "protocol": "pointwise"},
         experiment__methods=["bm25", "ask", "judge", "ask+bm25"],
         candidates=15,
+        reading__tokens_per_shard=12 * (15 * 88 + 100),
     )
     config["estimate"]["new_tokens_per_second"] = 10
     found = rows(config)
@@ -118,6 +120,23 @@ def test_what_is_generated():
     known = Known(generation={("smollm2", "ask"): Speed(20.0, "measured")})
     told = rows(config, known)["generation by ask", "smollm2"]
     assert (told.hours, told.basis) == (pytest.approx(prompts / 20 / 3600), "measured")
+
+
+def test_what_is_classified():
+    config = experiment(
+        methods__mono={"kind": "cross-encoder", "encoder": "minilm"},
+        experiment__methods=["bm25", "mono", "mono+bm25"],
+    )
+    config["encoders"]["minilm"]["max_tokens"] = 70
+    found = rows(config)
+    scores = found["scores of mono", "minilm"]
+    # 30 queries in ceil(30 / 12) jobs; 10 passages, each of at most 70 tokens with the query.
+    assert (scores.jobs, scores.queries, scores.tokens) == (3, 30, 30 * 10 * 70)
+    assert scores.hours is None and np.isnan(table(found.values())["hours"].iloc[-1])
+    assert found["rankings", "-"].jobs == 3
+    config["estimate"]["models"]["minilm"] = {"layers": 6, "heads": 12, "tokens_per_second": 50}
+    told = rows(config)["scores of mono", "minilm"]
+    assert (told.hours, told.basis) == (pytest.approx(21000 / 50 / 3600), "assumed")
 
 
 def test_a_smaller_training_and_a_reselection():
@@ -162,8 +181,9 @@ def test_what_cannot_be_estimated_is_told():
     with refused("estimate.models.smollm2 is missing", "estimate.source"):
         estimate(experiment(estimate={}))
     with refused("prompt.document_tokens is null", "estimate.document_tokens"):
-        estimate(experiment(prompt={"document_tokens": None}))
-    one = experiment(prompt={"document_tokens": None}, estimate__document_tokens=30)
+        estimate(experiment(prompt={"document_tokens": None}, reading={}))
+    unbounded = {"prompt": {"document_tokens": None}, "reading": {}}
+    one = experiment(**unbounded, estimate__document_tokens=30)
     assert rows(one)["readings", "smollm2"].tokens == 110 * (10 * 38 + 100)
 
 

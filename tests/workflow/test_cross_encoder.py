@@ -59,6 +59,10 @@ def test_a_local_classifier_ranks(tmp_path):
     result = snakemake(folder, tiny(tmp_path / "cross.yaml", change), "results/tables/main.csv")
     assert result.returncode == 0, result.stdout
     run = Run.load(folder / "results/runs/tags/mono.run")
+    # The tiny experiment reads each set in two jobs, and so does the classifier.
+    parts = [Run.load(path) for path in sorted((folder / "results/parts/tags/mono").iterdir())]
+    assert len(parts) == 2
+    assert [query for part in parts for query in part.rankings] == list(run.rankings)
     encoder = CrossEncoder(path, max_tokens=64)
     for candidates in load_lists(folder / "results/sets/tags"):
         scores = encoder.score(candidates).scores

@@ -16,13 +16,22 @@ from headrank.models import verify_model
 
 
 def main(
-    lists: Path, model: Path, target: str, *, max_tokens: int, device: str, name: str, threads: int
+    lists: Path,
+    model: Path,
+    target: str,
+    *,
+    max_tokens: int,
+    device: str,
+    shard: int,
+    shards: int,
+    name: str,
+    threads: int,
 ) -> None:
-    """Write the classifier's run."""
+    """Write the classifier's run of every ``shards``-th list, from number ``shard``."""
     torch.set_num_threads(threads)
     verify_model(model)
     encoder = CrossEncoder(model, max_tokens=max_tokens, device=device)
-    encoder.run(load_lists(lists), name).save(target)
+    encoder.run(load_lists(lists)[shard::shards], name).save(target)
 
 
 if __name__ == "__main__":
@@ -33,6 +42,8 @@ if __name__ == "__main__":
             snakemake.output[0],
             max_tokens=snakemake.params.encoder["max_tokens"],
             device=snakemake.params.encoder["device"],
+            shard=int(snakemake.wildcards.shard),
+            shards=snakemake.params.shards,
             name=snakemake.wildcards.method,
             threads=snakemake.threads,
         )
