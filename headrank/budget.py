@@ -13,6 +13,19 @@ ARRAY_BYTES = 300
 # numpy takes for text.
 ID_BYTES = 80
 FLOAT32 = 4
+# A line of a run: ids of query and document of some ten characters each, a rank, up to 19 digits
+# of a score, and the method's name.
+RUN_LINE_BYTES = 65
+# A record of answers in JSON: its keys and the query's id; a document's id and its score; an
+# answer's keys and faults, and its passages' places; two characters for each token written.
+RECORD_BYTES = 130
+RECORD_DOCUMENT_BYTES = 35
+ANSWER_BYTES = 170
+PLACE_BYTES = 4
+TOKEN_BYTES = 2
+
+
+_NUMBERS = ("queries", "tokens", "gigabytes", "fetched", "hours", "per_second")
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,8 @@ class Known:
         queries: ``{set: queries}`` of sets that were sampled.
         document_tokens: ``{set: mean tokens of a document}`` of sets that were read.
         shapes: ``{model: shape}`` of models that are there.
+        weights: ``{model or encoder: gigabytes}`` of those that are there.
+        archives: ``{file: gigabytes}`` of those that were fetched.
         reading, aligned: ``{model: measured speed}`` of readings without and with an adapter.
         training: the same of training, in tokens of `TrainingWork.equivalent`.
         generation: ``{(model, method): speed}`` in prompt tokens, with all that is written.
@@ -50,6 +65,8 @@ class Known:
     queries: Mapping[str, int] = field(default_factory=dict)
     document_tokens: Mapping[str, float] = field(default_factory=dict)
     shapes: Mapping[str, Shape] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+    archives: Mapping[str, float] = field(default_factory=dict)
     reading: Mapping[str, Speed] = field(default_factory=dict)
     aligned: Mapping[str, Speed] = field(default_factory=dict)
     training: Mapping[str, Speed] = field(default_factory=dict)
@@ -61,8 +78,9 @@ class Known:
 class Stage:
     """One row: the work of a stage for one model (``-`` where no model has a say).
 
-    ``None`` is unknown; 0 is nothing, or too little to count. ``per_second`` is the speed
-    that the hours follow from, in tokens (of indexes, in documents).
+    ``None`` is unknown; 0 is nothing, or too little to count. ``gigabytes`` stay on disk,
+    ``fetched`` ones come over the network. ``per_second`` is the speed that the hours follow
+    from, in tokens (of indexes, in documents). ``basis`` says where speed, or else size, is from.
     """
 
     stage: str
@@ -74,6 +92,7 @@ class Stage:
     hours: float | None = 0.0
     per_second: float | None = 0.0
     basis: str = ""
+    fetched: float | None = 0.0
 
 
 @dataclass(frozen=True)
@@ -106,12 +125,28 @@ def list_bytes(
     return size + arrays * ARRAY_BYTES
 
 
+def run_bytes(documents: int) -> int:
+    """Return the size of one query's lines in a run."""
+    return RUN_LINE_BYTES * documents
+
+
+def record_bytes(documents: int, answers: int, places: int, new_tokens: int) -> int:
+    """Return the size of one list's record as `headrank.generation.records` writes it.
+
+    Args:
+        documents: candidates of the list.
+        answers: what was written, one a pass; none for query likelihood.
+        places: passages that all answers put in order.
+        new_tokens: written at most, in all answers.
+    """
+    size = RECORD_BYTES + RECORD_DOCUMENT_BYTES * documents
+    return size + ANSWER_BYTES * answers + PLACE_BYTES * places + TOKEN_BYTES * new_tokens
+
+
 def table(stages: Iterable[Stage]) -> pd.DataFrame:
     """Return one row a stage and their total; a sum with an unknown part is unknown."""
-    frame = pd.DataFrame([vars(stage) for stage in stages]).astype(
-        dict.fromkeys(("queries", "tokens", "gigabytes", "hours", "per_second"), float)
-    )
+    frame = pd.DataFrame([vars(stage) for stage in stages]).astype(dict.fromkeys(_NUMBERS, float))
     total = {"stage": "total", "model": "-", "queries": 0.0, "per_second": 0.0, "basis": ""}
-    for name in ("jobs", "tokens", "gigabytes", "hours"):
+    for name in ("jobs", "tokens", "gigabytes", "fetched", "hours"):
         total[name] = frame[name].sum(skipna=False)
     return pd.concat([frame, pd.DataFrame([total])], ignore_index=True)

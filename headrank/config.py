@@ -283,5 +283,9 @@ def _estimate_problems(config: Mapping) -> Iterator[str]:
     for name in assumed:
         if name not in known:
             yield choice(f"estimate.models.{name}", name, sorted(known))
+    known |= config["collections"]
+    for name in config["estimate"]["downloads"]:
+        if name not in known:
+            yield choice(f"estimate.downloads.{name}", name, sorted(known))
     if assumed and config["estimate"]["source"] is None:
         yield "estimate.source is null; allowed: a sentence that says where estimate.models is from"

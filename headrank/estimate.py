@@ -8,22 +8,22 @@ or assumed by the config with its source, and each row says which.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
-from headrank.budget import Known, Shape, Speed, Stage, TrainingWork, list_bytes
-from headrank.errors import HeadRankError
-from headrank.generation import windows
-from headrank.grid import (
-    expected_documents,
-    expected_queries,
-    mined_as,
-    read_sets,
-    shards,
-    split_method,
-    used_recipes,
+from headrank.budget import (
+    Known,
+    Speed,
+    Stage,
+    TrainingWork,
+    list_bytes,
+    record_bytes,
+    run_bytes,
 )
-from headrank.variants import settings
+from headrank.generation import windows
+from headrank.grid import mined_as, shards, split_method
+from headrank.plan import Plan
+from headrank.storage import adapter_bytes, stored
 
 # A training step computes a list forwards and then twice as much backwards.
 TRAINING_FACTOR = 3
@@ -40,8 +40,8 @@ def estimate(config: Mapping, known: Known | None = None) -> list[Stage]:
         HeadRankError: no bound on a document's tokens, or a model whose shape or speed is
             neither known nor assumed; the message names the key.
     """
-    plan = _Plan(config, known or Known())
-    stages = [*plan.first_stage()]
+    plan = _Stages(config, known or Known())
+    stages = [*stored(plan)]
     for model in config["experiment"]["models"]:
         stages += plan.of_model(model) if plan.attention else []
         stages += [plan.generation(model, name) for name in plan.generative]
@@ -50,117 +50,8 @@ def estimate(config: Mapping, known: Known | None = None) -> list[Stage]:
     return stages
 
 
-class _Plan:
-    """The counts that the stages share."""
-
-    def __init__(self, config: Mapping, known: Known) -> None:
-        self.config, self.known = config, known
-        experiment, methods = config["experiment"], config["methods"]
-        self.sets, self.orders = experiment["sets"], len(config["orders"])
-        self.names = experiment["methods"]
-        used = {split_method(name)[0]: methods[split_method(name)[0]] for name in self.names}
-        self.attention = {n: m for n, m in used.items() if m["kind"] == "attention"}
-        self.generative = {n: m for n, m in used.items() if m["kind"] == "generative"}
-        self.classifying = {n: m for n, m in used.items() if m["kind"] == "cross-encoder"}
-        self.recipes = {name: config["alignments"][name] for name in used_recipes(config)}
-        # Methods of ablated settings alone: they run on the report's set in one order.
-        ablated = settings(config) if config["report"]["ablations"] else []
-        self.ablated = {s.method: methods[s.method] for s in ablated if s.method not in used}
-        self.report_set = config["report"]["set"] or self.sets[0]
-
-    def queries(self, names: Iterable[str]) -> int | None:
-        """Return the queries of some sets, None if one is unknown."""
-        counts = [self.known.queries.get(n, expected_queries(self.config, n)) for n in names]
-        return None if None in counts else sum(counts)
-
-    def document_tokens(self, name: str, budget: int | None) -> float:
-        """Return the tokens of one document: read, or bounded by the budget."""
-        told = self.known.document_tokens.get(name, self.config["estimate"]["document_tokens"])
-        bounds = [value for value in (told, budget) if value is not None]
-        if not bounds:
-            raise HeadRankError(
-                "prompt.document_tokens is null, so nothing bounds a document; set "
-                "estimate.document_tokens to what a document has on average"
-            )
-        return min(bounds)
-
-    def list_tokens(self, name: str, documents: int, budget: int | None) -> float:
-        """Return the prompt tokens of one list: documents, their markers, and the frame."""
-        costs = self.config["estimate"]
-        one = self.document_tokens(name, budget) + costs["marker_tokens"]
-        return documents * one + costs["prompt_tokens"]
-
-    def tokens(self, names: Iterable[str], documents: int, budget: int | None) -> float | None:
-        """Return the prompt tokens of all lists of some sets."""
-        total = 0.0
-        for name in names:
-            count = self.queries([name])
-            if count is None:
-                return None
-            total += count * self.list_tokens(name, documents, budget)
-        return total
-
-    def shape(self, model: str) -> Shape:
-        """Return a model's shape: its own, or the assumed one."""
-        assumed = self.config["estimate"]["models"].get(model)
-        if model not in self.known.shapes and assumed is None:
-            raise HeadRankError(
-                f"estimate.models.{model} is missing: the model is not there yet, so its layers, "
-                "heads and tokens_per_second must be told (with estimate.source)"
-            )
-        return self.known.shapes.get(model) or Shape(assumed["layers"], assumed["heads"])
-
-    def speed(self, model: str, kind: str) -> Speed:
-        """Return a model's speed; what was not measured takes that of reading."""
-        found = getattr(self.known, kind).get(model) or self.known.reading.get(model)
-        if found is not None:
-            return found
-        assumed = self.config["estimate"]["models"].get(model)
-        if assumed is None:
-            raise HeadRankError(
-                f"estimate.models.{model} is missing: no reading of it was recorded in "
-                "results/benchmarks, so its tokens_per_second must be told (with estimate.source)"
-            )
-        return Speed(assumed["tokens_per_second"], "assumed")
-
-    def first_stage(self) -> list[Stage]:
-        """Return the stages before any model: collections and indexes."""
-        config, costs = self.config, self.config["estimate"]
-        used = [*read_sets(config)]
-        for recipe in self.recipes.values():
-            used += [*recipe["training"], recipe["validation"]]
-        names = dict.fromkeys(config["sets"][name]["collection"] for name in used)
-        collections = {name: config["collections"][name] for name in names}
-        indexed = {n: c for n, c in collections.items() if c["first_stage"] != "own"}
-        documents = {
-            name: self.known.documents.get(name, expected_documents(config, name)) for name in names
-        }
-        speed = self.known.indexing or Speed(costs["documents_per_second"], "assumed")
-
-        def volume(chosen: Iterable[str], size: float) -> float | None:
-            counts = [documents[name] for name in chosen]
-            return None if None in counts else sum(counts) * size / 1e9
-
-        count = volume(indexed, 1e9)
-        hours = None if count is None else count / speed.per_second / 3600
-        return [
-            Stage(
-                "collections",
-                "-",
-                len(collections),
-                gigabytes=volume(collections, costs["document_bytes"]),
-                basis="assumed",
-            ),
-            Stage(
-                "indexes",
-                "-",
-                len(indexed),
-                gigabytes=volume(indexed, costs["index_bytes"]),
-                hours=hours,
-                per_second=speed.per_second,
-                basis=speed.basis,
-            ),
-        ]
+class _Stages(Plan):
+    """The stages that a model, or the folding of what it read, takes."""
 
     def of_model(self, model: str) -> list[Stage]:
         """Return the stages that load one model."""
@@ -189,14 +80,12 @@ class _Plan:
             own = [(name, self.orders * times) for name in self.sets] + [(self.report_set, once)]
             # They read as much, at most, and keep only the ranking.
             row = self.readings("truncated rankings", model, own, calibrate)
-            stages.append(replace(row, gigabytes=0.0))
+            stages.append(replace(row, gigabytes=self.run_gigabytes(row.queries)))
         return stages
 
-    def seeds(self, method: Mapping) -> int:
-        """Return how many adapters a method is evaluated with; 1 without."""
-        if "adapter" not in method:
-            return 1
-        return len(self.config["alignments"][method["adapter"]]["seeds"])
+    def run_gigabytes(self, queries: int | None) -> float | None:
+        """Return the size of runs that rank so many lists."""
+        return None if queries is None else queries * run_bytes(self.config["candidates"]) / 1e9
 
     def readings(
         self, stage: str, model: str, wanted: list[tuple[str, int]], calibrate: bool
@@ -233,13 +122,16 @@ class _Plan:
         lists = self.queries(self.sets)
         row = Stage(f"generation by {name}", model, jobs)
         if lists is None:
-            return replace(row, queries=None, tokens=None, hours=None)
-        prompt, new = 0.0, 0
+            return replace(row, queries=None, tokens=None, gigabytes=None, hours=None)
+        prompt, new, size = 0.0, 0, 0.0
         for given in self.sets:
             document = self.document_tokens(given, budget) + costs["marker_tokens"]
             one = windows.work(entry, config["candidates"], document, costs["prompt_tokens"])
             prompt += orders * self.queries([given]) * one.prompt_tokens
             new += orders * self.queries([given]) * one.new_tokens
+            answers = 0 if entry["protocol"] == "query-likelihood" else one.passes
+            kept = record_bytes(config["candidates"], answers, one.places, one.new_tokens)
+            size += orders * self.queries([given]) * kept / 1e9
         speed = self.known.generation.get((model, name))
         if speed is not None:
             hours = prompt / speed.per_second / 3600
@@ -252,6 +144,7 @@ class _Plan:
             row,
             queries=orders * lists,
             tokens=prompt + new,
+            gigabytes=size,
             hours=hours,
             per_second=speed.per_second,
             basis=speed.basis,
@@ -269,7 +162,10 @@ class _Plan:
         tokens = None if lists is None else lists * one
         told = config["estimate"]["models"].get(encoder, {}).get("tokens_per_second")
         hours = None if None in (tokens, told) else tokens / told / 3600
-        return Stage(f"scores of {name}", encoder, jobs, lists, tokens, 0.0, hours, told, "assumed")
+        size = self.run_gigabytes(lists)
+        return Stage(
+            f"scores of {name}", encoder, jobs, lists, tokens, size, hours, told, "assumed"
+        )
 
     def work(self, recipe: Mapping) -> tuple[float, TrainingWork] | None:
         """Return the tokens of the training lists, and the work of one adapter."""
@@ -293,7 +189,10 @@ class _Plan:
             queries = min(queries, recipe["queries"])
         reading, training = self.speed(model, "reading"), self.speed(model, "training")
         pairs = Stage(f"pairs of {name}", model, 1, queries, **vars(reading))
-        trained = Stage(f"training of {name}", model, seeds, queries, **vars(training))
+        size = seeds * adapter_bytes(self.config, recipe["options"]) / 1e9
+        trained = Stage(
+            f"training of {name}", model, seeds, queries, gigabytes=size, **vars(training)
+        )
         found = self.work(recipe)
         if found is None:
             return tuple(replace(stage, tokens=None, hours=None) for stage in (pairs, trained))
@@ -309,20 +208,24 @@ class _Plan:
 
     def rankings(self) -> list[Stage]:
         """Return the cheap rest: one job a run."""
-        runs, models = 0, len(self.config["experiment"]["models"])
+        times, models = 0, len(self.config["experiment"]["models"])
         for name in self.names:
             entry = self.config["methods"][split_method(name)[0]]
             if entry["kind"] not in ("attention", "generative"):
-                runs += len(self.sets)
+                times += 1
                 continue
             orders = len(entry.get("orders") or self.config["orders"])
-            runs += len(self.sets) * models * orders * self.seeds(entry)
-        runs += models * sum(self.seeds(entry) for entry in self.ablated.values())
+            times += models * orders * self.seeds(entry)
+        alone = models * sum(self.seeds(entry) for entry in self.ablated.values())
+        runs = times * len(self.sets) + alone
+        everywhere, one = self.queries(self.sets), self.queries([self.report_set])
+        lists = None if None in (everywhere, one) else times * everywhere + alone * one
         hours = runs * self.config["estimate"]["seconds_per_run"] / 3600
-        return [Stage("rankings", "-", runs, hours=hours, basis="assumed")]
+        size = self.run_gigabytes(lists)
+        return [Stage("rankings", "-", runs, lists, gigabytes=size, hours=hours, basis="assumed")]
 
 
 def training_work(config: Mapping, recipe: str, known: Known) -> TrainingWork | None:
     """Return the work of one adapter of a recipe; None if the size of a set is unknown."""
-    found = _Plan(config, known).work(config["alignments"][recipe])
+    found = _Stages(config, known).work(config["alignments"][recipe])
     return None if found is None else found[1]

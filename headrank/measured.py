@@ -67,6 +67,10 @@ def known(
         },
         document_tokens={name: total.tokens / total.documents for name, total in of_set.items()},
         shapes=dict(_shapes(config, resources)),
+        weights=dict(_weights(config, resources)),
+        archives={
+            path.name: path.stat().st_size / 1e9 for path in (resources / "archives").glob("*")
+        },
         generation=dict(_generation(config, results)),
         indexing=_indexing(config, results, resources),
         **speeds,
@@ -108,6 +112,15 @@ def _shapes(config: Mapping, resources: Path) -> Iterator[tuple[str, Shape]]:
             card = read_json(path)
             card = card.get("text_config", card)
             yield name, Shape(card["num_hidden_layers"], card["num_attention_heads"])
+
+
+def _weights(config: Mapping, resources: Path) -> Iterator[tuple[str, float]]:
+    """Yield the gigabytes of each model and encoder that is there."""
+    for name in (*config["models"], *config["encoders"]):
+        folder = resources / "models" / name
+        if (folder / "headrank.json").is_file():
+            sizes = (path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            yield name, sum(sizes) / 1e9
 
 
 def _documents(config: Mapping, resources: Path) -> Iterator[tuple[str, int]]:

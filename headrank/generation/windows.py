@@ -35,11 +35,15 @@ def windows(count: int, window: int = 20, stride: int = 10) -> Iterator[tuple[in
 
 @dataclass(frozen=True)
 class Work:
-    """Prompts of one list, the tokens that they hold, and the most that may be written."""
+    """Prompts of one list, the tokens that they hold, and the most that may be written.
+
+    ``places`` are the passages that all answers put in order.
+    """
 
     passes: int
     prompt_tokens: float
     new_tokens: int
+    places: int = 0
 
 
 def work(method: Mapping, documents: int, document: float, frame: float) -> Work:
@@ -64,4 +68,5 @@ def work(method: Mapping, documents: int, document: float, frame: float) -> Work
         len(sizes),
         sum(sizes) * document + len(sizes) * frame,
         sum(TOKENS_A_NUMBER * size + thoughts for size in sizes),
+        sum(sizes),
     )

@@ -13,10 +13,11 @@ _COLUMNS = [
     Column("jobs", "Jobs", digits=0),
     Column("queries", "Queries", digits=0),
     Column("tokens", "Million tokens", digits=1),
-    Column("gigabytes", "GB", digits=1),
+    Column("fetched", "GB fetched", digits=1),
+    Column("gigabytes", "GB on disk", digits=1),
     Column("hours", "Hours", digits=1),
     Column("per_second", "Tokens a second", digits=0),
-    Column("basis", "Speed"),
+    Column("basis", "Basis"),
 ]
 UNKNOWN = "unknown"
 
@@ -31,15 +32,17 @@ def estimate_table(stages: Sequence[Stage], source: str | None = None) -> Table:
     """
     frame = table(stages)
     frame["tokens"] /= 1e6
-    numbers = ["queries", "tokens", "gigabytes", "hours", "per_second"]
+    numbers = ["queries", "tokens", "fetched", "gigabytes", "hours", "per_second"]
     frame[numbers] = frame[numbers].astype(object).where(frame[numbers].notna(), UNKNOWN)
     frame[numbers] = frame[numbers].where(frame[numbers] != 0, None)
     notes = [
         "Queries count once for each reading of them. Hours are those of one device that does "
-        "one job after another. Downloads, tables, figures, ablations and the timing of methods "
-        "are left out. An index counts documents for tokens, training each "
-        "token three times.",
-        "Measured: recorded by earlier runs in results/benchmarks. Assumed: told by the config.",
+        "one job after another. Tables, figures, logs, the timing of methods, and ablations that "
+        "the report does not have, are left out. An index counts documents for tokens, training "
+        "each token three times. Sources are what ir_datasets fetches and unpacks in its own "
+        "folder, which may be deleted when the collections are made.",
+        "Measured: recorded by earlier runs in results/benchmarks, or the size of what is there. "
+        "Assumed: told by the config.",
     ]
     if source and (frame["basis"] == "assumed").any():
         notes.append(f"Assumed speeds: {source}")

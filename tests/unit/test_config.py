@@ -230,6 +230,12 @@ REFUSED = [
     ("report/groups", {"g": ["lee", "le"]}, "report.groups.g.1 is 'le'; allowed: insuranceqa-test"),
     ("report/groups", {"lee": EVALUATED}, "report.groups.lee has the name of a set or of"),
     ("report/groups", {"g": EVALUATED, "h": EVALUATED}, "'lee', which stands in g; allowed: once"),
+    (
+        "estimate",
+        {"downloads": {"leo": {"gigabytes": 1}}},
+        "estimate.downloads.leo is 'leo'; allowed: ",
+        "did you mean 'lee'?",
+    ),
     ("latency", {"stride": 30}, "latency.stride is 30; allowed: at most latency.window, 20"),
     ("evaluation/resamples", 10, "evaluation.resamples is 10; allowed: a whole number from 1000"),
 ]

@@ -302,6 +302,9 @@ def test_presets_are_planned(tmp_path, names):
         told[stage.stage.partition(" of ")[0]] += stage.jobs
     assert told["collections"] == jobs["collection"]
     assert told["indexes"] == jobs["index"]
+    assert told["query sets"] == jobs["query_set"]
+    assert told["weights"] == jobs["model"]
+    assert all(None not in (stage.gigabytes, stage.fetched) for stage in stages)
     assert told["readings"] + told["aligned readings"] == jobs["read"]
     assert told["pairs"] == jobs["mine_pairs"]
     assert told["training"] == jobs["align"]
