@@ -1,4 +1,4 @@
-"""Write the metadata of each run beside it."""
+"""Write the metadata of each run of a query set beside it."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def main(
     config: dict,
     cells: list,
     runs: list[str],
-    queries: list[str],
+    queries: str,
     made_from: list[list[str]],
     command: str,
     models: dict[str, str],
@@ -32,7 +32,7 @@ def main(
     host = {"git": git_state(repository), "machine": machine(), "packages": versions(PACKAGES)}
     # Many methods fold the same readings.
     hashes = {path: sha256(path) for path in sorted({p for paths in made_from for p in paths})}
-    for values, run, asked, parts in zip(cells, runs, queries, made_from, strict=True):
+    for values, run, parts in zip(cells, runs, made_from, strict=True):
         cell = dict(zip(CELL, values, strict=True))
         method = config["methods"][cell["method"].partition("+")[0]]
         model = cell["model"] if cell["model"] != "-" else method.get("encoder")
@@ -40,7 +40,7 @@ def main(
             run,
             cell,
             config,
-            queries=asked,
+            queries=queries,
             model=models.get(model),
             collection=collections[config["sets"][cell["set"]]["collection"]],
             made_from={path: hashes[path] for path in parts},
@@ -56,7 +56,7 @@ if __name__ == "__main__":
             snakemake.params.config,
             snakemake.params.cells,
             list(snakemake.input.runs),
-            snakemake.params.queries,
+            snakemake.input.queries,
             snakemake.params.made_from,
             snakemake.params.command,
             {Path(path).parent.name: path for path in snakemake.input.models},
