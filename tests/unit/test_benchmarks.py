@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 import tiny_models as tiny
 
-from benchmarks import bm25, memory, methods, prompting, reading
+from benchmarks import bm25, halves, memory, methods, prompting, reading
 from benchmarks.material import bare_model, passages, some_heads
 from headrank.collection import iter_documents
 from headrank.errors import HeadRankError
 from headrank.figures.benchmarks import benchmarks
+from headrank.reading import ListReading
 from headrank.speed import benchmark_table, load_benchmarks
 
 
@@ -139,3 +140,43 @@ def test_the_extrapolation_in_the_documentation_follows_from_its_table():
     for column, cell in zip(("seconds", "index", "disk"), lines[-1][3:6], strict=True):
         assert float(cell.replace(",", "")) == pytest.approx(line[column], rel=0.01)
     assert f"{bm25.MS_MARCO:,}" == lines[-1][0] and f"{bm25.LIMIT:,} MB" in text
+
+
+def half_reading(query):
+    """Return a reading of two heads and three passages of two tokens."""
+    query = np.array([query], np.float32)
+    tokens = np.repeat(query / 2, 2, axis=-1)
+    ends = np.array([2, 4, 6])
+    return ListReading(
+        "q",
+        ("a", "b", "c"),
+        query,
+        calibration=np.zeros_like(query),
+        spans=np.stack([ends - 2, ends], axis=1),
+        contrast=tokens.sum((0, 1)),
+        tokens=tokens,
+    )
+
+
+def test_sixteen_bits_lose_what_they_cannot_hold():
+    # One head's masses lie below the smallest number of float16, the other's within 11 bits.
+    lost = half_reading([[3e-8, 2e-8, 1e-8], [0.5, 0.25, 0.125]])
+    close = half_reading([[0.30001, 0.30002, 0.2], [0.3, 0.3, 0.2]])
+    rows = {
+        (name, row["aggregation"]): row
+        for name, store in halves.STORES.items()
+        for row in halves.measure([lost, close], {"all": None}, store)
+        if not row["calibrate"]
+    }
+    assert {row["lists"] for row in rows.values()} == {2}
+    assert rows["float16", "mean-log-share"]["difference"] > 0.5
+    assert rows["float16, scaled", "mean-log-share"]["difference"] < 0.001
+    # Scores that 11 bits do not tell apart tie, and ties rank by the passage's id.
+    assert rows["float16, scaled", "sum"]["changed"] == 1
+    exact = half_reading([[0.5, 0.25, 0.125], [2.0**-20, 2.0**-22, 2.0**-24]])
+    for store in (halves.plain, halves.scaled):
+        assert all(
+            row["changed"] == row["difference"] == 0
+            for row in halves.measure([exact], {"all": None}, store)
+        )
+    assert len(list(halves.folds())) == 7
