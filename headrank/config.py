@@ -26,7 +26,7 @@ from headrank.variants import expand, problems
 _LOGARITHMIC = ("log-sum", "mean-log-share")
 ENCODED = ("dense", "cross-encoder")
 """Kinds of methods that an encoder ranks by."""
-LISTWISE = {"window": 20, "stride": 10, "thinking": False, "thinking_tokens": 2048}
+LISTWISE = {"window": 20, "stride": 10, "thinking": False, "thinking_tokens": 2048, "batch": 1}
 """What only the listwise protocol of a generative method has, with its defaults."""
 
 

@@ -137,7 +137,8 @@ class _Stages(Plan):
             hours = prompt / speed.per_second / 3600
         else:
             speed = self.speed(model, "reading")
-            written = new / costs["new_tokens_per_second"]
+            # A step writes a token of each list of the batch.
+            written = new / (costs["new_tokens_per_second"] * entry["batch"])
             hours = (prompt / speed.per_second + written) / 3600
             speed = Speed(prompt / hours / 3600, "assumed")
         return replace(

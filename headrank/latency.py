@@ -53,7 +53,7 @@ def generative_system(
     """Return a system that reranks one list by generation; ``prompt`` limits its documents."""
 
     def rank(candidates: CandidateList) -> Work:
-        made = method.rank(generator, candidates, prompt)
+        (made,) = method.rank(generator, [candidates], prompt)
         return Work(made.passes, made.prompt_tokens + made.new_tokens, made.malformed)
 
     return rank

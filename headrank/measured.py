@@ -154,6 +154,10 @@ def _generation(config: Mapping, results: Path) -> Iterator[tuple[tuple[str, str
         settings, lists = load_records(records)
         if any(settings[key] != config["models"][model][key] for key in ("device", "dtype")):
             continue
+        # Lists side by side take another time than one by one.
+        declared = config["methods"].get(method, {}).get("batch")
+        if settings["method"]["batch"] != declared:
+            continue
         total = sums[model, method]
         total[0] += sum(found["prompt_tokens"] for found in lists)
         total[1] += _seconds(path)

@@ -17,8 +17,8 @@ rule generate:
         torch_env
     threads: config["reading"]["threads"]
     resources:
-        mem_mb=memory,
-        runtime=minutes,
+        mem_mb=generation_memory,
+        runtime=generation_minutes,
         gpu=on_gpu(1),
         gpu_manufacturer=on_gpu("nvidia"),
     params:

@@ -45,6 +45,18 @@ def minutes(wildcards, attempt):
     return minutes_of(WEIGHTS[wildcards.model]["memory_mb"]) * attempt
 
 
+def generation_memory(wildcards, attempt):
+    """As `memory`; on the CPU each further list of a batch keeps what it read, too."""
+    size, batch = memory(wildcards, attempt), METHODS[wildcards.method]["batch"]
+    return size if on_gpu(1)(wildcards) else size + size * (batch - 1) // 16
+
+
+def generation_minutes(wildcards, attempt):
+    """As `minutes`, twice as many where answers are written."""
+    listwise = METHODS[wildcards.method]["protocol"] == "listwise"
+    return minutes(wildcards, attempt) * (2 if listwise else 1)
+
+
 def encoder_memory(wildcards, attempt):
     """As `memory`, for a method's encoder."""
     return config["encoders"][METHODS[wildcards.method]["encoder"]]["memory_mb"] * attempt

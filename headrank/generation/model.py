@@ -104,9 +104,14 @@ def next_logits(
         input_ids=tokens, past_key_values=cache, use_cache=cache is not None, logits_to_keep=keep
     )
     logits = found.logits[0].float()
+    refuse_nan(generator, logits, len(ids))
+    return logits
+
+
+def refuse_nan(generator: Generator, logits: torch.Tensor, tokens: int) -> None:
+    """Raise a :class:`HeadRankError` if logits that follow so many tokens hold NaN."""
     if torch.isnan(logits).any():
         raise HeadRankError(
-            f"{generator.model.name_or_path}: the model gives NaN after {len(ids)} tokens; fetch "
+            f"{generator.model.name_or_path}: the model gives NaN after {tokens} tokens; fetch "
             "or convert the model again, or use another dtype"
         )
-    return logits

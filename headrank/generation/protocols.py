@@ -12,13 +12,15 @@ Query likelihood is that of UPR (Sachan et al. 2022, arXiv 2204.07496) after Pon
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from collections.abc import Generator as Coroutine
 from dataclasses import dataclass
 
 import numpy as np
 
 from headrank.errors import HeadRankError
 from headrank.generation.answers import Answer, Generated, read_permutation
-from headrank.generation.model import Generator, greedy, next_logits
+from headrank.generation.batched import greedy_together
+from headrank.generation.model import Generator, next_logits
 from headrank.generation.prompts import (
     LIKELIHOOD,
     LISTWISE,
@@ -34,8 +36,11 @@ from headrank.prompt import PromptOptions
 
 PROTOCOLS = ("listwise", "pointwise", "query-likelihood")
 
-Write = Callable[[Generator, Sequence[int], int], list[int]]
-"""Returns an answer's token ids for a prompt's, at most so many."""
+Write = Callable[[Generator, Sequence[Sequence[int]], Sequence[int]], list[list[int]]]
+"""Returns the token ids of the answers to some prompts, at most so many each."""
+
+Steps = Coroutine[tuple[list[int], int], list[int], Generated]
+"""Yields each prompt with the most tokens of its answer, is sent the answer, returns the order."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class GenerativeMethod:
         window, stride: of listwise.
         thinking: listwise only: the chat template asks the model to think first.
         thinking_tokens: most tokens that thoughts may take.
+        batch: listwise only: lists whose answers are written side by side.
     """
 
     protocol: str
@@ -54,6 +60,7 @@ class GenerativeMethod:
     stride: int = 10
     thinking: bool = False
     thinking_tokens: int = 2048
+    batch: int = 1
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
@@ -68,22 +75,32 @@ class GenerativeMethod:
             )
         if self.thinking_tokens < 1:
             raise HeadRankError(f"thinking_tokens is {self.thinking_tokens}; use 1 or more")
+        if self.batch < 1 or (self.batch > 1 and self.protocol != "listwise"):
+            raise HeadRankError(
+                f"batch is {self.batch} for protocol {self.protocol}; use 1 or more for listwise, "
+                "1 for the others, which write no answer"
+            )
 
     def rank(
         self,
         generator: Generator,
-        candidates: CandidateList,
+        lists: Sequence[CandidateList],
         prompt: PromptOptions | None = None,
-        write: Write = greedy,
-    ) -> Generated:
-        """Return the scores of one list; ``prompt`` gives the limits on its documents."""
+        write: Write = greedy_together,
+    ) -> list[Generated]:
+        """Return the scores of some lists, asked side by side where answers are written.
+
+        Args:
+            lists: all of them are one batch, whatever ``batch`` says.
+            prompt: gives the limits on their documents.
+        """
         if self.protocol == "pointwise":
-            return rank_pointwise(generator, candidates, prompt=prompt)
+            return [rank_pointwise(generator, one, prompt=prompt) for one in lists]
         if self.protocol == "query-likelihood":
-            return rank_query_likelihood(generator, candidates, prompt=prompt)
+            return [rank_query_likelihood(generator, one, prompt=prompt) for one in lists]
         return rank_listwise(
             generator,
-            candidates,
+            lists,
             window=self.window,
             stride=self.stride,
             thinking_tokens=self.thinking_tokens if self.thinking else None,
@@ -94,17 +111,18 @@ class GenerativeMethod:
 
 def rank_listwise(
     generator: Generator,
-    candidates: CandidateList,
+    lists: Sequence[CandidateList],
     *,
     window: int = 20,
     stride: int = 10,
     thinking_tokens: int | None = None,
     prompt: PromptOptions | None = None,
-    write: Write = greedy,
-) -> Generated:
-    """Return the order that generated permutations give to one list.
+    write: Write = greedy_together,
+) -> list[Generated]:
+    """Return the order that generated permutations give to each list.
 
-    Scores are ``docs`` for the first place down to 1 for the last.
+    The next windows of all lists are asked about together. Scores are ``docs`` for the first
+    place down to 1 for the last.
 
     Args:
         thinking_tokens: lets the model think first, in at most so many tokens; None asks for
@@ -115,6 +133,33 @@ def rank_listwise(
         HeadRankError: windows that leave documents out, thinking that the model's template
             does not know, or a window that does not fit the context with its answer.
     """
+    tasks = [
+        _listwise(generator, one, window, stride, thinking_tokens, prompt or PromptOptions())
+        for one in lists
+    ]
+    asked = {place: next(task) for place, task in enumerate(tasks)}
+    made: dict[int, Generated] = {}
+    while asked:
+        prompts, most = zip(*asked.values(), strict=True)
+        answers = write(generator, prompts, most)
+        for place, written in zip(list(asked), answers, strict=True):
+            try:
+                asked[place] = tasks[place].send(written)
+            except StopIteration as end:
+                made[place] = end.value
+                del asked[place]
+    return [made[place] for place in range(len(tasks))]
+
+
+def _listwise(
+    generator: Generator,
+    candidates: CandidateList,
+    window: int,
+    stride: int,
+    thinking_tokens: int | None,
+    prompt: PromptOptions,
+) -> Steps:
+    """Yield the prompt of each window in turn: the answer to one decides the next."""
     order = list(range(len(candidates.doc_ids)))
     thinking = thinking_tokens is not None
     read, new, answers = 0, 0, []
@@ -122,13 +167,13 @@ def rank_listwise(
         part = order[start:stop]
         options = limited(
             LISTWISE,
-            prompt or PromptOptions(),
+            prompt,
             header=f"{LISTWISE.header}{candidates.query}\n\n",
             instruction=LISTWISE.instruction.format(count=len(part)),
         )
         most = TOKENS_A_NUMBER * len(part) + (thinking_tokens or 0)
         ids = prompt_ids(generator, options, take(candidates, part), room=most, thinking=thinking)
-        written = write(generator, ids, most)
+        written = yield ids, most
         answer = read_permutation(
             generator.tokenizer.decode(written, skip_special_tokens=True),
             len(part),

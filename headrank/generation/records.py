@@ -136,34 +136,43 @@ def _line(value: Mapping) -> str:
 
 
 def generate(
-    rank: Callable[[CandidateList], Generated],
+    rank: Callable[[Sequence[CandidateList]], Sequence[Generated]],
     lists: Sequence[CandidateList],
     checkpoint: Checkpoint,
     *,
+    batch: int = 1,
     label: str = "generate",
 ) -> list[dict]:
     """Return the record of each list, in order; those of the checkpoint are not made again.
+
+    Args:
+        rank: asks about some lists side by side.
+        batch: lists that are asked together. A batch is always of the same lists: one that a
+            kill cut is asked whole again, since in other company rounding could differ.
 
     Raises:
         HeadRankError: a checkpoint that is damaged or holds another list.
     """
     done = checkpoint.resume()
-    records = []
+    for candidates in lists:
+        known = done.get(candidates.query_id)
+        if known is not None and known["documents"] != list(candidates.doc_ids):
+            raise HeadRankError(
+                f"{checkpoint.path}: query {candidates.query_id} has other documents than its "
+                "list; delete it to generate its lists anew"
+            )
     with tqdm(total=len(lists), desc=label, unit="query") as progress:
-        for candidates in lists:
-            known = done.get(candidates.query_id)
-            if known is None:
-                # Through JSON, as a resumed record comes.
-                known = json.loads(_line(record(candidates, rank(candidates))))
-                checkpoint.append(known)
-            elif known["documents"] != list(candidates.doc_ids):
-                raise HeadRankError(
-                    f"{checkpoint.path}: query {candidates.query_id} has other documents than its "
-                    "list; delete it to generate its lists anew"
-                )
-            records.append(known)
-            progress.update()
-    return records
+        for start in range(0, len(lists), batch):
+            chosen = lists[start : start + batch]
+            if any(candidates.query_id not in done for candidates in chosen):
+                for candidates, made in zip(chosen, rank(chosen), strict=True):
+                    if candidates.query_id not in done:
+                        # Through JSON, as a resumed record comes.
+                        found = json.loads(_line(record(candidates, made)))
+                        checkpoint.append(found)
+                        done[candidates.query_id] = found
+            progress.update(len(chosen))
+    return [done[candidates.query_id] for candidates in lists]
 
 
 def save_records(path: str | os.PathLike, settings: Mapping, records: Sequence[Mapping]) -> None:

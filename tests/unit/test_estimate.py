@@ -191,6 +191,9 @@ def test_what_is_generated():
     assert asked.tokens == prompts + written
     assert asked.hours == pytest.approx((prompts / 100 + written / 10) / 3600)
     assert asked.per_second == pytest.approx(prompts / asked.hours / 3600)
+    config["methods"]["ask"]["batch"] = 4
+    side_by_side = rows(config)["generation by ask", "smollm2"]
+    assert side_by_side.hours == pytest.approx((prompts / 100 + written / 40) / 3600)
     # Order has no say: once, 15 prompts of one passage.
     assert (judged.jobs, judged.queries, judged.tokens) == (3, 30, 30 * 15 * 188)
     assert judged.hours == pytest.approx(judged.tokens / 100 / 3600)
@@ -361,10 +364,14 @@ def test_what_earlier_runs_tell(tmp_path):
     recorded("other/smollm2/none/shuffled/0", 5, 1.0)
     put(results / "sets/lee/set.json", {"queries": 24})
     answers = "lee/smollm2/shuffled/listwise/0.jsonl"
-    settings = {"device": "cpu", "dtype": "bfloat16"}
+    settings = {"device": "cpu", "dtype": "bfloat16", "method": {"batch": 1}}
     lists = [answer(number, prompt_tokens=300) for number in range(2)]
     save_records(results / "generation" / answers, settings, lists)
     put(results / "benchmarks/generation" / answers, {"s": 12.0})
+    # Not as this experiment asks: four lists side by side.
+    other = answers.replace("shuffled", "first-stage")
+    save_records(results / "generation" / other, settings | {"method": {"batch": 4}}, lists)
+    put(results / "benchmarks/generation" / other, {"s": 3.0})
     put(results / "benchmarks/adapters/smollm2/insuranceqa-1.jsonl", {"s": 500.0})
     put(results / "benchmarks/indexes/lee.jsonl", {"s": 5.0})
     put(resources / "collections/lee/collection.json", {"counts": {"documents": 50}})
@@ -376,7 +383,8 @@ def test_what_earlier_runs_tell(tmp_path):
     (resources / "models/smollm2/model.safetensors").write_bytes(b"0" * 5000)
     (resources / "archives").mkdir()
     (resources / "archives/a.whl").write_bytes(b"0" * 4000)
-    found = known(experiment(), results, resources)
+    listwise = {"kind": "generative", "protocol": "listwise"}
+    found = known(experiment(methods__listwise=listwise), results, resources)
     assert (found.queries, found.documents) == ({"lee": 24}, {"lee": 50})
     assert found.document_tokens == {"lee": 20.0}
     assert found.shapes == {"smollm2": Shape(2, 3)}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from headrank.errors import HeadRankError
+from headrank.generation.batched import greedy_together
 from headrank.generation.model import greedy, load_generator, next_logits
 from headrank.generation.protocols import (
     GenerativeMethod,
@@ -59,10 +60,10 @@ def long_list(count: int) -> CandidateList:
 def says(text: str, seen: list | None = None):
     """Return a writer of one text, which notes the prompts it gets."""
 
-    def write(generator, ids, most):
+    def write(generator, prompts, most):
         if seen is not None:
-            seen.append((generator.tokenizer.decode(ids), most))
-        return generator.tokenizer.encode(text, add_special_tokens=False)
+            seen.extend(zip(map(generator.tokenizer.decode, prompts), most, strict=True))
+        return [generator.tokenizer.encode(text, add_special_tokens=False)] * len(prompts)
 
     return write
 
@@ -97,14 +98,17 @@ def test_listwise_moves_the_best_through_the_windows(generator):
     """An oracle that puts the highest document number first brings the last ones to the head."""
     seen = []
 
-    def write(generator, ids, most):
+    def answer(ids):
         text = generator.tokenizer.decode(ids)
         seen.append(text)
         numbers = [int(number) for number in re.findall(r"\] passage (\d+)", text)]
         order = sorted(range(len(numbers)), key=lambda i: -numbers[i])
         return generator.tokenizer.encode(" > ".join(f"[{i + 1}]" for i in order))
 
-    result = rank_listwise(generator, long_list(12), window=4, stride=2, write=write)
+    def write(generator, prompts, most):
+        return [answer(ids) for ids in prompts]
+
+    (result,) = rank_listwise(generator, [long_list(12)], window=4, stride=2, write=write)
     order = np.argsort(-result.scores).tolist()
     assert order[:2] == [11, 10]
     assert sorted(order) == list(range(12))
@@ -114,7 +118,7 @@ def test_listwise_moves_the_best_through_the_windows(generator):
 
 
 def test_malformed_answers_are_counted_and_keep_the_order(generator):
-    result = rank_listwise(generator, long_list(6), window=4, stride=2, write=lambda *_: [])
+    (result,) = rank_listwise(generator, [long_list(6)], window=4, stride=2, write=lambda *_: [[]])
     assert np.argsort(-result.scores).tolist() == list(range(6))
     assert (result.passes, result.malformed, result.new_tokens) == (2, 2, 0)
 
@@ -122,7 +126,7 @@ def test_malformed_answers_are_counted_and_keep_the_order(generator):
 def test_a_recorded_answer_is_repaired_in_its_window_only(generator):
     seen = []
     write = says("Sure: [2] > [2] > [9] > [4]", seen)
-    result = rank_listwise(generator, long_list(6), window=4, stride=4, write=write)
+    (result,) = rank_listwise(generator, [long_list(6)], window=4, stride=4, write=write)
     # Places 2..5 become 3, 5, 2, 4; then the window of the first two sees [2] alone.
     assert np.argsort(-result.scores).tolist() == [1, 0, 3, 5, 2, 4]
     first, second = result.answers
@@ -144,6 +148,55 @@ def test_greedy_decoding_equals_transformers(generator):
     assert greedy(generator, ids, 12) == (expected[: stops[0]] if stops else expected)
 
 
+def prompts_of(generator):
+    """Return prompts of different lengths, and limits that end some answers early."""
+    texts = [" ".join(tiny.TEXTS[:n]) for n in (1, 4, 2, 6, 3)]
+    return [generator.tokenizer.encode(text) for text in texts], [12, 5, 1, 0, 9]
+
+
+@pytest.mark.parametrize("family", tiny.ARCHITECTURES)
+def test_answers_written_together_are_those_written_alone(family):
+    """Sliding windows, too: each row of a batch sees its own tokens and no padding."""
+    own = load_generator(tiny.folder(family))
+    prompts, most = prompts_of(own)
+    alone = [greedy(own, ids, limit) for ids, limit in zip(prompts, most, strict=True)]
+    # Most end at their limit; an end of the answer is put where the longest has written three.
+    for stop in (own.stop, own.stop | {alone[0][3]}):
+        ending = replace(own, stop=frozenset(stop))
+        expected = [greedy(ending, ids, limit) for ids, limit in zip(prompts, most, strict=True)]
+        assert greedy_together(ending, prompts, most) == expected
+    assert len(expected[0]) <= 3
+    assert [len(one) for one in expected][2:4] == [1, 0] or stop & set(alone[2])
+
+
+def test_lists_side_by_side_are_asked_window_by_window(generator):
+    """A list of one window is done when the others go on to their next."""
+    seen = []
+
+    def write(generator, prompts, most):
+        seen.append(len(prompts))
+        return greedy_together(generator, prompts, most)
+
+    lists = [long_list(12), long_list(3), long_list(8)]
+    method = GenerativeMethod("listwise", window=4, stride=2, batch=3)
+    together = method.rank(generator, lists, SHORT, write)
+    assert seen == [3, 2, 2, 1, 1]
+    alone = [one for item in lists for one in method.rank(generator, [item], SHORT)]
+    for one, other in zip(together, alone, strict=True):
+        assert one.scores.tolist() == other.scores.tolist()
+        assert (one.passes, one.prompt_tokens, one.new_tokens, one.answers) == (
+            *(other.passes, other.prompt_tokens, other.new_tokens, other.answers),
+        )
+
+
+def test_nan_in_a_batch_is_refused(generator):
+    broken = load_generator(tiny.folder("qwen3"))
+    prompts, most = prompts_of(broken)
+    broken.model.model.norm.weight.fill_(float("nan"))
+    with pytest.raises(HeadRankError, match="the model gives NaN after"):
+        greedy_together(broken, prompts, most)
+
+
 def test_every_end_of_an_answer_is_known(tmp_path, generator):
     generator.model.save_pretrained(tmp_path)
     generator.tokenizer.save_pretrained(tmp_path)
@@ -152,7 +205,7 @@ def test_every_end_of_an_answer_is_known(tmp_path, generator):
 
 
 def test_listwise_runs_on_a_model(generator):
-    result = rank_listwise(generator, tiny.candidates(), prompt=SHORT)
+    (result,) = rank_listwise(generator, [tiny.candidates()], prompt=SHORT)
     assert sorted(result.scores.tolist()) == [1, 2, 3, 4, 5, 6]
     assert result.passes == len(result.answers) == 1
     assert result.prompt_tokens > 6 * 8
@@ -162,15 +215,15 @@ def test_listwise_runs_on_a_model(generator):
 def test_thoughts_are_asked_for_and_not_read(thinker):
     seen = []
     answer = "<think>\nSurely [1] > [2]?\n</think>\n\n[3] > [1] > [2]"
-    result = rank_listwise(
-        thinker, long_list(3), thinking_tokens=50, write=says(answer, seen), prompt=SHORT
+    (result,) = rank_listwise(
+        thinker, [long_list(3)], thinking_tokens=50, write=says(answer, seen), prompt=SHORT
     )
     assert result.scores.tolist() == [2, 1, 3]
     assert result.answers[0].well_formed
     assert result.answers[0].text == answer
     text, most = seen[0]
     assert text.endswith("assistant\n") and most == 50 + 18
-    rank_listwise(thinker, long_list(3), write=says("[1] > [2] > [3]", seen), prompt=SHORT)
+    rank_listwise(thinker, [long_list(3)], write=says("[1] > [2] > [3]", seen), prompt=SHORT)
     text, most = seen[1]
     assert text.endswith("</think>\n\n") and most == 18
 
@@ -178,9 +231,9 @@ def test_thoughts_are_asked_for_and_not_read(thinker):
 def test_thinking_is_refused_where_the_template_has_no_switch(generator, thinker):
     method = GenerativeMethod("listwise", thinking=True, thinking_tokens=20)
     with pytest.raises(HeadRankError, match=r"no enable_thinking.*set thinking: false"):
-        method.rank(generator, long_list(3))
+        method.rank(generator, [long_list(3)])
     with pytest.raises(HeadRankError, match="no enable_thinking"):
-        method.rank(thinker, long_list(3), PromptOptions(chat=False))
+        method.rank(thinker, [long_list(3)], PromptOptions(chat=False))
 
 
 def forward(generator, *parts: str) -> torch.Tensor:
@@ -254,14 +307,14 @@ def test_every_protocol_leaves_room_for_its_answer(generator):
     for name, kept in (("listwise", 6), ("pointwise", 1), ("query-likelihood", None)):
         method = GenerativeMethod(name)
         with pytest.raises(HeadRankError, match="set document_tokens to at most") as caught:
-            method.rank(generator, candidates)
+            method.rank(generator, [candidates])
         if kept is not None:
             assert f"({kept} more tokens are kept for the answer)" in str(caught.value)
-        cut = method.rank(generator, candidates, PromptOptions(overlong="truncate"))
+        (cut,) = method.rank(generator, [candidates], PromptOptions(overlong="truncate"))
         assert cut.prompt_tokens + (kept or 0) <= generator.context
         assert cut.prompt_tokens > generator.context - 20
     with pytest.raises(HeadRankError, match="2054 tokens are kept for the answer"):
-        GenerativeMethod("listwise", thinking=True).rank(generator, candidates)
+        GenerativeMethod("listwise", thinking=True).rank(generator, [candidates])
 
 
 def test_methods_are_refused_by_name():
@@ -269,6 +322,8 @@ def test_methods_are_refused_by_name():
         ({"protocol": "setwise"}, "protocol 'setwise' is unknown; allowed: listwise, pointwise"),
         ({"stride": 30}, "stride is 30, window is 20"),
         ({"thinking_tokens": 0}, "thinking_tokens is 0"),
+        ({"batch": 0}, "batch is 0 for protocol listwise; use 1 or more"),
+        ({"protocol": "pointwise", "batch": 2}, "batch is 2 for protocol pointwise"),
         ({"protocol": "pointwise", "thinking": True}, "thinking is true for protocol pointwise"),
     ):
         with pytest.raises(HeadRankError, match=message):

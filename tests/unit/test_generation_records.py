@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -86,7 +87,7 @@ def answered(candidates: CandidateList) -> Generated:
 def finish(folder, rank=answered, settings=SETTINGS):
     """Run a job to its end; return the bytes of its records."""
     checkpoint = Checkpoint(folder / "checkpoints", settings)
-    records = generate(rank, LISTS, checkpoint)
+    records = generate(lambda lists: [rank(one) for one in lists], LISTS, checkpoint)
     save_records(folder / "records.jsonl", settings, records)
     checkpoint.remove()
     return (folder / "records.jsonl").read_bytes()
@@ -126,6 +127,28 @@ def test_a_killed_job_goes_on_to_the_same_bytes(tmp_path, done):
     assert finish(tmp_path, rank) == expected
     assert seen == [candidates.query_id for candidates in LISTS[done:]]
     assert not path.parent.exists()
+
+
+@pytest.mark.parametrize("done", range(5))
+def test_a_batch_that_a_kill_cut_is_asked_whole_again(tmp_path, done):
+    """Here an answer depends on its company, as it may by rounding."""
+    asked = []
+
+    def rank(lists):
+        asked.append([one.query_id for one in lists])
+        return [replace(answered(one), new_tokens=len(lists)) for one in lists]
+
+    checkpoint = Checkpoint(tmp_path, SETTINGS)
+    expected = generate(rank, LISTS, checkpoint, batch=3)
+    assert [found["new_tokens"] for found in expected] == [3, 3, 3, 1]
+    assert asked == [["q0", "q1", "q2"], ["q3"]]
+    lines = checkpoint.path.read_bytes().splitlines(keepends=True)
+    checkpoint.path.write_bytes(b"".join(lines[: 1 + done]))
+    asked.clear()
+    assert generate(rank, LISTS, checkpoint, batch=3) == expected
+    assert checkpoint.path.read_bytes() == b"".join(lines)
+    first = [["q0", "q1", "q2"]] if done < 3 else []
+    assert asked == first + ([["q3"]] if done < 4 else [])
 
 
 @pytest.mark.parametrize("left", [1, 20, -1])

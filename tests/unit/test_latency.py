@@ -90,7 +90,7 @@ def test_generative_systems_count_passes():
         assert work.passes == count
         assert work.tokens == sum(
             (made.prompt_tokens + made.new_tokens)
-            for made in [method.rank(generator, tiny.candidates(), short)]
+            for made in method.rank(generator, [tiny.candidates()], short)
         )
 
 

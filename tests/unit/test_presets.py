@@ -7,6 +7,8 @@ import yaml
 from snakemake.utils import update_config
 
 from headrank.config import configure
+from headrank.estimate import estimate
+from headrank.grid import list_tokens
 from headrank.roles import roles
 
 ROOT = Path(__file__).parents[2]
@@ -66,3 +68,18 @@ def test_the_paper_s_numbers():
     demo = preset("config")["models"]
     for name, model in config["models"].items():
         assert model["source"] == demo[name]["source"]
+
+
+def test_a_shard_of_the_paper_s_grid_takes_an_hour_at_most():
+    config = preset("paper")
+    lists = config["reading"]["tokens_per_shard"] // list_tokens(config)
+    assert lists == 750
+    work = ("readings", "aligned readings", "truncated rankings", "generation")
+    hours = {
+        (stage.stage, stage.model): stage.hours / stage.queries * lists
+        for stage in estimate(config)
+        if stage.stage.startswith(work)
+    }
+    assert len(hours) == 3 * 6
+    assert max(hours.values()) <= 1, hours
+    assert round(60 * hours["readings", "qwen3-4b"]) == 22

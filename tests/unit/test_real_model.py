@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 from headrank.cli import main
+from headrank.generation.batched import greedy_together
+from headrank.generation.model import greedy, load_generator, next_logits
+from headrank.generation.prompts import LISTWISE, limited, prompt_ids
 from headrank.heads import Head, HeadSet
 from headrank.lists import arrange
 from headrank.methods import fold
@@ -64,3 +67,34 @@ def test_the_passage_that_answers_stands_first(model, tmp_path, capsys, method):
     assert main([*arguments, "--heads", str(tmp_path / "heads.json")]) == 0
     (line,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert line["docs"][0]["id"] == 1
+
+
+def asked(generator):
+    """Return listwise prompts of three lengths, as ids."""
+    lists = [as_candidates(QUERY, PASSAGES[:count]) for count in (4, 2, 3)]
+    options = limited(LISTWISE, PromptOptions())
+    return [prompt_ids(generator, options, one) for one in lists]
+
+
+def test_answers_written_side_by_side_are_those_written_alone(model):
+    generator = load_generator(model)
+    prompts, most = asked(generator), [30, 24, 12]
+    alone = [greedy(generator, ids, limit) for ids, limit in zip(prompts, most, strict=True)]
+    assert all(len(one) > 3 for one in alone)
+    assert greedy_together(generator, prompts, most) == alone
+
+
+def test_in_bfloat16_they_depart_only_where_two_tokens_are_nearly_as_likely(model):
+    """A batch sums in another order, and bfloat16's 8 bits give logits near 16 steps of 1/8."""
+    generator = load_generator(model, dtype="bfloat16")
+    prompts, most = asked(generator), [30, 24, 12]
+    alone = [greedy(generator, ids, limit) for ids, limit in zip(prompts, most, strict=True)]
+    together = greedy_together(generator, prompts, most)
+    for ids, one, other in zip(prompts, alone, together, strict=True):
+        # What a prompt is followed by is read alone in either way.
+        assert one[0] == other[0]
+        departs = [a != b for a, b in zip(one, other, strict=False)]
+        if any(departs):
+            same = departs.index(True)
+            logits = next_logits(generator, [*ids, *one[:same]])[-1]
+            assert logits[one[same]] - logits[other[same]] <= 0.5

@@ -67,7 +67,7 @@ def every_kind(config: dict, device: str) -> None:
     config["collections"]["semanlink"].update(memory_mb=6000)
     added = {
         "judge": {"kind": "cross-encoder", "encoder": "minilm"},
-        "listwise": {"kind": "generative", "protocol": "listwise"},
+        "listwise": {"kind": "generative", "protocol": "listwise", "batch": 5},
         "cut": {"heads": "headrank", "aggregation": "log-sum", "truncated": True},
     }
     config["methods"] |= added
@@ -90,6 +90,9 @@ def test_a_model_on_cuda_asks_for_one_gpu_and_one_on_the_cpu_for_none(tmp_path, 
     # By the model's memory; a training takes longer than a reading.
     assert (jobs["read"]["mem_mb"], jobs["read"]["runtime"]) == (24000, 480)
     assert (jobs["align"]["mem_mb"], jobs["align"]["runtime"]) == (48000, 1440)
+    # What four more lists have read is kept in this machine's memory, or in the GPU's.
+    more = 24000 * 4 // 16 if device == "cpu" else 0
+    assert (jobs["generate"]["mem_mb"], jobs["generate"]["runtime"]) == (24000 + more, 960)
     assert jobs["model"]["mem_mb"] in (24000, 5000), "not by the size of the model or encoder"
     for rule in BY_ENCODER:
         assert (jobs[rule]["mem_mb"], jobs[rule]["runtime"]) == (5000, 100), rule

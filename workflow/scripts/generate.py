@@ -60,9 +60,10 @@ def main(
     store = Checkpoint(checkpoint, settings)
     generator = load_generator(model, **weights)
     records = generate(
-        lambda candidates: protocol.rank(generator, candidates, limits),
+        lambda lists: protocol.rank(generator, lists, limits),
         chosen,
         store,
+        batch=protocol.batch,
         label=lists.name,
     )
     # No setting: a run may go on, with the same answers asked for, on another GPU.
