@@ -26,6 +26,9 @@ ENV PYTHONHASHSEED=0 \
     MPLCONFIGDIR=/tmp/matplotlib \
     XDG_CACHE_HOME=/tmp/cache
 
+# In a pod Snakemake installs the storage plugin for itself: these versions.
+ENV PIP_CONSTRAINT=/opt/headrank/profiles/kubernetes/requirements.txt
+
 # The image holds no history, and manifests name the commit. Late, as each commit ends the cache.
 ARG HEADRANK_COMMIT=
 ENV HEADRANK_COMMIT=$HEADRANK_COMMIT

@@ -1,6 +1,7 @@
 # make demo       real tables and figures from real collections (about 20 minutes on two cores)
 # make test       every test; make test-fast: those that need no download and no model
-# make test-cluster  the SLURM profile, on a real SLURM where one can be started
+# make test-cluster  the SLURM profile, on a real SLURM where one can be started, and the Kubernetes
+#                profile, on an object store of this machine
 # make lint       style of code, rules and workflow
 # Everything they need goes into .venv, resources and results, inside this folder.
 
@@ -38,11 +39,14 @@ test: environment
 test-fast: environment
 	python -m pytest -m "not slow"
 
-# The executor slows every start of Snakemake down, so it stands beside the environment.
-test-cluster: environment
-	test -d $(VENV)/cluster || pip install --no-cache-dir --quiet --no-deps --target $(VENV)/cluster \
-		snakemake-executor-plugin-slurm==2.8.0 snakemake-executor-plugin-slurm-jobstep==0.6.1
+test-cluster: environment $(VENV)/cluster/complete
 	PYTHONPATH=$(VENV)/cluster python -m pytest -rs tests/cluster
+
+# Executors slow every start of Snakemake down, so they stand beside the environment.
+$(VENV)/cluster/complete: tests/cluster/requirements.txt profiles/kubernetes/requirements.txt
+	rm -rf $(VENV)/cluster
+	$(VENV)/bin/pip install --no-cache-dir --quiet --no-deps --target $(VENV)/cluster --requirement $<
+	touch $@
 
 lint: environment
 	ruff check .

@@ -30,6 +30,7 @@ resource_scopes:
     gpu="local",
 
 
+include: "rules/storage.smk"
 include: "rules/common.smk"
 include: "rules/resources.smk"
 include: "rules/products.smk"

@@ -164,6 +164,17 @@ def read_jsonl(path: str | os.PathLike) -> Iterator[tuple[int, dict]]:
             yield number, record
 
 
+def folder_of(path: str | os.PathLike) -> Path:
+    """Return the folder that a path names: itself, or by a file in it."""
+    path = Path(path)
+    return path if path.is_dir() else path.parent
+
+
+def cards(paths: Iterable[str | os.PathLike], name: str) -> dict[str, Path]:
+    """Return the card ``name`` of each folder that a path names, by the folder's own name."""
+    return {folder.name: folder / name for folder in map(folder_of, paths)}
+
+
 def sha256(path: str | os.PathLike) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     result = hashlib.sha256()

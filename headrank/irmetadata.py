@@ -41,6 +41,7 @@ def run_metadata(
     cell: Mapping[str, str],
     config: Mapping,
     *,
+    name: str,
     queries: str | os.PathLike,
     model: str | os.PathLike | None,
     collection: str | os.PathLike,
@@ -52,6 +53,7 @@ def run_metadata(
 
     Args:
         run: the TREC run; its time of last change is the time it was made.
+        name: the run's path in the working folder.
         cell: ``set``, ``model``, ``adapter``, ``order``, ``method``; ``-`` where one has no say.
         queries: ``queries.jsonl`` of the run's set.
         model: ``headrank.json`` of the model or encoder; None for methods without one.
@@ -123,7 +125,7 @@ def run_metadata(
             "other": [] if model is None else [{"name": _model(cell, method), **read_json(model)}],
         },
         "headrank": {
-            "run": Path(run).as_posix(),
+            "run": name,
             "sha256": sha256(run),
             "made": utc(Path(run).stat().st_mtime),
             **cell,

@@ -52,6 +52,7 @@ def manifest(
     runs: Mapping[str | os.PathLike, str | os.PathLike],
     folder: str | os.PathLike,
     repository: str | os.PathLike,
+    partial: bool = False,
 ) -> dict:
     """Return the provenance of an experiment: code, config, versions and hashes.
 
@@ -62,17 +63,26 @@ def manifest(
         results: what the experiment asks for.
         runs: ``{run: queries.jsonl of its set}``; queries without a ranking are its failures.
         folder: the results' folder. What else lies there is listed apart, under ``others``:
-            readings and other files on the way, and what another config left.
+            readings and other files on the way, and what another config left. Names of files
+            count from the folder that it stands in.
         repository: folder of the code.
+        partial: the folder holds some of the results' files: an object store's job is brought
+            those that it asks for.
 
     Raises:
         HeadRankError: a reading, a run or a provenance file is damaged.
     """
-    wanted = {Path(path).as_posix() for path in results}
-    others = [path for path in result_files(folder) if path.as_posix() not in wanted]
+    root = Path(folder).parent
+
+    def name(path: str | os.PathLike) -> str:
+        return Path(path).relative_to(root).as_posix()
+
+    wanted = {name(path) for path in results}
+    others = [path for path in result_files(folder) if name(path) not in wanted]
     readings = [path for path in others if path.suffix == ".npz" and "readings" in path.parts]
     return {
         "format": FORMAT,
+        "partial": partial,
         "headrank": headrank.__version__,
         "written": utc(datetime.now(UTC).timestamp()),
         "git": git_state(repository),
@@ -97,7 +107,7 @@ def manifest(
         "models": {name: read_json(path) for name, path in models.items()},
         "collections": {name: read_json(path) for name, path in collections.items()},
         "failures": {
-            Path(run).as_posix(): missing
+            name(run): missing
             for run, queries in runs.items()
             if (missing := missing_queries(run, queries))
         },
@@ -113,16 +123,16 @@ def manifest(
             path.parent.as_posix()
             for path in map(Path, sorted(wanted))
             if path.name == "headrank.json" and "adapters" in path.parts
-            if read_json(path)["best_epoch"] == 0
+            if read_json(root / path)["best_epoch"] == 0
         ],
         "malformed_answers": {
-            path.as_posix(): count
+            name(path): count
             for path in others
             if path.suffix == ".jsonl" and "generation" in path.parts
             if (count := malformed_answers(path))
         },
-        "results": {name: sha256(name) for name in sorted(wanted)},
-        "others": {path.as_posix(): sha256(path) for path in others},
+        "results": {path: sha256(root / path) for path in sorted(wanted)},
+        "others": {name(path): sha256(path) for path in others},
     }
 
 

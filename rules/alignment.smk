@@ -2,7 +2,7 @@
 rule align:
     input:
         unpack(training_input),
-        validation=lambda wildcards: set_files(recipe_of(wildcards)["validation"])["queries"],
+        validation=lambda wildcards: [*set_files(recipe_of(wildcards)["validation"]).values()],
         pairs=lambda wildcards: "results/pairs/{model}/{recipe}/pairs.csv".format(
             model=wildcards.model, recipe=MINED_AS[wildcards.adapter.rpartition("-")[0]]
         ),

@@ -1,7 +1,7 @@
 # The code's own speed, on lists made up for it: `snakemake benchmarks`.
 rule benchmark:
     input:
-        model="resources/models/{model}/headrank.json",
+        model=model_part("{model}"),
     output:
         "results/speed/{model}/{part}.csv",
     log:

@@ -2,10 +2,14 @@ rule collection:
     input:
         collection_origin,
     output:
-        corpus="resources/collections/{collection}/corpus.jsonl",
-        queries="resources/collections/{collection}/queries.jsonl",
-        qrels="resources/collections/{collection}/qrels.tsv",
-        description="resources/collections/{collection}/collection.json",
+        # Some have candidates.run or excluded.tsv besides.
+        **made(
+            "resources/collections/{collection}",
+            corpus="corpus.jsonl",
+            queries="queries.jsonl",
+            qrels="qrels.tsv",
+            description="collection.json",
+        ),
     log:
         "logs/collections/{collection}.log",
     wildcard_constraints:

@@ -47,6 +47,14 @@ FIRST = 10
 # How many jobs read a set.
 SHARDS = {name: shards(config, name) for name in read_sets(config)}
 COLLECTION_FILES = ["corpus.jsonl", "queries.jsonl", "qrels.tsv"]
+OPTIONAL_FILES = ["candidates.run", "excluded.tsv"]
+INDEX_FILES = [
+    "index.json",
+    "documents.json",
+    "vocab.index.json",
+    "params.index.json",
+    *(f"{part}.csc.index.npy" for part in ("data", "indices", "indptr")),
+]
 SET_FILES = ["queries.jsonl", "documents.jsonl", "candidates.run", "qrels.tsv", "set.json"]
 
 
@@ -82,6 +90,11 @@ def sets_of(*among):
     for name in used_recipes(config):
         used |= {*RECIPES[name]["training"], RECIPES[name]["validation"]}
     return [name for name in SETS if name in used and ROLE[name] in among]
+
+
+def index_files(collection):
+    """Files of a collection's BM25 index, its card first."""
+    return [f"resources/indexes/{collection}/{file}" for file in INDEX_FILES]
 
 
 def set_files(name):
@@ -147,10 +160,13 @@ def origin(source):
     """Files that a model or collection is made from; none if it comes over the network.
 
     A folder's own time stays when a file in it is overwritten, so its files are named. Without
-    any the folder itself is, and Snakemake tells that it is missing.
+    any the folder itself is, and Snakemake tells that it is missing. Of an object store too: it
+    can be asked for a whole folder alone.
     """
     if source["kind"] != "local":
         return [f"resources/archives/{archive['file']}" for archive in pinned_files(source)]
+    if STORED:
+        return [source["path"]]
     folder = Path(source["path"])
     files = (path for path in folder.rglob("*") if path.is_file())
     # What tools keep beside the weights (.git, .cache) makes no model.
@@ -158,14 +174,31 @@ def origin(source):
     return sorted(map(str, seen)) or [source["path"]]
 
 
+# Files that a user's folder may hold. An object store is asked here: an input function may not.
+OPTIONAL = {
+    name: [
+        path
+        for path in (f"{entry['source']['path']}/{file}" for file in OPTIONAL_FILES)
+        if exists(path)
+    ]
+    for name, entry in COLLECTIONS.items()
+    if entry["source"]["kind"] == "local"
+}
+
+
+def own_run(collection):
+    """Whether a user's folder brings candidates of its own."""
+    return any(Path(path).name == "candidates.run" for path in OPTIONAL.get(collection, []))
+
+
 def collection_origin(wildcards):
     """Files that a collection is made from: the archive, or those of the user's folder."""
     source = COLLECTIONS[wildcards.collection]["source"]
     if source["kind"] != "local":
         return origin(source)
-    files = [Path(source["path"]) / name for name in COLLECTION_FILES]
-    optional = [Path(source["path"]) / name for name in ("candidates.run", "excluded.tsv")]
-    return files + [path for path in optional if path.is_file()]
+    return [f"{source['path']}/{name}" for name in COLLECTION_FILES] + OPTIONAL[
+        wildcards.collection
+    ]
 
 
 def first_stage_source(wildcards):
@@ -174,11 +207,12 @@ def first_stage_source(wildcards):
     collection = COLLECTIONS[name]
     if split in collection["runs"]:
         return {"run": collection["runs"][split]}
-    source = collection["source"]
-    given = source["kind"] == "local" and (Path(source["path"]) / "candidates.run").is_file()
-    if collection["first_stage"] == "own" or (collection["first_stage"] == "auto" and given):
+    if collection["first_stage"] == "own" or (
+        collection["first_stage"] == "auto" and own_run(name)
+    ):
         return {}
-    return {"index": f"resources/indexes/{name}/index.json"}
+    card, *others = index_files(name)
+    return {"index": card, "postings": others}
 
 
 def earlier_sets(wildcards):
@@ -254,6 +288,6 @@ def training_input(wildcards):
         "candidates": [entry["candidates"] for entry in files],
         "qrels": [entry["qrels"] for entry in files],
         "roles": "results/sets/roles.json",
-        "model": f"resources/models/{wildcards.model}/headrank.json",
+        "model": model_part(wildcards.model),
         "heads": f"results/profiles/{wildcards.model}/heads/{recipe['selection']}.json",
     }

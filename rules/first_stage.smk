@@ -7,8 +7,8 @@ PUBLISHED = [
 rule first_stage_check:
     input:
         runs=[f"results/retrieval/{name}/{split}.run" for name, split in PUBLISHED],
-        qrels=[f"resources/collections/{name}/qrels.tsv" for name, _ in PUBLISHED],
-        queries=[f"resources/collections/{name}/queries.jsonl" for name, _ in PUBLISHED],
+        qrels=[collection_part(name, "qrels.tsv") for name, _ in PUBLISHED],
+        queries=[collection_part(name, "queries.jsonl") for name, _ in PUBLISHED],
     output:
         report(
             "results/tables/first_stage.csv",

@@ -3,7 +3,7 @@
 rule generate:
     input:
         unpack(lambda wildcards: set_files(wildcards.set)),
-        model="resources/models/{model}/headrank.json",
+        model=model_part("{model}"),
     output:
         "results/generation/{set}/{model}/{order}/{method}/{shard}.jsonl",
     log:

@@ -3,7 +3,7 @@ rule latency:
     input:
         unpack(lambda wildcards: set_files(REPORT_SET)),
         timed_files,
-        model="resources/models/{model}/headrank.json",
+        model=model_part("{model}"),
     output:
         "results/latency/{model}.csv",
     log:

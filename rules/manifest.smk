@@ -4,8 +4,10 @@ RUNS = [run_of(cell) for cell in CELLS]
 METADATA = [metadata_path(run) for run in RUNS]
 CELLS_OF = {name: [cell for cell in CELLS if cell[0] == name] for name in EXPERIMENT["sets"]}
 CARDS = {
-    "models": [f"resources/models/{name}/headrank.json" for name in used_models()],
-    "collections": [f"resources/collections/{name}/collection.json" for name in used_collections()],
+    "models": [path for name in used_models() for path in model_part(name)],
+    "collections": [
+        path for name in used_collections() for path in collection_part(name, "collection.json")
+    ],
 }
 
 
@@ -31,6 +33,7 @@ rule describe_runs:
     params:
         config=config,
         cells=lambda wildcards: CELLS_OF[wildcards.set],
+        runs=lambda wildcards: [run_of(cell) for cell in CELLS_OF[wildcards.set]],
         made_from=lambda wildcards: [made_from(cell) for cell in CELLS_OF[wildcards.set]],
         command=call_of(),
         code=code("describe_runs"),
@@ -53,6 +56,9 @@ rule manifest:
         runs=RUNS,
         metadata=METADATA,
         results=[*rules.evaluation.input, *products()],
+        # What it tells of steps on the way: an object store brings what is asked for alone.
+        sets=[path for name in sets_of(*ROLES) for path in set_files(name).values()],
+        made_from=list(dict.fromkeys(path for cell in CELLS for path in made_from(cell))),
     output:
         "results/manifest.json",
     log:
@@ -63,6 +69,7 @@ rule manifest:
     params:
         config=config,
         queries=[f"results/sets/{cell[0]}/queries.jsonl" for cell in CELLS],
+        partial=STORED,
         code=code("write_manifest"),
     message:
         "Note what the results were made with"

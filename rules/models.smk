@@ -21,7 +21,7 @@ rule model:
     input:
         lambda wildcards: origin(WEIGHTS[wildcards.model]["source"]),
     output:
-        "resources/models/{model}/headrank.json",
+        **made("resources/models/{model}", card="headrank.json"),
     log:
         "logs/models/{model}.log",
     benchmark:

@@ -30,7 +30,7 @@ rule rank_truncated:
         unpack(lambda wildcards: set_files(wildcards.set)),
         heads=ranking_heads,
         adapter=adapter_files,
-        model="resources/models/{model}/headrank.json",
+        model=model_part("{model}"),
     output:
         "results/parts/{set}/{model}/{adapter}/{order}/{method}/{shard}.run",
     log:
@@ -127,9 +127,7 @@ rule rank_at_random:
 rule rank_by_encoder:
     input:
         unpack(lambda wildcards: set_files(wildcards.set)),
-        model=lambda wildcards: "resources/models/{encoder}/headrank.json".format(
-            **METHODS[wildcards.method]
-        ),
+        model=lambda wildcards: model_part(METHODS[wildcards.method]["encoder"]),
     output:
         "results/runs/{set}/{method}.run",
     log:
@@ -157,9 +155,7 @@ rule rank_by_encoder:
 rule rank_by_cross_encoder:
     input:
         unpack(lambda wildcards: set_files(wildcards.set)),
-        model=lambda wildcards: "resources/models/{encoder}/headrank.json".format(
-            **METHODS[wildcards.method]
-        ),
+        model=lambda wildcards: model_part(METHODS[wildcards.method]["encoder"]),
     output:
         "results/parts/{set}/{method}/{shard}.run",
     log:

@@ -4,7 +4,7 @@ rule read:
     input:
         unpack(lambda wildcards: set_files(wildcards.set)),
         adapter=adapter_files,
-        model="resources/models/{model}/headrank.json",
+        model=model_part("{model}"),
     output:
         "results/readings/{set}/{model}/{adapter}/{order}/{shard}.npz",
     log:

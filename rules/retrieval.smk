@@ -1,9 +1,8 @@
 rule index:
     input:
-        corpus="resources/collections/{collection}/corpus.jsonl",
-        description="resources/collections/{collection}/collection.json",
+        collection=collection_part("{collection}", "corpus.jsonl", "collection.json"),
     output:
-        "resources/indexes/{collection}/index.json",
+        index_files("{collection}"),
     log:
         "logs/indexes/{collection}.log",
     benchmark:
@@ -27,9 +26,7 @@ rule index:
 rule retrieve:
     input:
         unpack(first_stage_source),
-        queries="resources/collections/{collection}/queries.jsonl",
-        qrels="resources/collections/{collection}/qrels.tsv",
-        description="resources/collections/{collection}/collection.json",
+        collection=collection_part("{collection}", "queries.jsonl", "qrels.tsv", "collection.json"),
     output:
         "results/retrieval/{collection}/{split}.run",
     log:
@@ -53,10 +50,8 @@ rule retrieve:
 
 rule query_set:
     input:
-        corpus=lambda wildcards: collect(
-            "resources/collections/{collection}/{file}",
-            collection=SETS[wildcards.set]["collection"],
-            file=["corpus.jsonl", "queries.jsonl", "qrels.tsv", "collection.json"],
+        collection=lambda wildcards: collection_part(
+            SETS[wildcards.set]["collection"], *COLLECTION_FILES, "collection.json"
         ),
         run=lambda wildcards: "results/retrieval/{collection}/{split}.run".format(
             **SETS[wildcards.set]

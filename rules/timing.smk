@@ -68,7 +68,11 @@ def timed_files(wildcards):
     return [
         *dict.fromkeys(method["heads"] for method in methods if method["heads"]),
         *(f"{folder}/{name}" for folder in adapters for name in ADAPTER_FILES),
-        *(f"{encoder['path']}/headrank.json" for encoder in timed_encoders().values()),
+        *(
+            path
+            for encoder in timed_encoders().values()
+            for path in part_of(encoder["path"], "headrank.json")
+        ),
     ]
 
 
@@ -76,12 +80,10 @@ def report_index():
     """Index of the report's collection; none if its first stage was made elsewhere."""
     entry = SETS[REPORT_SET]
     collection, split = COLLECTIONS[entry["collection"]], entry["split"]
-    source = collection["source"]
-    own = source["kind"] == "local" and (Path(source["path"]) / "candidates.run").is_file()
     imported = split in collection["runs"] or collection["first_stage"] == "own"
-    if imported or (own and collection["first_stage"] == "auto"):
+    if imported or (collection["first_stage"] == "auto" and own_run(entry["collection"])):
         return []
-    return [f"resources/indexes/{entry['collection']}/index.json"]
+    return index_files(entry["collection"])
 
 
 def cost_files(wildcards):

@@ -13,7 +13,8 @@ of adapters, models and collections, and with the metadata beside the runs.
   headrank verify results/
 
 One line on stdout for each file that is missing, changed or unlisted; exit code 1 if there is
-any. Models and collections that are not on this machine are named and not checked.
+any. A manifest that an object store's job wrote lists some of the files: others are no fault.
+Models and collections that are not on this machine are named and not checked.
 """
 
 

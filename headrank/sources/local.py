@@ -28,6 +28,7 @@ def import_local(
     *,
     empty: str = "error",
     unjudged: str = "error",
+    path: str | None = None,
 ) -> dict:
     """Copy a folder of our layout to ``target`` after every check; return its counts.
 
@@ -40,6 +41,7 @@ def import_local(
         empty: ``error`` refuses documents without text; ``drop`` leaves them out and keeps
             their judgments, which count as never retrieved.
         unjudged: ``error`` refuses queries without judgments; ``drop`` leaves them out.
+        path: the folder as the description names it; None means ``source``.
 
     Raises:
         HeadRankError: as `headrank.collection.validate_collection`.
@@ -63,7 +65,7 @@ def import_local(
         (document for _, document in read_documents(source / CORPUS)),
         (document for grades in qrels.grades.values() for document in grades),
     )
-    description: dict[str, object] = {"kind": "local", "path": str(source)}
+    description: dict[str, object] = {"kind": "local", "path": str(Path(path or source))}
     description["dropped_queries"] = len(queries) - len(asked)
     absent: set[str] = set()
 

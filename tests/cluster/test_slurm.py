@@ -6,7 +6,6 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-import yaml
 
 from tests.cluster import slurm
 from tests.fault.experiment import without_model, write
@@ -44,10 +43,6 @@ rule again:
 """
 
 
-def profile() -> dict:
-    return yaml.safe_load((PROFILE / "config.yaml").read_text())
-
-
 def snakemake(folder, *arguments) -> subprocess.CompletedProcess:
     """Run Snakemake through the profile, in a folder of its own."""
     return subprocess.run(
@@ -63,25 +58,6 @@ def snakemake(folder, *arguments) -> subprocess.CompletedProcess:
         text=True,
         check=False,
     )
-
-
-def test_the_profile_keeps_the_default_s_settings():
-    default = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
-    # One machine bounds its GPUs; a cluster has its own queue for them.
-    default.pop("resources")
-    assert default.items() <= profile().items()
-    assert profile()["retries"] >= 1
-
-
-def test_every_line_of_the_profile_is_explained():
-    """Each top-level key has a comment above it, or above the block that it stands in."""
-    above = ""
-    for line in (PROFILE / "config.yaml").read_text().splitlines():
-        if line and not line.startswith((" ", "#")):
-            assert above.startswith("#"), f"no comment on {line}"
-        # A key right below another shares its comment.
-        if line.startswith("#") or not line:
-            above = line
 
 
 @needs_plugin

@@ -11,8 +11,10 @@ from headrank.errors import HeadRankError
 from headrank.files import (
     atomic,
     atomic_dir,
+    cards,
     check_sha256,
     digest,
+    folder_of,
     read_json,
     read_jsonl,
     sha256,
@@ -204,3 +206,15 @@ def test_a_pinned_digest(tmp_path):
         HeadRankError, match=f"a: SHA-256 is {found}, pinned is {pinned}; fetch it again"
     ):
         check_sha256(tmp_path / "a", pinned, "fetch it again")
+
+
+def test_a_folder_is_named_by_itself_or_by_a_file_in_it(tmp_path):
+    folder = tmp_path / "models/qwen2.5"
+    folder.mkdir(parents=True)
+    (folder / "headrank.json").write_text("{}")
+    for path in (folder, str(folder), folder / "headrank.json"):
+        assert folder_of(path) == folder
+    assert cards([folder / "headrank.json"], "headrank.json") == {
+        "qwen2.5": folder / "headrank.json"
+    }
+    assert cards([folder], "headrank.json") == cards([folder / "headrank.json"], "headrank.json")

@@ -94,7 +94,7 @@ def work(tmp_path, monkeypatch):
     write_json("results/sets/exam/set.json", {"dropped": {"q3": "heads"}})
     own = {"model": cards["models"]["tiny"], "collection": cards["collections"]["food"]}
     own |= {"made_from": {READING: sha256(READING)}, "command": COMMAND}
-    save_metadata(RUN, run_metadata(RUN, CELL, CONFIG, queries=queries, host=host, **own))
+    save_metadata(RUN, run_metadata(RUN, CELL, CONFIG, name=RUN, queries=queries, host=host, **own))
     note(cards)
     return tmp_path
 
@@ -252,6 +252,17 @@ def test_what_is_no_manifest_is_refused(work):
         verify_results("results")
 
 
+def test_of_a_partial_manifest_other_files_are_no_fault(work):
+    """In an object store the job that writes it is brought what it asks for."""
+    write_json("results/manifest.json", read_json("results/manifest.json") | {"partial": True})
+    (work / "results/profiles").mkdir()
+    (work / "results/profiles/profile.csv").write_text("a\n")
+    found = verify_results("results")
+    assert found.sound and found.unlisted == ["results/profiles/profile.csv"]
+    (work / READING).write_bytes(b"changed")
+    assert not verify_results("results").sound
+
+
 def test_metadata_stand_in_the_parts_of_primad(work):
     found = load_metadata(metadata_path(RUN))
     parts = ("platform", "research goal", "implementation", "method", "data")
@@ -272,7 +283,7 @@ def test_metadata_stand_in_the_parts_of_primad(work):
 def test_candidates_of_another_system_are_not_called_bm25(work):
     config = json.loads(json.dumps(CONFIG))
     config["collections"]["food"]["runs"] = {"test": "given.run"}
-    options = {"queries": "results/sets/exam/queries.jsonl", "model": None}
+    options = {"name": RUN, "queries": "results/sets/exam/queries.jsonl", "model": None}
     options |= {"made_from": {}, "command": COMMAND}
     host = {"git": None, "machine": machine(), "packages": {}}
     collection = "resources/collections/food/collection.json"

@@ -11,6 +11,7 @@ import torch
 from headrank.align.data import load_training
 from headrank.align.options import AlignOptions
 from headrank.align.train import align
+from headrank.files import folder_of
 from headrank.gpu import one_gpu
 from headrank.heads import HeadSet
 from headrank.joblog import job_log
@@ -76,8 +77,8 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0]), one_gpu(snakemake.params.model["device"]):
         main(
             [Path(path).parent for path in snakemake.input.queries],
-            Path(snakemake.input.validation).parent,
-            Path(snakemake.input.model).parent,
+            Path(snakemake.input.validation[0]).parent,
+            folder_of(snakemake.input.model[0]),
             snakemake.input.heads,
             snakemake.input.pairs,
             Path(snakemake.output.card).parent,

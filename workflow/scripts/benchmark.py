@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from headrank.errors import HeadRankError
+from headrank.files import folder_of
 from headrank.joblog import job_log
 
 
@@ -26,7 +27,7 @@ if __name__ == "__main__":
         main(
             Path(snakemake.scriptdir).parents[1],
             snakemake.params.module,
-            Path(snakemake.input.model).resolve().parent,
+            folder_of(snakemake.input.model[0]).resolve(),
             str(Path(snakemake.output[0]).resolve()),
             [str(option) for option in snakemake.params.options],
         )

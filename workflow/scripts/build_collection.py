@@ -16,5 +16,5 @@ if __name__ == "__main__":
         main(
             snakemake.params.source,
             list(snakemake.input),
-            Path(snakemake.output.description).parent,
+            Path(snakemake.output.get("folder") or Path(snakemake.output[0]).parent),
         )

@@ -4,22 +4,22 @@ from pathlib import Path
 
 from headrank.bm25 import Bm25Index
 from headrank.collection import iter_documents, verify_collection
-from headrank.files import sha256
+from headrank.files import folder_of, sha256
 from headrank.joblog import job_log
+from headrank.records import CORPUS
 
 
-def main(corpus: str, target: str, k1: float, b: float) -> None:
+def main(folder: Path, target: str, k1: float, b: float) -> None:
     """Write the index's folder; ``target`` is its index.json."""
-    folder = Path(corpus).parent
     verify_collection(folder)
     documents = ((document.doc_id, document.contents) for document in iter_documents(folder))
-    Bm25Index.build(documents, k1=k1, b=b, corpus=sha256(corpus)).save(Path(target).parent)
+    Bm25Index.build(documents, k1=k1, b=b, corpus=sha256(folder / CORPUS)).save(Path(target).parent)
 
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0]):
         main(
-            snakemake.input.corpus,
+            folder_of(snakemake.input.collection[0]),
             snakemake.output[0],
             snakemake.params.k1,
             snakemake.params.b,

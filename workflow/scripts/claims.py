@@ -1,5 +1,7 @@
 """Write the ledger of the paper's claims: what this run measured of each."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from headrank.claims.ledger import CLAIMS, judge
@@ -51,13 +53,18 @@ def main(
 
 
 if __name__ == "__main__":
+    # An object store's files lie under a folder of their own.
+    root = Path(snakemake.input.per_query).parents[2]
     with job_log(snakemake.log[0]):
         main(
             snakemake.input.per_query,
             dict(zip(snakemake.params.followed, snakemake.input.middle, strict=True)),
             list(snakemake.input.formatting),
-            snakemake.params.cards,
-            snakemake.params.heads,
+            {
+                model: [str(root / path) for path in paths]
+                for model, paths in snakemake.params.cards.items()
+            },
+            {model: str(root / path) for model, path in snakemake.params.heads.items()},
             snakemake.output.csv,
             snakemake.output.md,
             snakemake.params.setup,

@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+from headrank.files import folder_of
 from headrank.joblog import job_log
 from headrank.published import compare_first_stages, declared
 from headrank.tables.first_stage import first_stage_table
@@ -27,7 +28,7 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0]):
         main(
             list(snakemake.input.runs),
-            [str(Path(path).parent) for path in snakemake.input.qrels],
+            [str(folder_of(path)) for path in snakemake.input.qrels],
             snakemake.params.published,
             snakemake.output[0],
         )

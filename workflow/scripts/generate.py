@@ -10,7 +10,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 
-from headrank.files import digest
+from headrank.files import digest, folder_of
 from headrank.generation.model import load_generator
 from headrank.generation.protocols import GenerativeMethod
 from headrank.generation.records import Checkpoint, generate, lists_digest, save_records
@@ -75,7 +75,7 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0]), one_gpu(snakemake.params.model["device"]):
         main(
             Path(snakemake.input.queries).parent,
-            Path(snakemake.input.model).parent,
+            folder_of(snakemake.input.model[0]),
             snakemake.output[0],
             Path(snakemake.params.checkpoint),
             weights=snakemake.params.model,

@@ -12,7 +12,7 @@ import torch
 
 from headrank.costs import costs
 from headrank.cross import CrossEncoder
-from headrank.files import atomic
+from headrank.files import atomic, folder_of
 from headrank.generation.model import load_generator
 from headrank.generation.protocols import GenerativeMethod
 from headrank.gpu import one_gpu
@@ -85,10 +85,12 @@ def main(
 
 
 if __name__ == "__main__":
+    # An object store's files lie under a folder of their own.
+    root = folder_of(snakemake.input.model[0]).parents[2]
     with job_log(snakemake.log[0]), one_gpu(snakemake.params.model["device"]):
         main(
             Path(snakemake.input.queries).parent,
-            Path(snakemake.input.model).parent,
+            folder_of(snakemake.input.model[0]),
             snakemake.output[0],
             weights=snakemake.params.model,
             prompt=snakemake.params.prompt,
@@ -97,7 +99,16 @@ if __name__ == "__main__":
             count=snakemake.params.latency["lists"],
             rounds=snakemake.params.latency["rounds"],
             threads=snakemake.params.working_threads,
-            attention=snakemake.params.attention,
-            encoders=snakemake.params.encoders,
+            attention={
+                name: {
+                    **method,
+                    **{k: str(root / method[k]) for k in ("heads", "adapter") if method[k]},
+                }
+                for name, method in snakemake.params.attention.items()
+            },
+            encoders={
+                name: {**encoder, "path": str(root / encoder["path"])}
+                for name, encoder in snakemake.params.encoders.items()
+            },
             generative=snakemake.params.generative,
         )

@@ -9,7 +9,7 @@ import torch
 
 from headrank.align.data import load_training
 from headrank.align.mine import mine_with_model
-from headrank.files import atomic
+from headrank.files import atomic, folder_of
 from headrank.gpu import one_gpu
 from headrank.heads import HeadSet
 from headrank.joblog import job_log
@@ -50,7 +50,7 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0]), one_gpu(snakemake.params.model["device"]):
         main(
             [Path(path).parent for path in snakemake.input.queries],
-            Path(snakemake.input.model).parent,
+            folder_of(snakemake.input.model[0]),
             snakemake.input.heads,
             snakemake.output.pairs,
             snakemake.output.summary,

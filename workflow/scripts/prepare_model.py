@@ -8,8 +8,11 @@ from headrank.weights import prepare_weights
 
 def main(source: dict, weights: str, origin: list[str], target: Path) -> None:
     """Write the model's folder."""
-    # A local folder's files are inputs one by one; it is read as the folder that it is.
-    prepare_weights(source, weights, target, [source["path"]] if "path" in source else origin)
+    # A local folder's files are inputs one by one; it is read as the folder that it is. Out of an
+    # object store it comes as one, and lies elsewhere.
+    if source["kind"] == "local" and weights == "safetensors" and not Path(origin[0]).is_dir():
+        origin = [source["path"]]
+    prepare_weights(source, weights, target, origin)
 
 
 if __name__ == "__main__":
@@ -18,5 +21,5 @@ if __name__ == "__main__":
             snakemake.params.source,
             snakemake.params.format,
             list(snakemake.input),
-            Path(snakemake.output[0]).parent,
+            Path(snakemake.output.get("folder") or Path(snakemake.output[0]).parent),
         )

@@ -9,6 +9,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 
 from headrank.dense import dense_run
+from headrank.files import folder_of
 from headrank.gpu import one_gpu
 from headrank.joblog import job_log
 from headrank.lists import load_lists
@@ -29,7 +30,7 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0]), one_gpu(snakemake.params.encoder["device"]):
         main(
             Path(snakemake.input.queries).parent,
-            Path(snakemake.input.model).parent,
+            folder_of(snakemake.input.model[0]),
             snakemake.output[0],
             max_tokens=snakemake.params.encoder["max_tokens"],
             device=snakemake.params.encoder["device"],

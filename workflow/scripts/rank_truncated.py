@@ -8,6 +8,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from tqdm import tqdm
 
+from headrank.files import folder_of
 from headrank.gpu import one_gpu
 from headrank.joblog import job_log
 from headrank.lists import load_lists
@@ -64,7 +65,7 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0]), one_gpu(snakemake.params.model["device"]):
         main(
             Path(snakemake.input.queries).parent,
-            Path(snakemake.input.model).parent,
+            folder_of(snakemake.input.model[0]),
             snakemake.input.heads[0] if snakemake.input.heads else None,
             Path(snakemake.input.adapter[0]).parent if snakemake.input.adapter else None,
             snakemake.output[0],

@@ -12,7 +12,7 @@ import torch
 
 from headrank import sight
 from headrank.align.adapter import HEADS, WEIGHTS, load_adapter
-from headrank.files import digest
+from headrank.files import digest, folder_of
 from headrank.gpu import one_gpu
 from headrank.heads import HeadSet
 from headrank.joblog import job_log
@@ -86,7 +86,7 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0]), one_gpu(snakemake.params.model["device"]):
         main(
             Path(snakemake.input.queries).parent,
-            Path(snakemake.input.model).parent,
+            folder_of(snakemake.input.model[0]),
             snakemake.output[0],
             weights=snakemake.params.model,
             prompt=snakemake.params.prompt,

@@ -6,6 +6,7 @@ from pathlib import Path
 from headrank.bm25 import Bm25Index
 from headrank.collection import load_exclusions, load_qrels, load_queries, verify_collection
 from headrank.errors import HeadRankError
+from headrank.files import folder_of
 from headrank.joblog import job_log
 from headrank.querysets import import_run
 
@@ -39,7 +40,7 @@ def main(
 if __name__ == "__main__":
     with job_log(snakemake.log[0]):
         main(
-            Path(snakemake.input.queries).parent,
+            folder_of(snakemake.input.collection[0]),
             snakemake.input.get("index"),
             snakemake.input.get("run"),
             snakemake.output[0],

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from headrank.files import read_jsonl, write_json
+from headrank.files import folder_of, read_jsonl, write_json
 from headrank.joblog import job_log
 from headrank.lists import save_set
 from headrank.querysets import build_set
@@ -35,7 +35,7 @@ def main(
 if __name__ == "__main__":
     with job_log(snakemake.log[0]):
         main(
-            Path(snakemake.input.corpus[0]).parent,
+            folder_of(snakemake.input.collection[0]),
             snakemake.input.run,
             list(snakemake.input.earlier),
             Path(snakemake.output.set).parent,

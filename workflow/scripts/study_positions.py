@@ -35,9 +35,14 @@ def main(
 
 
 if __name__ == "__main__":
+    # An object store's files lie under a folder of their own.
+    root = Path(snakemake.input.qrels).parents[3]
     with job_log(snakemake.log[0]):
         main(
-            snakemake.params.readings,
+            {
+                name: [str(root / path) for path in paths]
+                for name, paths in snakemake.params.readings.items()
+            },
             snakemake.input.qrels,
             list(snakemake.input.heads),
             snakemake.output[0],

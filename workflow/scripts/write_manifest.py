@@ -3,47 +3,52 @@
 from pathlib import Path
 
 import headrank
-from headrank.files import write_json
+from headrank.files import cards, write_json
 from headrank.joblog import job_log
 from headrank.manifest import manifest
 
 
 def main(
     config: dict,
-    models: list[str],
-    collections: list[str],
+    models: dict[str, Path],
+    collections: dict[str, Path],
     results: list[str],
     runs: dict[str, str],
     target: str,
+    partial: bool,
 ) -> None:
     """Write the manifest as JSON; ``runs`` names the queries of each run's set."""
-    named = {
-        "models": {Path(path).parent.name: path for path in models},
-        "collections": {Path(path).parent.name: path for path in collections},
-    }
     noted = manifest(
         config,
-        **named,
+        models=models,
+        collections=collections,
         results=results,
         runs=runs,
         folder=Path(target).parent,
         repository=Path(headrank.__file__).parents[1],
+        partial=partial,
     )
     write_json(target, noted)
 
 
 if __name__ == "__main__":
+    # An object store's files lie under a folder of their own.
+    root = Path(snakemake.output[0]).parents[1]
     with job_log(snakemake.log[0]):
         main(
             snakemake.params.config,
-            list(snakemake.input.models),
-            list(snakemake.input.collections),
+            cards(snakemake.input.models, "headrank.json"),
+            cards(snakemake.input.collections, "collection.json"),
             [
                 *snakemake.input.adapters,
                 *snakemake.input.runs,
                 *snakemake.input.metadata,
                 *snakemake.input.results,
             ],
-            dict(zip(snakemake.input.runs, snakemake.params.queries, strict=True)),
+            {
+                run: root / queries
+                for run, queries in zip(snakemake.input.runs, snakemake.params.queries, strict=True)
+            },
             snakemake.output[0],
+            snakemake.params.partial,
         )
