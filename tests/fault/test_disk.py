@@ -1,6 +1,7 @@
 """Disks that take no more, folders that may not be written, and downloads that came damaged."""
 
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -13,7 +14,8 @@ from headrank.errors import HeadRankError
 from headrank.files import atomic_dir, sha256, write_text
 from headrank.sources.pypi import fetch_pypi
 from headrank.weights import prepare_weights
-from tests.workflow.running import ROOT, environment
+from tests.fault.experiment import TARGETS, write
+from tests.workflow.running import ROOT, command, environment
 
 READ = """
 import sys
@@ -108,6 +110,70 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path):
     assert str(closed) in message
     assert "Permission denied" in message and "choose a folder" in message
     assert list(closed.iterdir()) == []
+
+
+@pytest.fixture
+def closed_disk(tmp_path):
+    """Return a file system that may be read only, by root too."""
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(folder)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here: that takes root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def run(folder: Path, *arguments: str, **variables: Path) -> subprocess.CompletedProcess:
+    """Run the workflow in a folder, with these variables."""
+    return subprocess.run(
+        command(folder, write(folder), *arguments),
+        cwd=ROOT,
+        env=environment() | {name: str(path) for name, path in variables.items()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_a_run_needs_no_cache_of_a_library(closed_disk, finished, tmp_path):
+    """Each library's cache lies on a disk of the kind that some clusters give their nodes."""
+    names = ("HF_HOME", "MPLCONFIGDIR", "IR_DATASETS_HOME", "NUMBA_CACHE_DIR")
+    caches = {name: closed_disk / name.lower() for name in names}
+    work = tmp_path / "work"
+    work.mkdir()
+    figure = "results/figures/tiny/order_robustness.pdf"
+    result = run(work, *TARGETS, figure, **caches)
+    assert result.returncode == 0, result.stdout
+    assert (work / figure).stat().st_size > 1000
+    assert list(closed_disk.iterdir()) == []
+    made = [path.relative_to(finished) for path in (finished / "results/runs").rglob("*.run")]
+    assert len(made) == 5
+    for name in [*made, *TARGETS]:
+        assert (work / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_a_cache_of_snakemake_that_may_not_be_written_is_told(closed_disk, tmp_path):
+    work = tmp_path / "work"
+    work.mkdir()
+    result = run(work, *TARGETS, XDG_CACHE_HOME=closed_disk)
+    assert result.returncode != 0
+    assert f"Read-only file system: '{closed_disk}/snakemake'" in result.stdout
+    assert not (work / "results").exists()
+
+
+@pytest.mark.slow
+def test_results_on_a_disk_that_may_not_be_written_are_told(closed_disk, tmp_path):
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "results").symlink_to(closed_disk)
+    result = run(work, *TARGETS)
+    assert result.returncode != 0
+    assert re.search(r"Read-only file system: '?results", result.stdout), result.stdout
+    assert list(closed_disk.iterdir()) == []
 
 
 def damaged(path: Path, kind: str) -> Path:
