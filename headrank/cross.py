@@ -14,6 +14,7 @@ from tqdm import tqdm
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from headrank.errors import HeadRankError
+from headrank.gpu import choose_device
 from headrank.lists import CandidateList
 from headrank.pretrained import check_weights, reason
 from headrank.trec import Run
@@ -55,8 +56,9 @@ class CrossEncoder:
                 classifier would get a random one), another number of labels, fewer
                 positions than ``max_tokens``, or no such device.
         """
+        device = choose_device(device)
         if device.startswith("cuda") and not torch.cuda.is_available():
-            raise HeadRankError(f"device {device!r}: no CUDA device is visible; use device cpu")
+            raise HeadRankError(f"device {device!r}: no CUDA device is visible; use cpu or auto")
         self.tokenizer, model = _load(path)
         if model.config.num_labels not in (1, 2):
             raise HeadRankError(

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer
 
 from headrank.errors import HeadRankError
+from headrank.gpu import choose_device
 from headrank.lists import CandidateList
 from headrank.pretrained import check_weights, reason
 from headrank.trec import Run
@@ -39,8 +40,9 @@ def dense_run(
         HeadRankError: the encoder cannot be loaded whole, is given more tokens than it has
             positions, or there is no such device.
     """
+    device = choose_device(device)
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise HeadRankError(f"device {device!r}: no CUDA device is visible; use device cpu")
+        raise HeadRankError(f"device {device!r}: no CUDA device is visible; use cpu or auto")
     tokenizer, encoder = load_encoder(model)
     encoder.to(device)
     positions = encoder.config.max_position_embeddings

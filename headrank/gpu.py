@@ -15,8 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 
 from headrank.errors import HeadRankError
 
@@ -39,7 +40,8 @@ def one_gpu(
     this process and those it starts: CUDA reads it when it is first used.
 
     Args:
-        device: of the model; anything but ``cuda`` claims nothing.
+        device: of the model. ``auto`` claims a GPU where one is visible; anything else but
+            ``cuda`` claims nothing.
         folder: of the lock files; None means one in the folder for temporary files, which all
             processes of this user on this machine share.
         wait: called with seconds while every device is taken.
@@ -47,10 +49,10 @@ def one_gpu(
     Raises:
         HeadRankError: there is no GPU, or CUDA was used before in this process.
     """
-    if device != "cuda":
+    torch = sys.modules.get("torch")
+    if device != "cuda" and not (device == "auto" and _usable(torch)):
         yield None
         return
-    torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         raise HeadRankError(
             "CUDA was used before a GPU was claimed, so the claim would come too late; claim "
@@ -70,6 +72,36 @@ def one_gpu(
             del os.environ[VISIBLE]
         else:
             os.environ[VISIBLE] = before
+
+
+def choose_device(device: str) -> str:
+    """Return what ``auto`` stands for here: ``cuda`` where torch sees a GPU, else ``cpu``.
+
+    Any other device is returned as it is. The choice is logged. To be called inside of
+    `one_gpu`: torch looks at the devices when it is first asked.
+    """
+    if device != "auto":
+        return device
+    import torch
+
+    chosen = "cuda" if torch.cuda.is_available() else "cpu"
+    logger.info("device auto: %s", "a GPU" if chosen == "cuda" else "no GPU is visible, the CPU")
+    return chosen
+
+
+def on_device(weights: Mapping[str, str]) -> dict[str, str]:
+    """Return how weights are loaded, with the device that `choose_device` gives."""
+    return {**weights, "device": choose_device(weights["device"])}
+
+
+def _usable(torch: ModuleType | None) -> bool:
+    """Return whether there is a GPU to claim: one is visible, and torch was built for it."""
+    if torch is not None and torch.version.cuda is None:
+        return False
+    try:
+        return bool(visible_devices())
+    except HeadRankError:
+        return False
 
 
 def visible_devices() -> list[str]:

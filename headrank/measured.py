@@ -93,7 +93,7 @@ def _readings(config: Mapping, results: Path) -> Iterator[tuple[str, str, str, _
             continue
         file = ArrayFile(readings, "reading", "read again")
         made, declared = file.meta["provenance"], config["models"][model]
-        if any(made[key] != declared[key] for key in ("device", "dtype")):
+        if not _as_declared(made, declared):
             continue
         total = _Sum(seconds=_seconds(path), lists=len(file.meta["queries"]))
         for number in range(total.lists):
@@ -102,6 +102,11 @@ def _readings(config: Mapping, results: Path) -> Iterator[tuple[str, str, str, _
             total.tokens += int((spans[:, 1] - spans[:, 0]).sum())
         if total.documents and total.seconds:
             yield name, model, adapter, total
+
+
+def _as_declared(made: Mapping, declared: Mapping) -> bool:
+    """Return whether weights were loaded as a model declares it, where ``auto`` is any device."""
+    return made["dtype"] == declared["dtype"] and declared["device"] in ("auto", made["device"])
 
 
 def _shapes(config: Mapping, resources: Path) -> Iterator[tuple[str, Shape]]:
@@ -152,7 +157,7 @@ def _generation(config: Mapping, results: Path) -> Iterator[tuple[tuple[str, str
         if model not in config["models"] or not records.is_file():
             continue
         settings, lists = load_records(records)
-        if any(settings[key] != config["models"][model][key] for key in ("device", "dtype")):
+        if not _as_declared(settings, config["models"][model]):
             continue
         # Lists side by side take another time than one by one.
         declared = config["methods"].get(method, {}).get("batch")

@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokeni
 from headrank import attention
 from headrank.errors import HeadRankError
 from headrank.files import atomic_dir, read_json, sha256, write_json
-from headrank.gpu import gpus
+from headrank.gpu import choose_device, gpus
 from headrank.pretrained import check_weights, reason
 
 # Causal decoders that route through AttentionInterface with plain softmax attention,
@@ -184,6 +184,7 @@ def load_model(
     Args:
         path: a folder of safetensors, config and tokenizer, or a hub repository.
         dtype: ``float32`` or ``bfloat16``.
+        device: as torch names it, or ``auto``: a GPU where torch sees one, else the CPU.
         layers: keep only this many layers (depth truncation); None keeps all.
         revision: the hub's commit, for a repository.
 
@@ -194,8 +195,11 @@ def load_model(
     """
     if dtype not in DTYPES:
         raise HeadRankError(f"dtype {dtype!r} is unknown; allowed: {', '.join(DTYPES)}")
+    device = choose_device(device)
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise HeadRankError(f"device {device!r}: no CUDA device is visible; use --device cpu")
+        raise HeadRankError(
+            f"device {device!r}: no CUDA device is visible; use --device cpu, or auto"
+        )
     try:
         config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(path, revision=revision, trust_remote_code=False)

@@ -91,7 +91,6 @@ rule latency_table:
             "confidence": config["evaluation"]["confidence"],
             "seed": config["seed"],
         },
-        gpu=lambda wildcards: MODELS[wildcards.model]["device"] == "cuda",
         latency=LATENCY,
         candidates=config["candidates"],
         names=REPORT["names"],

@@ -1,22 +1,47 @@
 # What jobs ask a machine or a cluster for.
 
-# Which build of torch a model's device needs. Paths count from the folder of the rules.
-TORCH = {"cpu": "../envs/torch-cpu.yaml", "cuda": "../envs/torch-cuda.yaml"}
+import functools
+
+from headrank.gpu import visible_devices
+
+# The builds of torch. Paths count from the folder of the rules.
+TORCH = {True: "../envs/torch-cuda.yaml", False: "../envs/torch-cpu.yaml"}
+
+
+@functools.cache
+def gpu_within_reach():
+    """Whether a model whose device is `auto` asks for a GPU: where this machine has one.
+
+    A cluster is asked for one in any case: what starts the workflow there need not have any.
+    """
+    try:
+        workflow.cores
+    except WorkflowError:
+        return True
+    try:
+        return bool(visible_devices())
+    except HeadRankError:
+        return False
+
+
+def asks_gpu(device):
+    """Whether jobs of a model with this device ask for a GPU."""
+    return device == "cuda" or (device == "auto" and gpu_within_reach())
 
 
 def torch_env(wildcards):
     """Conda environment of a model's job: torch for the model's device."""
-    return TORCH[MODELS[wildcards.model]["device"]]
+    return TORCH[asks_gpu(MODELS[wildcards.model]["device"])]
 
 
 def encoder_env(wildcards):
     """As `torch_env`, for a method's encoder."""
-    return TORCH[encoder_of(wildcards)["device"]]
+    return TORCH[asks_gpu(encoder_of(wildcards)["device"])]
 
 
 def on_gpu(value):
     """Resource that a model on a GPU asks for; CPU jobs carry no such key at all."""
-    return lambda wildcards: value if MODELS[wildcards.model]["device"] == "cuda" else None
+    return lambda wildcards: value if asks_gpu(MODELS[wildcards.model]["device"]) else None
 
 
 def encoder_of(wildcards):
@@ -27,7 +52,7 @@ def encoder_of(wildcards):
 
 def on_encoder_gpu(value):
     """As `on_gpu`, for a method's encoder."""
-    return lambda wildcards: value if encoder_of(wildcards)["device"] == "cuda" else None
+    return lambda wildcards: value if asks_gpu(encoder_of(wildcards)["device"]) else None
 
 
 def minutes_of(megabytes):

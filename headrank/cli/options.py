@@ -80,7 +80,7 @@ def add_model(parser: argparse.ArgumentParser, what: str) -> None:
     group = parser.add_argument_group("model")
     group.add_argument("--model", required=True, metavar="PATH", help=what)
     group.add_argument("--revision", metavar="COMMIT", help="commit of a hub repository")
-    group.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
+    group.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ... or auto")
     group.add_argument("--dtype", choices=DTYPES, help="of the weights (default: float32)")
     group.add_argument(
         "--threads", type=whole(1), metavar="N", help="CPU threads (default: all of the machine)"

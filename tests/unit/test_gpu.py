@@ -8,10 +8,11 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from headrank import gpu
 from headrank.errors import HeadRankError
-from headrank.gpu import VISIBLE, gpus, one_gpu, visible_devices
+from headrank.gpu import VISIBLE, choose_device, gpus, on_device, one_gpu, visible_devices
 from headrank.manifest import machine
 
 # Claims a GPU, says which, and keeps it until its standard input ends.
@@ -165,3 +166,29 @@ def test_the_machine_part_names_gpu_and_driver_and_no_serial_number(smi):
 def test_a_machine_without_a_gpu_says_so(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert machine()["gpus"] == []
+
+
+def test_auto_is_the_cpu_without_a_gpu_and_says_so(monkeypatch, caplog, tmp_path):
+    monkeypatch.setenv(VISIBLE, "")
+    with caplog.at_level("INFO"), one_gpu("auto", folder=tmp_path / "locks") as taken:
+        weights = on_device({"dtype": "float32", "device": "auto"})
+    assert taken is None and not (tmp_path / "locks").exists()
+    assert weights == {"dtype": "float32", "device": "cpu"}
+    assert "device auto: no GPU is visible, the CPU" in caplog.text
+
+
+def test_auto_claims_a_gpu_that_torch_can_use(monkeypatch, tmp_path):
+    monkeypatch.setenv(VISIBLE, "0,1")
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: os.environ[VISIBLE] == "0")
+    with one_gpu("auto", folder=tmp_path) as taken:
+        assert (taken, choose_device("auto")) == ("0", "cuda")
+    # A build without CUDA has no use for it: another job may take it.
+    monkeypatch.setattr(torch.version, "cuda", None)
+    with one_gpu("auto", folder=tmp_path) as taken:
+        assert taken is None
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:1"])
+def test_a_device_that_is_named_is_never_another(device):
+    assert choose_device(device) == device

@@ -25,10 +25,11 @@ from pathlib import Path
 from snakemake.api import SnakemakeApi
 from snakemake.settings.types import ConfigSettings, DAGSettings, ResourceSettings
 
-snakefile, folder, config = map(Path, sys.argv[1:])
+snakefile, folder, config = map(Path, sys.argv[1:4])
+limits = sys.argv[4]
 with SnakemakeApi() as api:
     workflow = api.workflow(
-        ResourceSettings(cores=4), ConfigSettings(configfiles=[config]),
+        ResourceSettings(**json.loads(limits)), ConfigSettings(configfiles=[config]),
         snakefile=snakefile, workdir=folder,
     )
     workflow.dag(DAGSettings(forceall=True)).summary()
@@ -45,12 +46,25 @@ with SnakemakeApi() as api:
 """
 
 
-def asked(folder: Path, config: Path) -> tuple[dict[str, dict], dict[str, dict], dict[str, str]]:
-    """Return the resources of one job of each rule, those of its second attempt, and its env."""
+def asked(
+    folder: Path, config: Path, limits: dict | None = None, visible: str = ""
+) -> tuple[dict[str, dict], dict[str, dict], dict[str, str]]:
+    """Return the resources of one job of each rule, those of its second attempt, and its env.
+
+    On a machine with the ``visible`` GPUs; ``limits`` are those of Snakemake.
+    """
     folder.mkdir()
     result = subprocess.run(
-        [sys.executable, "-c", PLAN, str(ROOT / "Snakefile"), str(folder), str(config)],
-        env=environment(),
+        [
+            sys.executable,
+            "-c",
+            PLAN,
+            str(ROOT / "Snakefile"),
+            str(folder),
+            str(config),
+            json.dumps(limits or {"cores": 4}),
+        ],
+        env=environment() | {"CUDA_VISIBLE_DEVICES": visible},
         capture_output=True,
         text=True,
         check=False,
@@ -72,6 +86,24 @@ def every_kind(config: dict, device: str) -> None:
     }
     config["methods"] |= added
     config["experiment"]["methods"] += added
+
+
+CLUSTER = {"nodes": 4}
+
+
+@pytest.mark.parametrize(
+    ("limits", "visible", "env"),
+    [(None, "", "cpu"), (None, "0", "cuda"), (CLUSTER, "", "cuda")],
+    ids=["no GPU", "a GPU", "a cluster"],
+)
+def test_a_model_of_any_device_asks_for_a_gpu_where_there_may_be_one(
+    tmp_path, limits, visible, env
+):
+    config = tiny(tmp_path / "tiny.yaml", lambda c: every_kind(c, "auto"))
+    jobs, _, environments = asked(tmp_path / "work", config, limits, visible)
+    assert {environments[rule] for rule in ON_GPU} == {f"torch-{env}.yaml"}
+    for rule, resources in jobs.items():
+        assert resources.get("gpu") == (1 if env == "cuda" and rule in ON_GPU else None), rule
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

@@ -15,7 +15,7 @@ from headrank.cross import CrossEncoder
 from headrank.files import atomic, folder_of
 from headrank.generation.model import load_generator
 from headrank.generation.protocols import GenerativeMethod
-from headrank.gpu import one_gpu
+from headrank.gpu import on_device, one_gpu
 from headrank.joblog import job_log
 from headrank.latency import (
     attention_system,
@@ -81,7 +81,7 @@ def main(
         for name, method in generative.items():
             measure(name, generative_system(generator, GenerativeMethod(**method), options))
     with atomic(target) as temporary:
-        pd.concat(tables).to_csv(temporary, index=False)
+        pd.concat(tables).assign(device=weights["device"]).to_csv(temporary, index=False)
 
 
 if __name__ == "__main__":
@@ -92,7 +92,7 @@ if __name__ == "__main__":
             Path(snakemake.input.queries).parent,
             folder_of(snakemake.input.model[0]),
             snakemake.output[0],
-            weights=snakemake.params.model,
+            weights=on_device(snakemake.params.model),
             prompt=snakemake.params.prompt,
             order=snakemake.params.order,
             seed=snakemake.params.seed,

@@ -21,7 +21,7 @@ def main(
 
     with atomic(target) as temporary:
         table = costs({name: search}, load_lists(lists)[:count], rounds)
-        table.to_csv(temporary, index=False)
+        table.assign(device="cpu").to_csv(temporary, index=False)
 
 
 if __name__ == "__main__":

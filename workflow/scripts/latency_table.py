@@ -14,7 +14,6 @@ def main(
     target: str,
     *,
     quality: dict,
-    gpu: bool,
     lists: int,
     rounds: int,
     candidates: int,
@@ -29,7 +28,8 @@ def main(
         points,
         measure=quality["measure"],
         model=quality["model"],
-        gpu=gpu,
+        # The first stage is always the CPU's.
+        gpu="cuda" in set(measured["device"]),
         about=about,
         names=names,
     )
@@ -43,7 +43,6 @@ if __name__ == "__main__":
             snakemake.input.per_query,
             snakemake.output[0],
             quality=dict(snakemake.params.quality),
-            gpu=snakemake.params.gpu,
             lists=snakemake.params.latency["lists"],
             rounds=snakemake.params.latency["rounds"],
             candidates=snakemake.params.candidates,

@@ -10,7 +10,7 @@ import torch
 from headrank.align.data import load_training
 from headrank.align.mine import mine_with_model
 from headrank.files import atomic, folder_of
-from headrank.gpu import one_gpu
+from headrank.gpu import on_device, one_gpu
 from headrank.heads import HeadSet
 from headrank.joblog import job_log
 from headrank.models import load_model, verify_model
@@ -54,7 +54,7 @@ if __name__ == "__main__":
             snakemake.input.heads,
             snakemake.output.pairs,
             snakemake.output.summary,
-            weights=snakemake.params.model,
+            weights=on_device(snakemake.params.model),
             prompt=snakemake.params.prompt,
             documents=snakemake.params.documents,
             queries=snakemake.params.queries,

@@ -9,7 +9,7 @@ import torch
 from tqdm import tqdm
 
 from headrank.files import folder_of
-from headrank.gpu import one_gpu
+from headrank.gpu import on_device, one_gpu
 from headrank.joblog import job_log
 from headrank.lists import load_lists
 from headrank.methods import Fold
@@ -69,7 +69,7 @@ if __name__ == "__main__":
             snakemake.input.heads[0] if snakemake.input.heads else None,
             Path(snakemake.input.adapter[0]).parent if snakemake.input.adapter else None,
             snakemake.output[0],
-            weights=snakemake.params.model,
+            weights=on_device(snakemake.params.model),
             prompt=snakemake.params.prompt,
             fold=snakemake.params.fold,
             order=snakemake.wildcards.order,
