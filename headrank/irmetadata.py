@@ -9,11 +9,13 @@ experiment is for the person to add who publishes it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from headrank.arrays import ArrayFile
 from headrank.errors import HeadRankError
 from headrank.files import read_json, sha256, utc, write_text
+from headrank.generation.records import load_records
 from headrank.manifest import (
     alignment_prompt_digest,
     digest_of,
@@ -23,6 +25,7 @@ from headrank.manifest import (
 
 SUFFIX = ".ir_metadata.yaml"
 SCHEMA_VERSION = "0.1"
+READER = ("headrank", "code", "git", "device", "gpu", "versions")
 # How headrank.analysis turns text into terms.
 ANALYSIS = {
     "tokenizer": "words of UAX#29, lower case, without possessives",
@@ -48,6 +51,7 @@ def run_metadata(
     made_from: Mapping[str, str],
     command: str,
     host: Mapping,
+    readers: Sequence[Mapping] = (),
 ) -> dict:
     """Return what one run was made with, from its own files and the complete config.
 
@@ -61,6 +65,9 @@ def run_metadata(
         made_from: SHA-256 of the readings, heads and adapter's files that the run was folded from.
         command: the call that makes the run, without a path of this machine.
         host: ``git``, ``machine`` and ``packages``, as in the manifest.
+        readers: by `reader_of`, the distinct processes that read the model. Their versions stand
+            above those of ``packages``: in a conda environment the job that folds a run holds no
+            torch.
 
     Raises:
         HeadRankError: one of the files is missing or damaged.
@@ -85,7 +92,10 @@ def run_metadata(
             "operating system": {"kernel": host["machine"]["platform"]},
             "software": {
                 "libraries": {
-                    "python": [f"{package}=={v}" for package, v in host["packages"].items()]
+                    "python": [
+                        f"{package}=={version}"
+                        for package, version in sorted(_libraries(host, readers))
+                    ]
                 }
             },
         },
@@ -130,11 +140,15 @@ def run_metadata(
             "made": utc(Path(run).stat().st_mtime),
             **cell,
             "seed": config["seed"],
-            **_weights(cell, config),
+            **_weights(cell, config, readers),
             "config_sha256": digest_of(config),
             "prompt_sha256": prompt_digest(config["prompt"]),
             **_alignment_prompt(method, config),
             "made from": dict(made_from),
+            "read by": [
+                {key: made[key] for key in READER if key in made and key != "versions"}
+                for made in readers
+            ],
             "missing queries": missing_queries(run, queries),
         },
     }
@@ -184,11 +198,50 @@ def _model(cell: Mapping, method: Mapping) -> str:
     return cell["model"] if cell["model"] != "-" else method["encoder"]
 
 
-def _weights(cell: Mapping, config: Mapping) -> dict:
-    """Return dtype and device of the model that was read; nothing for methods without one."""
+def reader_of(path: str | os.PathLike) -> dict | None:
+    """Return what a reading, or a record of answers, tells of the process that made it.
+
+    None for other files. Keys are those of `READER` that are known.
+
+    Raises:
+        HeadRankError: the file is damaged.
+    """
+    suffix = Path(path).suffix
+    if suffix == ".npz":
+        made = ArrayFile(path, "reading", "read again").meta.get("provenance", {})
+    elif suffix == ".jsonl":
+        made, _ = load_records(path)
+    else:
+        return None
+    return {key: made[key] for key in READER if key in made}
+
+
+def distinct(readers: Iterable[dict | None]) -> list[dict]:
+    """Return the readers that differ, in order; a run of many shards had one, as a rule."""
+    found: list[dict] = []
+    for made in readers:
+        if made is not None and made not in found:
+            found.append(made)
+    return found
+
+
+def _libraries(host: Mapping, readers: Sequence[Mapping]) -> set[tuple[str, str]]:
+    """Return packages with their versions; several of one package where readers differ."""
+    read = {pair for made in readers for pair in made.get("versions", {}).items()}
+    known = {package for package, _ in read}
+    return read | {pair for pair in host["packages"].items() if pair[0] not in known}
+
+
+def _weights(cell: Mapping, config: Mapping, readers: Sequence[Mapping]) -> dict:
+    """Return dtype and device of the model that was read; nothing for methods without one.
+
+    The device is the one that was used, where a reader tells: ``auto`` names none.
+    """
     if cell["model"] == "-":
         return {}
-    return {key: config["models"][cell["model"]][key] for key in ("dtype", "device")}
+    declared = config["models"][cell["model"]]
+    used = sorted({made["device"] for made in readers if "device" in made})
+    return {"dtype": declared["dtype"], "device": ", ".join(used) or declared["device"]}
 
 
 def save_metadata(run: str | os.PathLike, metadata: Mapping) -> None:

@@ -7,7 +7,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import headrank
 from headrank.arrays import ArrayFile
+from headrank.commit import git_state
 from headrank.errors import HeadRankError
 from headrank.files import read_json, read_jsonl, sha256, utc
 from headrank.generation.records import load_records
@@ -24,7 +24,6 @@ from headrank.trec import Run
 
 NAME = "manifest.json"
 FORMAT = 2
-COMMIT = "HEADRANK_COMMIT"
 # What is no result: Snakemake's own clock, states of a training that may go on, and the report,
 # which holds nothing but copies.
 APART = ("benchmarks", "checkpoints", "report.html", NAME)
@@ -92,6 +91,8 @@ def manifest(
         "reading_packages": _of_readings(readings, "versions"),
         # On a cluster the manifest is written where no GPU is.
         "reading_gpus": _of_readings(readings, "gpu"),
+        "reading_devices": _of_readings(readings, "device"),
+        "reading_commits": _of_readings(readings, "git"),
         "seed": config["seed"],
         "config": dict(config),
         "config_sha256": digest_of(config),
@@ -201,9 +202,9 @@ def machine() -> dict[str, object]:
     }
 
 
-def _of_readings(readings: Iterable[Path], key: str) -> list[dict]:
+def _of_readings(readings: Iterable[Path], key: str) -> list:
     """Return the distinct values of one key of the provenance of readings."""
-    found: list[dict] = []
+    found: list = []
     for path in readings:
         meta = ArrayFile(path, "reading", "read again").meta
         if "provenance" not in meta:
@@ -223,26 +224,3 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def git_state(repository: str | os.PathLike) -> dict | None:
-    """Return ``{commit, dirty}`` of a checkout; None if neither git nor the environment knows.
-
-    An image holds no history, so whoever builds it names the commit in ``HEADRANK_COMMIT``, as
-    ``git describe --always --abbrev=40 --dirty`` prints it.
-    """
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", os.fspath(repository), *arguments],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.strip()
-
-    try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
-    except (OSError, subprocess.CalledProcessError):
-        named = os.environ.get(COMMIT, "").strip()
-        commit = named.removesuffix("-dirty")
-        return {"commit": commit, "dirty": commit != named} if commit else None

@@ -147,11 +147,13 @@ def load_shards(paths: Sequence[str | os.PathLike]) -> list[ReadingFile]:
 
     Raises:
         HeadRankError: two shards were read with different settings, or hold one query twice.
-            Shards of a cluster may have been read on different GPUs.
+            Shards of a cluster may have been read on different GPUs, and at different commits
+            of the same code.
     """
 
     def settings(shard: ReadingFile) -> dict:
-        return {key: value for key, value in shard.meta["provenance"].items() if key != "gpu"}
+        made = shard.meta["provenance"]
+        return {key: value for key, value in made.items() if key not in ("gpu", "git")}
 
     shards = [ReadingFile(path) for path in paths]
     seen: dict[str, Path] = {}

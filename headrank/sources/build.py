@@ -22,8 +22,8 @@ def build_from_source(
 
     Args:
         source: as in the config: ``kind`` and what belongs to it.
-        origins: the fetched archive of a ``pypi`` source, the files of a ``local`` folder
-            (None: those at its path); others need none.
+        origins: the fetched archive of a ``pypi`` source, a ``local`` folder or its files;
+            others need none.
         target: replaced if it exists.
 
     Raises:
@@ -36,6 +36,6 @@ def build_from_source(
         return export_ir_datasets(source.get("splits") or source["id"], target, **options)
     if source["kind"] == "local":
         # Out of an object store the folder's files lie elsewhere than where the config names them.
-        folder = Path(origins[0]).parent if origins else source["path"]
-        return import_local(folder, target, **options)
+        first = Path(origins[0])
+        return import_local(first if first.is_dir() else first.parent, target, **options)
     return build_from_repository(source, target)

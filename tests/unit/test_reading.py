@@ -192,10 +192,20 @@ def test_shards_may_be_read_on_different_gpus(tmp_path):
     assert [shard.meta["provenance"]["gpu"]["name"] for shard in loaded] == ["A100", "H100"]
 
 
+def test_shards_may_be_read_at_different_commits_of_the_same_code(tmp_path):
+    made = [
+        PROVENANCE | {"code": "0123", "git": {"commit": commit, "dirty": False}} for commit in "ab"
+    ]
+    loaded = load_shards(shards(tmp_path, made, [["a"], ["b"]]))
+    assert [shard.meta["provenance"]["git"]["commit"] for shard in loaded] == ["a", "b"]
+
+
 @pytest.mark.parametrize(
     "other",
     [
         PROVENANCE | {"order": "reversed"},
+        PROVENANCE | {"code": "another digest"},
+        PROVENANCE | {"device": "another device"},
         PROVENANCE | {"prompt": {"rows": "suffix"}},
         PROVENANCE | {"adapter": "x"},
         {},

@@ -10,11 +10,18 @@ import yaml
 from expected_errors import refused
 
 from headrank.cli import main
+from headrank.commit import git_state
 from headrank.files import digest, read_json, sha256, write_json, write_jsonl
-from headrank.irmetadata import load_metadata, metadata_path, run_metadata, save_metadata
+from headrank.irmetadata import (
+    distinct,
+    load_metadata,
+    metadata_path,
+    reader_of,
+    run_metadata,
+    save_metadata,
+)
 from headrank.manifest import (
     digest_of,
-    git_state,
     machine,
     manifest,
     missing_queries,
@@ -278,6 +285,36 @@ def test_metadata_stand_in_the_parts_of_primad(work):
     assert found["implementation"]["executable"]["cmd"] == COMMAND
     # The run itself holds neither a time nor a machine, so its bytes can be reproduced.
     assert (work / RUN).read_text().count("\n") == 2
+
+
+def test_metadata_tell_what_the_model_was_read_with(work):
+    """The job that writes them may run in an environment without torch, at another commit."""
+    made = {
+        "headrank": "0.1.0",
+        "code": "0123456789abcdef",
+        "git": {"commit": "a" * 40, "dirty": False},
+        "device": "cuda",
+        "gpu": {"name": "Pretended", "driver": "580"},
+        "versions": {"torch": "2.13.0", "numpy": "2.4.6"},
+    }
+    reading = ListReading("q1", ("d1",), np.ones((1, 1, 1), np.float32))
+    paths = [work / f"{number}.npz" for number in range(2)]
+    for path in paths:
+        save_readings(path, [reading], made | {"model_digest": "m"})
+    readers = distinct(map(reader_of, [*paths, work / ADAPTER / "headrank.json"]))
+    assert readers == [made]
+    options = {"name": RUN, "queries": "results/sets/exam/queries.jsonl", "model": None}
+    options |= {"made_from": {}, "command": COMMAND, "readers": readers}
+    host = {"git": None, "machine": machine(), "packages": {"numpy": "2", "pandas": "3"}}
+    collection = "resources/collections/food/collection.json"
+    config = json.loads(json.dumps(CONFIG))
+    config["models"]["tiny"]["device"] = "auto"
+    found = run_metadata(RUN, CELL, config, collection=collection, host=host, **options)
+    libraries = found["platform"]["software"]["libraries"]["python"]
+    assert libraries == ["numpy==2.4.6", "pandas==3", "torch==2.13.0"]
+    assert found["headrank"]["device"] == "cuda"
+    del made["versions"]
+    assert found["headrank"]["read by"] == [made]
 
 
 def test_candidates_of_another_system_are_not_called_bm25(work):

@@ -1,12 +1,17 @@
 """A run can be traced by what it wrote, and its results can be checked."""
 
+import importlib.metadata
 import subprocess
 import sys
 
 import pytest
 
+from headrank import __version__
+from headrank.codedigest import code_digest
+from headrank.commit import git_state
 from headrank.files import read_json
 from headrank.irmetadata import load_metadata
+from headrank.reading import load_shards
 from tests.fault.experiment import without_model, write
 from tests.workflow.running import ROOT, environment, snakemake
 
@@ -48,3 +53,33 @@ def test_a_finished_run_is_verified_until_a_file_changes(tmp_path):
     assert "changed  " in checked.stdout and "bm25.run: SHA-256 is" in checked.stdout
     assert "missing  " in checked.stdout and "food/corpus.jsonl" in checked.stdout
     assert "Traceback" not in checked.stderr
+
+
+def on_any_device(config: dict) -> None:
+    config["models"]["tiny"]["device"] = "auto"
+
+
+def test_readings_adapters_and_metadata_tell_code_and_device(tmp_path, monkeypatch):
+    """With no GPU in sight: `auto` is the CPU then, and nothing says anything else."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    config = write(tmp_path, on_any_device)
+    sidecar = "results/runs/exam/tiny/own-1/shuffled/headrank.ir_metadata.yaml"
+    result = snakemake(tmp_path, config, sidecar)
+    assert result.returncode == 0, result.stdout
+    shard = "exam/tiny/own-1/shuffled/0"
+    (reading,) = load_shards([tmp_path / f"results/readings/{shard}.npz"])
+    made = reading.meta["provenance"]
+    card = read_json(tmp_path / "results/adapters/tiny/own-1/headrank.json")["provenance"]
+    for found in (made, card):
+        assert (found["headrank"], found["device"], found["gpu"]) == (__version__, "cpu", None)
+        assert found["git"] == git_state(ROOT)
+        assert found["versions"]["torch"] == importlib.metadata.version("torch")
+    scripts = ROOT / "workflow/scripts"
+    assert made["code"] == code_digest(scripts / "read_set.py", ROOT)
+    assert card["code"] == code_digest(scripts / "align_heads.py", ROOT)
+    log = (tmp_path / f"logs/readings/{shard}.log").read_text()
+    assert "device auto: no GPU is visible, the CPU" in log
+    described = load_metadata(tmp_path / sidecar)
+    (reader,) = described["headrank"]["read by"]
+    assert reader == {key: made[key] for key in ("headrank", "code", "git", "device", "gpu")}
+    assert described["headrank"]["device"] == "cpu"

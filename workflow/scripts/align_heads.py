@@ -8,11 +8,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 
+import headrank
 from headrank.align.data import load_training
 from headrank.align.options import AlignOptions
 from headrank.align.train import align
+from headrank.commit import source
 from headrank.files import folder_of
-from headrank.gpu import one_gpu
+from headrank.gpu import on_device, one_gpu
 from headrank.heads import HeadSet
 from headrank.joblog import job_log
 from headrank.lists import load_lists
@@ -38,6 +40,7 @@ def main(
     options: dict,
     seed: int,
     threads: int,
+    code: str,
 ) -> None:
     """Write the adapter's folder."""
     torch.set_num_threads(threads)
@@ -69,6 +72,7 @@ def main(
             "versions": {name: importlib.metadata.version(name) for name in packages},
             **weights,
             "gpu": loaded.gpu,
+            **source(Path(headrank.__file__).parents[1], code),
         },
     )
 
@@ -83,11 +87,12 @@ if __name__ == "__main__":
             snakemake.input.pairs,
             Path(snakemake.output.card).parent,
             Path(snakemake.params.checkpoint),
-            weights=snakemake.params.model,
+            weights=on_device(snakemake.params.model),
             prompt=snakemake.params.prompt,
             documents=snakemake.params.documents,
             queries=snakemake.params.queries,
             options=snakemake.params.options,
             seed=snakemake.params.seed,
             threads=snakemake.threads,
+            code=snakemake.params.code,
         )

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import headrank
+from headrank.commit import git_state
 from headrank.files import cards, folder_of, sha256
-from headrank.irmetadata import run_metadata, save_metadata
+from headrank.irmetadata import distinct, reader_of, run_metadata, save_metadata
 from headrank.joblog import job_log
-from headrank.manifest import PACKAGES, git_state, machine, versions
+from headrank.manifest import PACKAGES, machine, versions
 
 CELL = ("set", "model", "adapter", "order", "method")
 
@@ -36,6 +37,7 @@ def main(
     hashes = {
         path: sha256(root / path) for path in sorted({p for paths in made_from for p in paths})
     }
+    readers = {path: reader_of(root / path) for path in hashes}
     for values, run, parts in zip(cells, runs, made_from, strict=True):
         cell = dict(zip(CELL, values, strict=True))
         method = config["methods"][cell["method"].partition("+")[0]]
@@ -51,6 +53,7 @@ def main(
             made_from={path: hashes[path] for path in parts},
             command=command,
             host=host,
+            readers=distinct(readers[path] for path in parts),
         )
         save_metadata(root / run, metadata)
 

@@ -10,11 +10,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 
+import headrank
+from headrank.commit import source
 from headrank.files import digest, folder_of
 from headrank.generation.model import load_generator
 from headrank.generation.protocols import GenerativeMethod
 from headrank.generation.records import Checkpoint, generate, lists_digest, save_records
-from headrank.gpu import one_gpu
+from headrank.gpu import on_device, one_gpu
 from headrank.joblog import job_log
 from headrank.lists import arrange, load_lists
 from headrank.models import PROVENANCE, used_gpu, verify_model
@@ -66,8 +68,9 @@ def main(
         batch=protocol.batch,
         label=lists.name,
     )
-    # No setting: a run may go on, with the same answers asked for, on another GPU.
-    save_records(target, settings | {"gpu": used_gpu(generator.model.device)}, records)
+    # No settings: a run may go on, with the same answers asked for, on another GPU or commit.
+    made_by = source(Path(headrank.__file__).parents[1], code)
+    save_records(target, settings | {"gpu": used_gpu(generator.model.device)} | made_by, records)
     store.remove()
 
 
@@ -78,7 +81,7 @@ if __name__ == "__main__":
             folder_of(snakemake.input.model[0]),
             snakemake.output[0],
             Path(snakemake.params.checkpoint),
-            weights=snakemake.params.model,
+            weights=on_device(snakemake.params.model),
             method=snakemake.params.method,
             prompt=snakemake.params.prompt,
             order=snakemake.wildcards.order,

@@ -10,10 +10,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 
+import headrank
 from headrank import sight
 from headrank.align.adapter import HEADS, WEIGHTS, load_adapter
+from headrank.commit import source
 from headrank.files import digest, folder_of
-from headrank.gpu import one_gpu
+from headrank.gpu import on_device, one_gpu
 from headrank.heads import HeadSet
 from headrank.joblog import job_log
 from headrank.lists import arrange, load_lists
@@ -38,6 +40,7 @@ def main(
     calibrate: bool,
     tokens: str,
     threads: int,
+    code: str,
 ) -> None:
     """Write the readings of every ``shards``-th list, from number ``shard``."""
     torch.set_num_threads(threads)
@@ -77,6 +80,7 @@ def main(
         "versions": {
             name: importlib.metadata.version(name) for name in ("torch", "transformers", "numpy")
         },
+        **source(Path(headrank.__file__).parents[1], code),
         **sight.provenance(loaded),
     }
     save_readings(target, list(readings), provenance)
@@ -88,7 +92,7 @@ if __name__ == "__main__":
             Path(snakemake.input.queries).parent,
             folder_of(snakemake.input.model[0]),
             snakemake.output[0],
-            weights=snakemake.params.model,
+            weights=on_device(snakemake.params.model),
             prompt=snakemake.params.prompt,
             adapter=(Path(snakemake.input.adapter[0]).parent if snakemake.input.adapter else None),
             order=snakemake.wildcards.order,
@@ -98,4 +102,5 @@ if __name__ == "__main__":
             calibrate=snakemake.params.calibrate,
             tokens=snakemake.params.tokens,
             threads=snakemake.threads,
+            code=snakemake.params.code,
         )
