@@ -19,6 +19,7 @@ def head_table(
     selections: Mapping[str, HeadSet],
     stability: Mapping[str, np.ndarray] | None = None,
     names: Mapping[str, str] | None = None,
+    blind: np.ndarray | None = None,
 ) -> Table:
     """Return the selected heads of each selection, best first.
 
@@ -26,6 +27,8 @@ def head_table(
         stability: ``{selection: [layers, heads]}``: share of bootstrap samples of the
             profiling queries that select a head (``Profile.stability``).
         names: printed names of selections, where they differ from the usual ones.
+        blind: ``[layers, heads]``, True where a sliding window misses a document of the
+            profiled lists (``Profile.blind``); told in a note.
     """
     rows = []
     for name, chosen in selections.items():
@@ -75,6 +78,13 @@ def head_table(
         notes += (
             "Window: tokens that a head with sliding attention looks back over; empty for full "
             "attention. Each head reaches every document of the profiled lists.",
+        )
+    if blind is not None and blind.any():
+        seeing = np.flatnonzero(~blind.all(axis=1))
+        notes += (
+            f"{int(blind.sum())} of {blind.size} heads could not be selected: their sliding window "
+            "misses a document of the profiled lists. Layers with heads that see all: "
+            f"{', '.join(map(str, seeing)) or 'none'}.",
         )
     frame = pd.DataFrame(rows)
     return from_frame("Selected heads", frame, columns, section="selection", notes=notes)

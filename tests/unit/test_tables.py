@@ -501,6 +501,17 @@ def test_head_table_has_a_window_where_a_head_slides():
     assert "| 512 |" in table.markdown() and "Window: tokens" in table.markdown()
 
 
+def test_head_table_tells_which_heads_could_not_be_selected():
+    blind = np.ones((6, 2), dtype=bool)
+    blind[2] = False
+    blind[5, 1] = False
+    text = head_table({"headrank": HeadSet((Head(2, 1, 0.9),))}, blind=blind).markdown()
+    assert "9 of 12 heads could not be selected" in text
+    assert "Layers with heads that see all: 2, 5." in text
+    whole = head_table({"headrank": HeadSet((Head(2, 1, 0.9),))}, blind=np.zeros((6, 2), bool))
+    assert "could not be selected" not in whole.markdown()
+
+
 def test_pairs_table():
     summary = pd.read_csv(
         io.StringIO(

@@ -24,7 +24,7 @@ def main(
         name: known.stability(SelectionOptions(**selections[name]), resamples, seed)
         for name in chosen
     }
-    head_table(chosen, stability, names).save(Path(target).with_suffix(""))
+    head_table(chosen, stability, names, known.blind).save(Path(target).with_suffix(""))
 
 
 if __name__ == "__main__":
