@@ -77,12 +77,12 @@ def stored(store, folder: Path, config: Path, *arguments: str) -> str:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Return the bytes of every file of results and resources."""
+    """Return the bytes of every file of results and resources, without Snakemake's own marks."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for part in ("results", "resources")
         for path in (folder / part).rglob("*")
-        if path.is_file()
+        if path.is_file() and path.name != ".snakemake_timestamp"
     }
 
 
