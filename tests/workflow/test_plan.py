@@ -261,7 +261,7 @@ def grid(files):
         "model": models + len(encoders),
         **({"rank_by_encoder": kinds["dense"] * len(sets)} if kinds["dense"] else {}),
         **(
-            {"rank_by_cross_encoder": kinds["cross-encoder"] * len(sets)}
+            {"rank_by_cross_encoder": kinds["cross-encoder"] * sum(jobs[name] for name in sets)}
             if kinds["cross-encoder"]
             else {}
         ),
@@ -280,6 +280,7 @@ def grid(files):
         "rank_truncated": shards * sum(n for m, n in folds if m.get("truncated"))
         + extra.get("rank_truncated", 0),
         "join_run": cells * sum(n for m, n in folds if m.get("truncated"))
+        + kinds["cross-encoder"] * len(sets)
         + extra.get("join_run", 0),
         "fuse": cells * sum(n for name, _, n in runs if "+" in name),
         "rank_by_first_stage": len(sets),
@@ -318,9 +319,9 @@ def test_presets_are_planned(tmp_path, names):
         "fuse",
         "rank_by_first_stage",
         "rank_by_encoder",
-        "rank_by_cross_encoder",
         "rank_at_random",
     )
+    assert told["scores"] == jobs["rank_by_cross_encoder"]
     assert told["rankings"] == sum(jobs[rule] for rule in rankings)
     # The grid's own size, so that a mistake in counting both is seen.
     if names == ["paper"]:
