@@ -222,6 +222,7 @@ def test_rerank_gives_the_numbers_of_the_workflow(tmp_path, heads, collection, m
             calibrate=True,
             tokens="all",
             threads=1,
+            code="digest",
         )
     fold = METHODS[method]
     script("rank_by_attention").main(
