@@ -1,9 +1,9 @@
 # The workflow, the library and their environment in one image, for Kubernetes or any container
-# engine. Everything made goes into /work:
+# engine. Everything made goes into /experiment:
 #
 #     docker build --tag headrank:0.1.0 \
 #         --build-arg HEADRANK_COMMIT="$(git describe --always --abbrev=40 --dirty)" .
-#     docker run --rm --volume "$PWD/work:/work" headrank:0.1.0
+#     docker run --rm --volume "$PWD/work:/experiment" headrank:0.1.0
 #
 # On Linux x86_64 the pinned torch of the package index carries CUDA and runs on the CPU as well.
 FROM python:3.11.13-slim-bookworm
@@ -21,8 +21,8 @@ ENV PYTHONHASHSEED=0 \
     PYTHONNOUSERSITE=1 \
     OMP_WAIT_POLICY=passive \
     TOKENIZERS_PARALLELISM=false \
-    HF_HOME=/work/resources/huggingface \
-    IR_DATASETS_HOME=/work/resources/ir_datasets \
+    HF_HOME=/experiment/resources/huggingface \
+    IR_DATASETS_HOME=/experiment/resources/ir_datasets \
     MPLCONFIGDIR=/tmp/matplotlib \
     XDG_CACHE_HOME=/tmp/cache
 
@@ -32,5 +32,5 @@ ENV PIP_CONSTRAINT=/opt/headrank/profiles/kubernetes/requirements.txt
 # The image holds no history, and manifests name the commit. Late, as each commit ends the cache.
 ARG HEADRANK_COMMIT=
 ENV HEADRANK_COMMIT=$HEADRANK_COMMIT
-WORKDIR /work
+WORKDIR /experiment
 CMD ["snakemake", "--snakefile", "/opt/headrank/Snakefile", "--cores", "all"]

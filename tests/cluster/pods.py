@@ -31,7 +31,7 @@ def image_environment(folder: Path) -> dict[str, str]:
         for pair in line.split()
     ]
     found = {
-        name: value.replace("/work", str(folder / "work")).replace("/opt/headrank", str(ROOT))
+        name: value.replace("/experiment", str(folder / "work")).replace("/opt/headrank", str(ROOT))
         for name, value in pairs
         if not value.startswith("$")
     }

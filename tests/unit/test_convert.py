@@ -30,10 +30,8 @@ NAMES = {
 }
 
 
-def write(path: Path, model, without=(), architecture="qwen2") -> Path:
-    """Write a decoder as GGUF in float32; its embeddings serve as the output too."""
-    config, tokenizer = model.decoder.config, models.tokenizer("qwen-nfc")
-    writer = gguf.GGUFWriter(path, architecture)
+def add_shape(writer, config) -> None:
+    """Write the shape of a decoder, as every architecture has it."""
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -41,6 +39,13 @@ def write(path: Path, model, without=(), architecture="qwen2") -> Path:
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+
+
+def write(path: Path, model, without=(), architecture="qwen2") -> Path:
+    """Write a decoder as GGUF in float32; its embeddings serve as the output too."""
+    config, tokenizer = model.decoder.config, models.tokenizer("qwen-nfc")
+    writer = gguf.GGUFWriter(path, architecture)
+    add_shape(writer, config)
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
     tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
@@ -104,15 +109,9 @@ def write_gemma(path: Path, model) -> Path:
     """Write a Gemma 3 decoder as GGUF with a SentencePiece vocabulary, as llama.cpp does."""
     config = model.decoder.config
     writer = gguf.GGUFWriter(path, "gemma3")
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
+    add_shape(writer, config)
     writer.add_key_length(config.head_dim)
     writer.add_value_length(config.head_dim)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_rope_freq_base(1e6)
     writer.add_sliding_window(config.sliding_window)
     byte = [f"<0x{number:02X}>" for number in range(256)]
