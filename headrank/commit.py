@@ -1,12 +1,19 @@
-"""Which code made a file: version, commit and a digest of the modules behind it."""
+"""Which process made a file: the code, by version, commit and digest, its packages and device."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import subprocess
+from collections.abc import Mapping
+from pathlib import Path
 
 import headrank
+from headrank.files import write_json
 
+READER_SUFFIX = ".reader.json"
+# What a model's scores depend on.
+PACKAGES = ("numpy", "peft", "tokenizers", "torch", "transformers")
 COMMIT = "HEADRANK_COMMIT"
 
 
@@ -42,3 +49,21 @@ def git_state(repository: str | os.PathLike) -> dict | None:
         named = os.environ.get(COMMIT, "").strip()
         commit = named.removesuffix("-dirty")
         return {"commit": commit, "dirty": commit != named} if commit else None
+
+
+def save_reader(run: str | os.PathLike, code: str, *, device: str, gpu: Mapping | None) -> None:
+    """Write beside a run which process ranked with a model, for its metadata.
+
+    A run holds scores alone, and what describes it later may run in an environment without torch.
+
+    Args:
+        code: as in `source`.
+        device, gpu: what the model stood on, and `headrank.models.used_gpu` of it.
+    """
+    made = {
+        **source(Path(headrank.__file__).parents[1], code),
+        "device": device,
+        "gpu": gpu,
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+    write_json(f"{os.fspath(run).removesuffix('.run')}{READER_SUFFIX}", made)

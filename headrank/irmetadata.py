@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from headrank.arrays import ArrayFile
+from headrank.commit import READER_SUFFIX
 from headrank.errors import HeadRankError
 from headrank.files import read_json, sha256, utc, write_text
 from headrank.generation.records import load_records
@@ -199,7 +200,7 @@ def _model(cell: Mapping, method: Mapping) -> str:
 
 
 def reader_of(path: str | os.PathLike) -> dict | None:
-    """Return what a reading, or a record of answers, tells of the process that made it.
+    """Return what a reading, a record of answers or a card of a reader tells of its process.
 
     None for other files. Keys are those of `READER` that are known.
 
@@ -211,6 +212,8 @@ def reader_of(path: str | os.PathLike) -> dict | None:
         made = ArrayFile(path, "reading", "read again").meta.get("provenance", {})
     elif suffix == ".jsonl":
         made, _ = load_records(path)
+    elif Path(path).name.endswith(READER_SUFFIX):
+        made = read_json(path)
     else:
         return None
     return {key: made[key] for key in READER if key in made}

@@ -259,16 +259,32 @@ def adapter_files(wildcards):
     return [f"{folder}/{name}" for name in ADAPTER_FILES]
 
 
+def reader_cards(cell, method):
+    """What tells which processes ranked the shards of a method that runs its own model."""
+    folder = f"results/parts/{cell}/{method}"
+    return [f"{folder}/{shard}.reader.json" for shard in range(SHARDS[cell.split("/")[0]])]
+
+
 def made_from(cell):
-    """Readings, heads and adapter, or records of answers, that a cell's run was folded from."""
+    """What a cell's run was made from, or which processes ranked with a model of their own.
+
+    Readings, heads and adapter, records of answers, or cards of readers.
+    """
     name, model, adapter, order, method = cell
     method = split_method(method)[0]
     if METHODS[method]["kind"] == "generative":
         return generations(name, model, order, method)
+    if METHODS[method]["kind"] == "dense":
+        return [f"results/runs/{name}/{method}.reader.json"]
+    if METHODS[method]["kind"] == "cross-encoder":
+        return reader_cards(name, method)
     if METHODS[method]["kind"] != "attention":
         return []
     own = SimpleNamespace(method=method, model=model, adapter=adapter)
-    read = [] if METHODS[method]["truncated"] else readings([name], model, adapter, order)
+    if METHODS[method]["truncated"]:
+        read = reader_cards(f"{name}/{model}/{adapter}/{order}", method)
+    else:
+        read = readings([name], model, adapter, order)
     return [*read, *ranking_heads(own), *adapter_files(own)]
 
 

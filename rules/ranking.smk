@@ -32,7 +32,8 @@ rule rank_truncated:
         adapter=adapter_files,
         model=model_part("{model}"),
     output:
-        "results/parts/{set}/{model}/{adapter}/{order}/{method}/{shard}.run",
+        run="results/parts/{set}/{model}/{adapter}/{order}/{method}/{shard}.run",
+        reader="results/parts/{set}/{model}/{adapter}/{order}/{method}/{shard}.reader.json",
     log:
         "logs/parts/{set}/{model}/{adapter}/{order}/{method}/{shard}.log",
     benchmark:
@@ -129,7 +130,8 @@ rule rank_by_encoder:
         unpack(lambda wildcards: set_files(wildcards.set)),
         model=lambda wildcards: model_part(METHODS[wildcards.method]["encoder"]),
     output:
-        "results/runs/{set}/{method}.run",
+        run="results/runs/{set}/{method}.run",
+        reader="results/runs/{set}/{method}.reader.json",
     log:
         "logs/runs/{set}/{method}.log",
     benchmark:
@@ -157,7 +159,8 @@ rule rank_by_cross_encoder:
         unpack(lambda wildcards: set_files(wildcards.set)),
         model=lambda wildcards: model_part(METHODS[wildcards.method]["encoder"]),
     output:
-        "results/parts/{set}/{method}/{shard}.run",
+        run="results/parts/{set}/{method}/{shard}.run",
+        reader="results/parts/{set}/{method}/{shard}.reader.json",
     log:
         "logs/parts/{set}/{method}/{shard}.log",
     benchmark:

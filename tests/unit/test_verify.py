@@ -301,6 +301,8 @@ def test_metadata_tell_what_the_model_was_read_with(work):
     paths = [work / f"{number}.npz" for number in range(2)]
     for path in paths:
         save_readings(path, [reading], made | {"model_digest": "m"})
+    paths.append(work / "cut.reader.json")
+    write_json(paths[-1], made)
     readers = distinct(map(reader_of, [*paths, work / ADAPTER / "headrank.json"]))
     assert readers == [made]
     options = {"name": RUN, "queries": "results/sets/exam/queries.jsonl", "model": None}

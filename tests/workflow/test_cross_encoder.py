@@ -2,9 +2,12 @@
 
 import pandas as pd
 import pytest
+import torch
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
+from headrank.codedigest import code_digest
 from headrank.cross import CrossEncoder
+from headrank.irmetadata import load_metadata
 from headrank.lists import load_lists
 from headrank.trec import Run
 from tests.workflow.running import ROOT, snakemake, tiny
@@ -56,11 +59,13 @@ def test_a_local_classifier_ranks(tmp_path):
         for key in ("profiling", "selections", "alignments", "ablations"):
             config.pop(key)
 
-    result = snakemake(folder, tiny(tmp_path / "cross.yaml", change), "results/tables/main.csv")
+    sidecar = "results/runs/tags/mono.ir_metadata.yaml"
+    config = tiny(tmp_path / "cross.yaml", change)
+    result = snakemake(folder, config, "results/tables/main.csv", sidecar)
     assert result.returncode == 0, result.stdout
     run = Run.load(folder / "results/runs/tags/mono.run")
     # The tiny experiment reads each set in two jobs, and so does the classifier.
-    parts = [Run.load(path) for path in sorted((folder / "results/parts/tags/mono").iterdir())]
+    parts = [Run.load(path) for path in sorted((folder / "results/parts/tags/mono").glob("*.run"))]
     assert len(parts) == 2
     assert [query for part in parts for query in part.rankings] == list(run.rankings)
     encoder = CrossEncoder(path, max_tokens=64)
@@ -72,3 +77,12 @@ def test_a_local_classifier_ranks(tmp_path):
     table = pd.read_csv(folder / "results/tables/main-wide.csv").set_index("method")
     assert table.loc["mono", "section"] == "Cross-encoder"
     assert table.loc["mono + BM25", "section"] == "Fusions"
+    described = load_metadata(folder / sidecar)["headrank"]
+    assert len(described["made from"]) == 2
+    (reader,) = described["read by"]  # the same process description for both shards
+    assert reader["device"] == "cpu"
+    assert reader["code"] == code_digest(ROOT / "workflow/scripts/rank_by_cross_encoder.py", ROOT)
+    assert (
+        f"torch=={torch.__version__}"
+        in load_metadata(folder / sidecar)["platform"]["software"]["libraries"]["python"]
+    )

@@ -57,6 +57,8 @@ def test_a_finished_run_is_verified_until_a_file_changes(tmp_path):
 
 def on_any_device(config: dict) -> None:
     config["models"]["tiny"]["device"] = "auto"
+    config["methods"]["cut"] = {"heads": "headrank", "aggregation": "log-sum", "truncated": True}
+    config["experiment"]["methods"].append("cut")
 
 
 def test_readings_adapters_and_metadata_tell_code_and_device(tmp_path, monkeypatch):
@@ -83,3 +85,10 @@ def test_readings_adapters_and_metadata_tell_code_and_device(tmp_path, monkeypat
     (reader,) = described["headrank"]["read by"]
     assert reader == {key: made[key] for key in ("headrank", "code", "git", "device", "gpu")}
     assert described["headrank"]["device"] == "cpu"
+
+    # A deployed path folds no reading: a card of its own tells the same.
+    cut = load_metadata(tmp_path / "results/runs/exam/tiny/none/shuffled/cut.ir_metadata.yaml")
+    (reader,) = cut["headrank"]["read by"]
+    assert reader["code"] == code_digest(scripts / "rank_truncated.py", ROOT)
+    assert (reader["device"], reader["gpu"], reader["git"]) == ("cpu", None, made["git"])
+    assert "results/parts/exam/tiny/none/shuffled/cut/0.reader.json" in cut["headrank"]["made from"]

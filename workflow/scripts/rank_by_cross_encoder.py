@@ -8,12 +8,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 
+from headrank.commit import save_reader
 from headrank.cross import CrossEncoder
 from headrank.files import folder_of
-from headrank.gpu import one_gpu
+from headrank.gpu import on_device, one_gpu
 from headrank.joblog import job_log
 from headrank.lists import load_lists
-from headrank.models import verify_model
+from headrank.models import used_gpu, verify_model
 
 
 def main(
@@ -27,12 +28,15 @@ def main(
     shards: int,
     name: str,
     threads: int,
+    code: str,
 ) -> None:
     """Write the classifier's run of every ``shards``-th list, from number ``shard``."""
     torch.set_num_threads(threads)
     verify_model(model)
     encoder = CrossEncoder(model, max_tokens=max_tokens, device=device)
     encoder.run(load_lists(lists)[shard::shards], name).save(target)
+    gpu = used_gpu(torch.device(device))
+    save_reader(target, code, device=device, gpu=gpu)
 
 
 if __name__ == "__main__":
@@ -40,11 +44,11 @@ if __name__ == "__main__":
         main(
             Path(snakemake.input.queries).parent,
             folder_of(snakemake.input.model[0]),
-            snakemake.output[0],
-            max_tokens=snakemake.params.encoder["max_tokens"],
-            device=snakemake.params.encoder["device"],
+            snakemake.output.run,
+            **on_device(snakemake.params.encoder),
             shard=int(snakemake.wildcards.shard),
             shards=snakemake.params.shards,
             name=snakemake.wildcards.method,
             threads=snakemake.threads,
+            code=snakemake.params.code,
         )

@@ -8,22 +8,33 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 
+from headrank.commit import save_reader
 from headrank.dense import dense_run
 from headrank.files import folder_of
-from headrank.gpu import one_gpu
+from headrank.gpu import on_device, one_gpu
 from headrank.joblog import job_log
 from headrank.lists import load_lists
-from headrank.models import verify_model
+from headrank.models import used_gpu, verify_model
 
 
 def main(
-    lists: Path, model: Path, target: str, *, max_tokens: int, device: str, name: str, threads: int
+    lists: Path,
+    model: Path,
+    target: str,
+    *,
+    max_tokens: int,
+    device: str,
+    name: str,
+    threads: int,
+    code: str,
 ) -> None:
-    """Write the encoder's run."""
+    """Write the encoder's run, and what ran it."""
     torch.set_num_threads(threads)
     verify_model(model)
     found = load_lists(lists)
     dense_run(model, found, max_tokens=max_tokens, device=device, name=name).save(target)
+    gpu = used_gpu(torch.device(device))
+    save_reader(target, code, device=device, gpu=gpu)
 
 
 if __name__ == "__main__":
@@ -31,9 +42,9 @@ if __name__ == "__main__":
         main(
             Path(snakemake.input.queries).parent,
             folder_of(snakemake.input.model[0]),
-            snakemake.output[0],
-            max_tokens=snakemake.params.encoder["max_tokens"],
-            device=snakemake.params.encoder["device"],
+            snakemake.output.run,
+            **on_device(snakemake.params.encoder),
             name=snakemake.wildcards.method,
             threads=snakemake.threads,
+            code=snakemake.params.code,
         )

@@ -8,6 +8,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from tqdm import tqdm
 
+from headrank.commit import save_reader
 from headrank.files import folder_of
 from headrank.gpu import on_device, one_gpu
 from headrank.joblog import job_log
@@ -34,6 +35,7 @@ def main(
     shard: int,
     shards: int,
     threads: int,
+    code: str,
     name: str,
 ) -> None:
     """Write what `headrank rerank` gives of every ``shards``-th list, from number ``shard``."""
@@ -59,6 +61,7 @@ def main(
         for candidates, ranking in zip(found, ranked, strict=True)
     }
     Run(rankings, name).save(target)
+    save_reader(target, code, device=weights["device"], gpu=ranker.model.gpu)
 
 
 if __name__ == "__main__":
@@ -68,7 +71,7 @@ if __name__ == "__main__":
             folder_of(snakemake.input.model[0]),
             snakemake.input.heads[0] if snakemake.input.heads else None,
             Path(snakemake.input.adapter[0]).parent if snakemake.input.adapter else None,
-            snakemake.output[0],
+            snakemake.output.run,
             weights=on_device(snakemake.params.model),
             prompt=snakemake.params.prompt,
             fold=snakemake.params.fold,
@@ -77,5 +80,6 @@ if __name__ == "__main__":
             shard=int(snakemake.wildcards.shard),
             shards=snakemake.params.shards,
             threads=snakemake.threads,
+            code=snakemake.params.code,
             name=snakemake.wildcards.method,
         )
