@@ -163,6 +163,15 @@ def test_a_target_without_files_says_what_the_experiment_lacks(tmp_path, name, m
     assert message in result.stdout
 
 
+def test_the_learning_curve_ends_in_the_adapters_of_the_evidence(tmp_path):
+    files = [DEMO, *(ROOT / f"config/{name}.yaml" for name in ("alignment", "learning_curve"))]
+    evidence, curve = (complete(part)["alignments"] for part in (files[:2], files))
+    assert curve["insuranceqa"] == evidence["insuranceqa"]
+    jobs = planned(tmp_path / "work", files, "figure_learning_curve")
+    # Six sizes of two seeds, and the evidence's three: each read once, as the unaligned model is.
+    assert (jobs["align"], jobs["mine_pairs"]) == (15, 7)
+
+
 def test_every_target_that_can_be_empty_says_so():
     text = (ROOT / "rules/named.smk").read_text()
     told = set(re.findall(r'^    "(\w+)": ', text[: text.index("PRODUCTS = ")], re.M))
