@@ -4,7 +4,9 @@ from types import SimpleNamespace
 
 import yaml
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
+from headrank.changes import replaced
 from headrank.clock import check_clock
 from headrank.codedigest import code_digest
 from headrank.config import configure
@@ -20,6 +22,8 @@ try:
     configure(config, yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text()))
     if workflow.is_main_process:
         check_clock(["results", "resources/collections", "resources/models", "resources/indexes"])
+        if change := replaced("results/manifest.json", config):
+            logger.warning(change)
 except HeadRankError as error:
     raise WorkflowError(str(error)) from None
 

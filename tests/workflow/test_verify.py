@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from headrank import __version__
 from headrank.codedigest import code_digest
@@ -44,6 +45,16 @@ def test_a_finished_run_is_verified_until_a_file_changes(tmp_path):
     checked = verify(tmp_path / "results")
     assert (checked.returncode, checked.stderr) == (0, "")
     assert "files are as noted" in checked.stdout
+
+    # Paths are made of names: one that means something else now replaces what it led to.
+    notice = "results/manifest.json notes another config: sets.exam.take: None -> 1. What these"
+    said = snakemake(tmp_path, config, "-n").stdout
+    assert "Nothing to be done" in said and "notes another config" not in said
+    changed = yaml.safe_load(config.read_text())
+    changed["sets"]["exam"]["take"] = 1
+    other = tmp_path / "other.yaml"
+    other.write_text(yaml.safe_dump(changed))
+    assert notice in snakemake(tmp_path, other, "-n").stdout
 
     run = tmp_path / "results/runs/exam/bm25.run"
     run.write_text(run.read_text().replace(" 1 ", " 2 ", 1))
