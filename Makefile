@@ -68,4 +68,4 @@ $(VENV)/complete: requirements.lock pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) results logs .snakemake
+	rm -rf $(VENV) results results-* logs .snakemake

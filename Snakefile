@@ -65,5 +65,5 @@ rule all:
     default_target: True
     input:
         rules.evaluation.input,
-        "results/manifest.json",
+        "<results>/manifest.json",
     localrule: True

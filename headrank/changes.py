@@ -39,21 +39,31 @@ def replaced(manifest: str | os.PathLike, config: Mapping) -> str | None:
         raise HeadRankError(
             f"{manifest}: not a manifest of this version; delete it, the next run writes it anew"
         ) from None
-    found = [
-        change
-        for part in NAMED
-        for name in before[part].keys() & config[part].keys()
-        for change in _changes(f"{part}.{name}", before[part][name], config[part][name])
-    ]
-    found += [change for part in COMMON for change in _changes(part, before[part], config[part])]
+    found = differences(before, config)
     if not found:
         return None
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     return (
-        f"{manifest} notes another config: {', '.join(sorted(found)[:SHOWN])}{more}. What these "
-        "decide is made anew and replaces the earlier results; to keep both, run one of the "
-        "configs in a folder of its own (--directory)"
+        f"{manifest} notes another config: {', '.join(found[:SHOWN])}{more}. What these "
+        "decide is made anew and replaces the earlier results; to keep both, give one of the "
+        "configs a folder of its own (pathvars: {results: ...})"
     )
+
+
+def differences(before: Mapping, now: Mapping) -> list[str]:
+    """Return ``path: before -> now`` of what two configs give the same name and other content.
+
+    Args:
+        before, now: complete, with their defaults filled in.
+    """
+    named = [
+        change
+        for part in NAMED
+        for name in before[part].keys() & now[part].keys()
+        for change in _changes(f"{part}.{name}", before[part][name], now[part][name])
+    ]
+    common = [change for part in COMMON for change in _changes(part, before[part], now[part])]
+    return sorted(named + common)
 
 
 def _changes(path: str, before: Any, now: Any) -> Iterator[str]:

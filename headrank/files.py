@@ -192,6 +192,12 @@ def digest(*paths: str | os.PathLike) -> str:
     return result.hexdigest()[:16]
 
 
+def json_sha256(value: object) -> str:
+    """Return the SHA-256 of a JSON value, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def check_sha256(path: str | os.PathLike, expected: str, remedy: str) -> None:
     """Refuse a file whose SHA-256 is not the pinned one.
 

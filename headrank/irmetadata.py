@@ -15,11 +15,10 @@ from pathlib import Path
 from headrank.arrays import ArrayFile
 from headrank.commit import READER_SUFFIX
 from headrank.errors import HeadRankError
-from headrank.files import read_json, sha256, utc, write_text
+from headrank.files import json_sha256, read_json, sha256, utc, write_text
 from headrank.generation.records import load_records
 from headrank.manifest import (
     alignment_prompt_digest,
-    digest_of,
     missing_queries,
     prompt_digest,
 )
@@ -142,7 +141,7 @@ def run_metadata(
             **cell,
             "seed": config["seed"],
             **_weights(cell, config, readers),
-            "config_sha256": digest_of(config),
+            "config_sha256": json_sha256(config),
             "prompt_sha256": prompt_digest(config["prompt"]),
             **_alignment_prompt(method, config),
             "made from": dict(made_from),

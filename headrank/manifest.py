@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import json
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +14,7 @@ import headrank
 from headrank.arrays import ArrayFile
 from headrank.commit import git_state
 from headrank.errors import HeadRankError
-from headrank.files import read_json, read_jsonl, sha256, utc
+from headrank.files import json_sha256, read_json, read_jsonl, sha256, utc
 from headrank.generation.records import load_records
 from headrank.gpu import gpus
 from headrank.prompt import PromptOptions
@@ -95,7 +93,7 @@ def manifest(
         "reading_commits": _of_readings(readings, "git"),
         "seed": config["seed"],
         "config": dict(config),
-        "config_sha256": digest_of(config),
+        "config_sha256": json_sha256(config),
         "prompt_sha256": prompt_digest(config["prompt"]),
         "alignment_prompts_sha256": {
             name: alignment_prompt_digest(config, name) for name in config["alignments"]
@@ -152,19 +150,13 @@ def result_files(folder: str | os.PathLike) -> list[Path]:
     )
 
 
-def digest_of(value: object) -> str:
-    """Return the SHA-256 of a JSON value, whatever the order of its keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def prompt_digest(options: Mapping) -> str:
     """Return the SHA-256 of a prompt's texts and limits, those that are defaults included.
 
     Raises:
         HeadRankError: as `headrank.prompt.PromptOptions`.
     """
-    return digest_of(asdict(PromptOptions(**options)))
+    return json_sha256(asdict(PromptOptions(**options)))
 
 
 def alignment_prompt_digest(config: Mapping, recipe: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,23 +31,31 @@ def known(
     config: Mapping,
     results: str | os.PathLike = "results",
     resources: str | os.PathLike = "resources",
+    *,
+    others: Iterable[str | os.PathLike] = (),
 ) -> Known:
-    """Return what is found below the two folders; a run that left nothing tells nothing.
+    """Return what is found below the folders; a run that left nothing tells nothing.
 
     Speeds are those of whole jobs, the loading of the model included, in seconds of wall
     time as Snakemake's benchmark files record them. Readings count if they were made with
     the model's declared device and dtype.
 
+    Args:
+        others: results of other configs, for the speeds of reading, generation and indexing
+            alone: their sets and recipes may be others of the same names.
+
     Raises:
         HeadRankError: a file is damaged.
     """
     results, resources = Path(results), Path(resources)
+    folders = [results, *map(Path, others)]
     sets, costs = config["sets"], config["estimate"]
     of_set: dict[str, _Sum] = defaultdict(_Sum)
     of_model: dict[tuple[str, str], _Sum] = defaultdict(_Sum)
-    for name, model, adapter, reading in _readings(config, results):
+    for folder, name, model, adapter, reading in _readings(config, folders):
         kind = "reading" if adapter == "none" else "aligned"
-        for total in (of_set[name], of_model[model, kind]):
+        own = [of_set[name]] if folder == results else []
+        for total in (*own, of_model[model, kind]):
             total.documents += reading.documents
             total.tokens += reading.tokens
             total.lists += reading.lists
@@ -71,8 +79,8 @@ def known(
         archives={
             path.name: path.stat().st_size / 1e9 for path in (resources / "archives").glob("*")
         },
-        generation=dict(_generation(config, results)),
-        indexing=_indexing(config, results, resources),
+        generation=dict(_generation(config, folders)),
+        indexing=_indexing(config, folders, resources),
         **speeds,
     )
     return replace(found, training=dict(_training(config, results, found)))
@@ -83,25 +91,35 @@ def _seconds(path: Path) -> float:
     return sum(float(record["s"]) for _, record in read_jsonl(path))
 
 
-def _readings(config: Mapping, results: Path) -> Iterator[tuple[str, str, str, _Sum]]:
-    """Yield ``(set, model, adapter, sums)`` of each reading whose time was recorded."""
-    times = results / "benchmarks/readings"
-    for path in sorted(times.glob("*/*/*/*/*.jsonl")):
-        name, model, adapter, *_ = path.relative_to(times).parts
-        readings = results / "readings" / path.relative_to(times).with_suffix(".npz")
+def _recorded(folders: Sequence[Path], kind: str) -> Iterator[tuple[Path, Path]]:
+    """Yield ``(results, file)`` of the benchmark files of the jobs that read or ask a model."""
+    for folder in folders:
+        times = folder / "benchmarks" / kind
+        for path in sorted(times.glob("*/*/*/*/*.jsonl")):
+            yield folder, path.relative_to(times)
+
+
+def _readings(
+    config: Mapping, folders: Sequence[Path]
+) -> Iterator[tuple[Path, str, str, str, _Sum]]:
+    """Yield ``(results, set, model, adapter, sums)`` of each reading whose time was recorded."""
+    for folder, path in _recorded(folders, "readings"):
+        name, model, adapter, *_ = path.parts
+        readings = folder / "readings" / path.with_suffix(".npz")
         if name not in config["sets"] or model not in config["models"] or not readings.is_file():
             continue
         file = ArrayFile(readings, "reading", "read again")
         made, declared = file.meta["provenance"], config["models"][model]
         if not _as_declared(made, declared):
             continue
-        total = _Sum(seconds=_seconds(path), lists=len(file.meta["queries"]))
+        seconds = _seconds(folder / "benchmarks/readings" / path)
+        total = _Sum(seconds=seconds, lists=len(file.meta["queries"]))
         for number in range(total.lists):
             spans = file[f"spans.{number}"]
             total.documents += len(spans)
             total.tokens += int((spans[:, 1] - spans[:, 0]).sum())
         if total.documents and total.seconds:
-            yield name, model, adapter, total
+            yield folder, name, model, adapter, total
 
 
 def _as_declared(made: Mapping, declared: Mapping) -> bool:
@@ -136,24 +154,27 @@ def _documents(config: Mapping, resources: Path) -> Iterator[tuple[str, int]]:
             yield name, read_json(card)["counts"]["documents"]
 
 
-def _indexing(config: Mapping, results: Path, resources: Path) -> Speed | None:
+def _indexing(config: Mapping, folders: Sequence[Path], resources: Path) -> Speed | None:
     """Return the documents a second over all indexes whose time was recorded."""
     documents, seconds = 0, 0.0
-    for name, count in _documents(config, resources):
-        time = results / "benchmarks/indexes" / f"{name}.jsonl"
-        if time.is_file():
-            documents += count
-            seconds += _seconds(time)
+    counts = dict(_documents(config, resources))
+    for folder in folders:
+        for name, count in counts.items():
+            time = folder / "benchmarks/indexes" / f"{name}.jsonl"
+            if time.is_file():
+                documents += count
+                seconds += _seconds(time)
     return Speed(documents / seconds, MEASURED) if documents and seconds else None
 
 
-def _generation(config: Mapping, results: Path) -> Iterator[tuple[tuple[str, str], Speed]]:
+def _generation(
+    config: Mapping, folders: Sequence[Path]
+) -> Iterator[tuple[tuple[str, str], Speed]]:
     """Yield the speed of each generative method on each model, in tokens of its prompts."""
-    times = results / "benchmarks/generation"
     sums: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for path in sorted(times.glob("*/*/*/*/*.jsonl")):
-        _, model, _, method, _ = path.relative_to(times).parts
-        records = results / "generation" / path.relative_to(times)
+    for folder, path in _recorded(folders, "generation"):
+        _, model, _, method, _ = path.parts
+        records = folder / "generation" / path
         if model not in config["models"] or not records.is_file():
             continue
         settings, lists = load_records(records)
@@ -165,7 +186,7 @@ def _generation(config: Mapping, results: Path) -> Iterator[tuple[tuple[str, str
             continue
         total = sums[model, method]
         total[0] += sum(found["prompt_tokens"] for found in lists)
-        total[1] += _seconds(path)
+        total[1] += _seconds(folder / "benchmarks/generation" / path)
     for key, (tokens, seconds) in sums.items():
         if tokens and seconds:
             yield key, Speed(tokens / seconds, MEASURED)

@@ -93,8 +93,8 @@ class Plan:
         assumed = self.config["estimate"]["models"].get(model)
         if assumed is None:
             raise HeadRankError(
-                f"estimate.models.{model} is missing: no reading of it was recorded in "
-                "results/benchmarks, so its tokens_per_second must be told (with estimate.source)"
+                f"estimate.models.{model} is missing: no reading of it was recorded here, "
+                "so its tokens_per_second must be told (with estimate.source)"
             )
         return Speed(assumed["tokens_per_second"], "assumed")
 

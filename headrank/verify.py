@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from headrank.arrays import ArrayFile
 from headrank.errors import HeadRankError
-from headrank.files import digest, read_json, sha256
+from headrank.files import digest, json_sha256, read_json, sha256
 from headrank.irmetadata import SUFFIX, load_metadata
-from headrank.manifest import FORMAT, NAME, digest_of, result_files
+from headrank.manifest import FORMAT, NAME, result_files
 
 # A folder that holds weights or a collection says so with such a card.
 CARDS = {"models": "headrank.json", "collections": "collection.json"}
@@ -70,7 +70,7 @@ def verify_results(
     for path in result_files(folder):
         if path.relative_to(folder).as_posix() not in listed:
             found.unlisted.append(str(path))
-    if digest_of(known["config"]) != known["config_sha256"]:
+    if json_sha256(known["config"]) != known["config_sha256"]:
         found.changed.append(f"{folder / NAME}: its config has another digest than it notes")
     digests = {name: _weights_digest(card) for name, card in known["models"].items()}
     checks = (

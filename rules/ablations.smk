@@ -11,13 +11,13 @@ ABLATED = [
 use rule evaluate as evaluate_ablations with:
     input:
         runs=[run_of(cell) for cell in ABLATED],
-        qrels=[f"results/sets/{REPORT_SET}/qrels.tsv"],
-        roles="results/sets/roles.json",
+        qrels=[f"{RESULTS}/sets/{REPORT_SET}/qrels.tsv"],
+        roles="<results>/sets/roles.json",
     output:
-        per_query="results/ablations/per_query.parquet",
-        per_run="results/ablations/per_run.parquet",
+        per_query="<results>/ablations/per_query.parquet",
+        per_run="<results>/ablations/per_run.parquet",
     log:
-        "logs/ablations/per_query.log",
+        "<logs>/ablations/per_query.log",
     params:
         cells=ABLATED,
         seeds=ADAPTERS,
@@ -32,11 +32,11 @@ use rule evaluate as evaluate_ablations with:
 
 rule ablation_differences:
     input:
-        "results/ablations/per_query.parquet",
+        "<results>/ablations/per_query.parquet",
     output:
-        "results/ablations/{model}.csv",
+        "<results>/ablations/{model}.csv",
     log:
-        "logs/ablations/{model}.log",
+        "<logs>/ablations/{model}.log",
     wildcard_constraints:
         model=one_of(MODELS),
     conda:
@@ -54,18 +54,18 @@ rule ablation_differences:
 
 rule ablation_table:
     input:
-        "results/ablations/{model}.csv",
+        "<results>/ablations/{model}.csv",
     output:
         report(
-            "results/tables/ablations/{model}.csv",
+            "<results>/tables/ablations/{model}.csv",
             caption="../workflow/report/ablations_table.rst",
             category="Tables",
             labels={"table": "ablations, {model}"},
         ),
-        "results/tables/ablations/{model}.md",
-        "results/tables/ablations/{model}.tex",
+        "<results>/tables/ablations/{model}.md",
+        "<results>/tables/ablations/{model}.tex",
     log:
-        "logs/tables/ablations/{model}.log",
+        "<logs>/tables/ablations/{model}.log",
     conda:
         "../envs/figures.yaml"
     params:
@@ -80,17 +80,17 @@ rule ablation_table:
 
 rule ablation_figure:
     input:
-        "results/ablations/{model}.csv",
+        "<results>/ablations/{model}.csv",
     output:
-        pdf="results/figures/{model}/ablations.pdf",
+        pdf="<results>/figures/{model}/ablations.pdf",
         png=report(
-            "results/figures/{model}/ablations.png",
+            "<results>/figures/{model}/ablations.png",
             caption="../workflow/report/ablations.rst",
             category="Figures",
             labels={"figure": "ablations", "model": "{model}"},
         ),
     log:
-        "logs/figures/{model}/ablations.log",
+        "<logs>/figures/{model}/ablations.log",
     conda:
         "../envs/figures.yaml"
     params:

@@ -3,20 +3,18 @@ rule align:
     input:
         unpack(training_input),
         validation=lambda wildcards: [*set_files(recipe_of(wildcards)["validation"]).values()],
-        pairs=lambda wildcards: "results/pairs/{model}/{recipe}/pairs.csv".format(
-            model=wildcards.model, recipe=MINED_AS[wildcards.adapter.rpartition("-")[0]]
-        ),
+        pairs=mined_pairs,
     output:
-        card="results/adapters/{model}/{adapter}/headrank.json",
-        heads="results/adapters/{model}/{adapter}/heads.json",
-        weights="results/adapters/{model}/{adapter}/adapter_model.safetensors",
-        config="results/adapters/{model}/{adapter}/adapter_config.json",
-        training="results/adapters/{model}/{adapter}/training.csv",
-        validation="results/adapters/{model}/{adapter}/validation.csv",
+        card="<results>/adapters/{model}/{adapter}/headrank.json",
+        heads="<results>/adapters/{model}/{adapter}/heads.json",
+        weights="<results>/adapters/{model}/{adapter}/adapter_model.safetensors",
+        config="<results>/adapters/{model}/{adapter}/adapter_config.json",
+        training="<results>/adapters/{model}/{adapter}/training.csv",
+        validation="<results>/adapters/{model}/{adapter}/validation.csv",
     log:
-        "logs/adapters/{model}/{adapter}.log",
+        "<logs>/adapters/{model}/{adapter}.log",
     benchmark:
-        "results/benchmarks/adapters/{model}/{adapter}.jsonl"
+        "<results>/benchmarks/adapters/{model}/{adapter}.jsonl"
     wildcard_constraints:
         adapter=one_of(ADAPTERS),
     priority: FIRST
@@ -35,7 +33,7 @@ rule align:
         queries=lambda wildcards: recipe_of(wildcards)["queries"],
         options=lambda wildcards: recipe_of(wildcards)["options"],
         seed=lambda wildcards: int(wildcards.adapter.rpartition("-")[2]),
-        checkpoint="results/checkpoints/{model}/{adapter}",
+        checkpoint=f"{RESULTS}/checkpoints/{{model}}/{{adapter}}",
         code=code("align_heads"),
     message:
         "Align the heads of {wildcards.model}: {wildcards.adapter}"

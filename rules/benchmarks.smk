@@ -3,9 +3,9 @@ rule benchmark:
     input:
         model=model_part("{model}"),
     output:
-        "results/speed/{model}/{part}.csv",
+        "<results>/speed/{model}/{part}.csv",
     log:
-        "logs/speed/{model}/{part}.log",
+        "<logs>/speed/{model}/{part}.log",
     wildcard_constraints:
         model=one_of(MODELS),
         part=one_of(BENCHMARKS),
@@ -36,15 +36,15 @@ rule benchmark_table:
         benchmark_parts,
     output:
         report(
-            "results/tables/benchmarks/{model}.csv",
+            "<results>/tables/benchmarks/{model}.csv",
             caption="../workflow/report/benchmarks.rst",
             category="Tables",
             labels={"table": "benchmarks, {model}"},
         ),
-        "results/tables/benchmarks/{model}.md",
-        "results/tables/benchmarks/{model}.tex",
+        "<results>/tables/benchmarks/{model}.md",
+        "<results>/tables/benchmarks/{model}.tex",
     log:
-        "logs/tables/benchmarks/{model}.log",
+        "<logs>/tables/benchmarks/{model}.log",
     conda:
         "../envs/figures.yaml"
     params:
@@ -59,15 +59,15 @@ rule benchmark_figure:
     input:
         benchmark_parts,
     output:
-        pdf="results/figures/{model}/benchmarks.pdf",
+        pdf="<results>/figures/{model}/benchmarks.pdf",
         png=report(
-            "results/figures/{model}/benchmarks.png",
+            "<results>/figures/{model}/benchmarks.png",
             caption="../workflow/report/benchmarks.rst",
             category="Figures",
             labels={"figure": "benchmarks", "model": "{model}"},
         ),
     log:
-        "logs/figures/{model}/benchmarks.log",
+        "<logs>/figures/{model}/benchmarks.log",
     conda:
         "../envs/figures.yaml"
     params:
@@ -81,12 +81,12 @@ rule benchmark_figure:
 rule benchmarks:
     input:
         collect(
-            "results/tables/benchmarks/{model}.{end}",
+            "<results>/tables/benchmarks/{model}.{end}",
             model=EXPERIMENT["models"],
             end=["csv", "md", "tex"],
         ),
         collect(
-            "results/figures/{model}/benchmarks.{end}",
+            "<results>/figures/{model}/benchmarks.{end}",
             model=EXPERIMENT["models"],
             end=["pdf", "png"],
         ),

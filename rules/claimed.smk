@@ -47,7 +47,8 @@ def claim_cards():
     """Cards of the claimed method's adapters, by model."""
     return {
         model: [
-            f"results/adapters/{model}/{adapter}/headrank.json" for adapter in adapters_of(CLAIMED)
+            f"{RESULTS}/adapters/{model}/{adapter}/headrank.json"
+            for adapter in adapters_of(CLAIMED)
         ]
         for model in EXPERIMENT["models"]
     }
@@ -57,7 +58,7 @@ def claim_heads():
     """The heads that the claimed method reads, by model: those of its first seed's adapter."""
     adapter = adapters_of(CLAIMED)[0]
     return {
-        model: f"results/adapters/{model}/{adapter}/heads.json" for model in EXPERIMENT["models"]
+        model: f"{RESULTS}/adapters/{model}/{adapter}/heads.json" for model in EXPERIMENT["models"]
     }
 
 
@@ -70,9 +71,9 @@ def claim_inputs(wildcards):
         )
     followed = followed_models()
     return {
-        "per_query": "results/evaluation/per_query.parquet",
-        "middle": [f"results/studies/{model}/middle_zone.csv" for model in followed],
-        "formatting": [f"results/tables/formatting/{model}.csv" for model in generating_models()],
+        "per_query": f"{RESULTS}/evaluation/per_query.parquet",
+        "middle": [f"{RESULTS}/studies/{model}/middle_zone.csv" for model in followed],
+        "formatting": [f"{RESULTS}/tables/formatting/{model}.csv" for model in generating_models()],
         "cards": [path for paths in claim_cards().values() for path in paths],
         "heads": list(claim_heads().values()),
     }

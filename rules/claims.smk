@@ -4,14 +4,14 @@ rule claims:
         unpack(claim_inputs),
     output:
         csv=report(
-            "results/claims.csv",
+            "<results>/claims.csv",
             caption="../workflow/report/claims.rst",
             category="Tables",
             labels={"table": "claims of the paper"},
         ),
-        md="results/claims.md",
+        md="<results>/claims.md",
     log:
-        "logs/claims.log",
+        "<logs>/claims.log",
     conda:
         "../envs/ir.yaml"
     params:

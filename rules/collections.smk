@@ -11,7 +11,7 @@ rule collection:
             description="collection.json",
         ),
     log:
-        "logs/collections/{collection}.log",
+        "<logs>/collections/{collection}.log",
     wildcard_constraints:
         collection=one_of(COLLECTIONS),
     conda:

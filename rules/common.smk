@@ -11,6 +11,7 @@ from headrank.clock import check_clock
 from headrank.codedigest import code_digest
 from headrank.config import configure
 from headrank.errors import HeadRankError
+from headrank.files import json_sha256
 from headrank.grid import mined_as, read_sets, shards, split_method, used_recipes
 from headrank.roles import ROLES, roles, roles_before
 from headrank.sources.pypi import pinned_files
@@ -20,9 +21,22 @@ ROOT = Path(workflow.basedir)
 
 try:
     configure(config, yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text()))
+except HeadRankError as error:
+    raise WorkflowError(str(error)) from None
+
+
+# A folder of results may be named after all that decides them: results-<config>.
+pathvars:
+    config=json_sha256(config)[:12],
+
+
+# What `<results>` in the rules' patterns stands for.
+RESULTS = workflow.pathvars.apply("<results>")
+
+try:
     if workflow.is_main_process:
-        check_clock(["results", "resources/collections", "resources/models", "resources/indexes"])
-        if change := replaced("results/manifest.json", config):
+        check_clock([RESULTS, "resources/collections", "resources/models", "resources/indexes"])
+        if change := replaced(f"{RESULTS}/manifest.json", config):
             logger.warning(change)
 except HeadRankError as error:
     raise WorkflowError(str(error)) from None
@@ -103,13 +117,13 @@ def index_files(collection):
 
 def set_files(name):
     """Files of a set of queries by kind: `queries`, `documents`, `candidates`, `qrels`, `set`."""
-    return {file.split(".")[0]: f"results/sets/{name}/{file}" for file in SET_FILES}
+    return {file.split(".")[0]: f"{RESULTS}/sets/{name}/{file}" for file in SET_FILES}
 
 
 def readings(sets, model, adapter, order):
     """Shards of the readings of some sets."""
     return [
-        f"results/readings/{name}/{model}/{adapter}/{order}/{shard}.npz"
+        f"{RESULTS}/readings/{name}/{model}/{adapter}/{order}/{shard}.npz"
         for name in sets
         for shard in range(SHARDS[name])
     ]
@@ -150,7 +164,7 @@ def cells():
 def run_of(cell):
     """Path of a cell's run."""
     *folders, name = (part for part in cell if part != "-")
-    return str(Path("results/runs", *folders, f"{name}.run"))
+    return str(Path(RESULTS, "runs", *folders, f"{name}.run"))
 
 
 def reading_priority(wildcards):
@@ -219,10 +233,16 @@ def first_stage_source(wildcards):
     return {"index": card, "postings": others}
 
 
+def first_stage_run(wildcards):
+    """The first stage's run that a set of queries is sampled from."""
+    chosen = SETS[wildcards.set]
+    return f"{RESULTS}/retrieval/{chosen['collection']}/{chosen['split']}.run"
+
+
 def earlier_sets(wildcards):
     """Queries that this set may not hold: those of the roles before its own."""
     earlier = sets_of(*roles_before(ROLE[wildcards.set]))
-    return [f"results/sets/{name}/queries.jsonl" for name in earlier]
+    return [f"{RESULTS}/sets/{name}/queries.jsonl" for name in earlier]
 
 
 def ranking_heads(wildcards):
@@ -232,7 +252,7 @@ def ranking_heads(wildcards):
         return []
     model = wildcards.model
     profile = f"{model}/aligned/{wildcards.adapter}" if method["reselect"] else model
-    return [f"results/profiles/{profile}/heads/{method['heads']}.json"]
+    return [f"{RESULTS}/profiles/{profile}/heads/{method['heads']}.json"]
 
 
 def used_models():
@@ -259,13 +279,13 @@ def adapter_files(wildcards):
     """Files of the adapter that a reading puts into the model."""
     if wildcards.adapter == "none":
         return []
-    folder = f"results/adapters/{wildcards.model}/{wildcards.adapter}"
+    folder = f"{RESULTS}/adapters/{wildcards.model}/{wildcards.adapter}"
     return [f"{folder}/{name}" for name in ADAPTER_FILES]
 
 
 def reader_cards(cell, method):
     """What tells which processes ranked the shards of a method that runs its own model."""
-    folder = f"results/parts/{cell}/{method}"
+    folder = f"{RESULTS}/parts/{cell}/{method}"
     return [f"{folder}/{shard}.reader.json" for shard in range(SHARDS[cell.split("/")[0]])]
 
 
@@ -279,7 +299,7 @@ def made_from(cell):
     if METHODS[method]["kind"] == "generative":
         return generations(name, model, order, method)
     if METHODS[method]["kind"] == "dense":
-        return [f"results/runs/{name}/{method}.reader.json"]
+        return [f"{RESULTS}/runs/{name}/{method}.reader.json"]
     if METHODS[method]["kind"] == "cross-encoder":
         return reader_cards(name, method)
     if METHODS[method]["kind"] != "attention":
@@ -298,6 +318,12 @@ def recipe_of(wildcards):
     return RECIPES[name]
 
 
+def mined_pairs(wildcards):
+    """The pairs that an adapter is trained on."""
+    recipe = MINED_AS[wildcards.adapter.rpartition("-")[0]]
+    return f"{RESULTS}/pairs/{wildcards.model}/{recipe}/pairs.csv"
+
+
 def training_input(wildcards):
     """Sets, model and heads that a recipe trains with."""
     recipe = recipe_of(wildcards)
@@ -307,7 +333,7 @@ def training_input(wildcards):
         "documents": [entry["documents"] for entry in files],
         "candidates": [entry["candidates"] for entry in files],
         "qrels": [entry["qrels"] for entry in files],
-        "roles": "results/sets/roles.json",
+        "roles": f"{RESULTS}/sets/roles.json",
         "model": model_part(wildcards.model),
-        "heads": f"results/profiles/{wildcards.model}/heads/{recipe['selection']}.json",
+        "heads": f"{RESULTS}/profiles/{wildcards.model}/heads/{recipe['selection']}.json",
     }

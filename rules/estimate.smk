@@ -2,13 +2,13 @@
 # Snakemake to find, so it is always told anew, from the config and from what earlier runs left.
 rule estimate:
     log:
-        "logs/estimate.log",
+        "<logs>/estimate.log",
     localrule: True
     conda:
         "../envs/ir.yaml"
     params:
         config=config,
-        stem="results/estimate",
+        stem=f"{RESULTS}/estimate",
     message:
         "Estimate jobs, tokens, disk and hours"
     script:

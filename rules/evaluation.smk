@@ -1,13 +1,13 @@
 rule evaluate:
     input:
         runs=[run_of(cell) for cell in CELLS],
-        qrels=[f"results/sets/{name}/qrels.tsv" for name in EXPERIMENT["sets"]],
-        roles="results/sets/roles.json",
+        qrels=[f"{RESULTS}/sets/{name}/qrels.tsv" for name in EXPERIMENT["sets"]],
+        roles="<results>/sets/roles.json",
     output:
-        per_query="results/evaluation/per_query.parquet",
-        per_run="results/evaluation/per_run.parquet",
+        per_query="<results>/evaluation/per_query.parquet",
+        per_run="<results>/evaluation/per_run.parquet",
     log:
-        "logs/evaluation/per_query.log",
+        "<logs>/evaluation/per_query.log",
     conda:
         "../envs/ir.yaml"
     resources:
@@ -30,16 +30,16 @@ rule evaluate:
 
 rule compare:
     input:
-        "results/evaluation/per_query.parquet",
+        "<results>/evaluation/per_query.parquet",
     output:
         report(
-            "results/evaluation/significance.csv",
+            "<results>/evaluation/significance.csv",
             caption="../workflow/report/significance.rst",
             category="Tables",
             labels={"table": "significance"},
         ),
     log:
-        "logs/evaluation/significance.log",
+        "<logs>/evaluation/significance.log",
     conda:
         "../envs/ir.yaml"
     params:
@@ -58,6 +58,6 @@ rule compare:
 
 rule evaluation:
     input:
-        "results/evaluation/per_query.parquet",
-        ["results/evaluation/significance.csv"] if config["evaluation"]["comparisons"] else [],
+        "<results>/evaluation/per_query.parquet",
+        ["<results>/evaluation/significance.csv"] if config["evaluation"]["comparisons"] else [],
     localrule: True

@@ -1,16 +1,16 @@
 rule order_robustness:
     input:
-        "results/evaluation/per_query.parquet",
+        "<results>/evaluation/per_query.parquet",
     output:
-        pdf="results/figures/{model}/order_robustness.pdf",
+        pdf="<results>/figures/{model}/order_robustness.pdf",
         png=report(
-            "results/figures/{model}/order_robustness.png",
+            "<results>/figures/{model}/order_robustness.png",
             caption="../workflow/report/order_robustness.rst",
             category="Figures",
             labels={"figure": "prompt orders", "model": "{model}"},
         ),
     log:
-        "logs/figures/{model}/order_robustness.log",
+        "<logs>/figures/{model}/order_robustness.log",
     conda:
         "../envs/figures.yaml"
     params:
@@ -27,20 +27,20 @@ rule order_robustness:
 
 rule head_scores:
     input:
-        profile="results/profiles/{model}/profile.npz",
+        profile="<results>/profiles/{model}/profile.npz",
         heads=lambda wildcards: heads_of([REPORT["method"]], wildcards.model),
-        controls="results/studies/{model}/head_controls.csv",
-        per_query="results/evaluation/per_query.parquet",
+        controls="<results>/studies/{model}/head_controls.csv",
+        per_query="<results>/evaluation/per_query.parquet",
     output:
-        pdf="results/figures/{model}/head_scores.pdf",
+        pdf="<results>/figures/{model}/head_scores.pdf",
         png=report(
-            "results/figures/{model}/head_scores.png",
+            "<results>/figures/{model}/head_scores.png",
             caption="../workflow/report/head_scores.rst",
             category="Figures",
             labels={"figure": "head scores", "model": "{model}"},
         ),
     log:
-        "logs/figures/{model}/head_scores.log",
+        "<logs>/figures/{model}/head_scores.log",
     conda:
         "../envs/figures.yaml"
     params:
@@ -57,18 +57,18 @@ rule head_scores:
 
 rule ndcg_by_heads:
     input:
-        curves="results/studies/{model}/ndcg_by_heads.csv",
-        per_query="results/evaluation/per_query.parquet",
+        curves="<results>/studies/{model}/ndcg_by_heads.csv",
+        per_query="<results>/evaluation/per_query.parquet",
     output:
-        pdf="results/figures/{model}/ndcg_by_heads.pdf",
+        pdf="<results>/figures/{model}/ndcg_by_heads.pdf",
         png=report(
-            "results/figures/{model}/ndcg_by_heads.png",
+            "<results>/figures/{model}/ndcg_by_heads.png",
             caption="../workflow/report/ndcg_by_heads.rst",
             category="Figures",
             labels={"figure": "number of heads", "model": "{model}"},
         ),
     log:
-        "logs/figures/{model}/ndcg_by_heads.log",
+        "<logs>/figures/{model}/ndcg_by_heads.log",
     conda:
         "../envs/figures.yaml"
     params:
@@ -86,18 +86,18 @@ rule ndcg_by_heads:
 
 use rule ndcg_by_heads as ndcg_by_depth with:
     input:
-        curves="results/studies/{model}/ndcg_by_depth.csv",
-        per_query="results/evaluation/per_query.parquet",
+        curves="<results>/studies/{model}/ndcg_by_depth.csv",
+        per_query="<results>/evaluation/per_query.parquet",
     output:
-        pdf="results/figures/{model}/ndcg_by_depth.pdf",
+        pdf="<results>/figures/{model}/ndcg_by_depth.pdf",
         png=report(
-            "results/figures/{model}/ndcg_by_depth.png",
+            "<results>/figures/{model}/ndcg_by_depth.png",
             caption="../workflow/report/ndcg_by_depth.rst",
             category="Figures",
             labels={"figure": "depth of heads", "model": "{model}"},
         ),
     log:
-        "logs/figures/{model}/ndcg_by_depth.log",
+        "<logs>/figures/{model}/ndcg_by_depth.log",
     params:
         over="depth",
     message:
@@ -106,17 +106,17 @@ use rule ndcg_by_heads as ndcg_by_depth with:
 
 rule homogenisation:
     input:
-        "results/studies/{model}/positions.csv",
+        "<results>/studies/{model}/positions.csv",
     output:
-        pdf="results/figures/{model}/homogenisation.pdf",
+        pdf="<results>/figures/{model}/homogenisation.pdf",
         png=report(
-            "results/figures/{model}/homogenisation.png",
+            "<results>/figures/{model}/homogenisation.png",
             caption="../workflow/report/homogenisation.rst",
             category="Figures",
             labels={"figure": "homogenisation", "model": "{model}"},
         ),
     log:
-        "logs/figures/{model}/homogenisation.log",
+        "<logs>/figures/{model}/homogenisation.log",
     conda:
         "../envs/figures.yaml"
     params:
@@ -130,17 +130,17 @@ rule homogenisation:
 
 rule middle_zone:
     input:
-        "results/studies/{model}/middle_zone.csv",
+        "<results>/studies/{model}/middle_zone.csv",
     output:
-        pdf="results/figures/{model}/middle_zone.pdf",
+        pdf="<results>/figures/{model}/middle_zone.pdf",
         png=report(
-            "results/figures/{model}/middle_zone.png",
+            "<results>/figures/{model}/middle_zone.png",
             caption="../workflow/report/middle_zone.rst",
             category="Figures",
             labels={"figure": "middle zone", "model": "{model}"},
         ),
     log:
-        "logs/figures/{model}/middle_zone.log",
+        "<logs>/figures/{model}/middle_zone.log",
     conda:
         "../envs/figures.yaml"
     params:
@@ -157,15 +157,15 @@ rule training:
         steps=lambda wildcards: adapter_tables(wildcards, "training"),
         validation=lambda wildcards: adapter_tables(wildcards, "validation"),
     output:
-        pdf="results/figures/{model}/training/{recipe}.pdf",
+        pdf="<results>/figures/{model}/training/{recipe}.pdf",
         png=report(
-            "results/figures/{model}/training/{recipe}.png",
+            "<results>/figures/{model}/training/{recipe}.png",
             caption="../workflow/report/training.rst",
             category="Figures",
             labels={"figure": "training of {recipe}", "model": "{model}"},
         ),
     log:
-        "logs/figures/{model}/training/{recipe}.log",
+        "<logs>/figures/{model}/training/{recipe}.log",
     conda:
         "../envs/figures.yaml"
     params:
@@ -179,18 +179,18 @@ rule training:
 
 rule learning_curve:
     input:
-        per_run="results/evaluation/per_run.parquet",
+        per_run="<results>/evaluation/per_run.parquet",
         cards=curve_cards,
     output:
-        pdf="results/figures/{model}/learning_curve.pdf",
+        pdf="<results>/figures/{model}/learning_curve.pdf",
         png=report(
-            "results/figures/{model}/learning_curve.png",
+            "<results>/figures/{model}/learning_curve.png",
             caption="../workflow/report/learning_curve.rst",
             category="Figures",
             labels={"figure": "learning curve", "model": "{model}"},
         ),
     log:
-        "logs/figures/{model}/learning_curve.log",
+        "<logs>/figures/{model}/learning_curve.log",
     conda:
         "../envs/figures.yaml"
     params:

@@ -6,21 +6,21 @@ PUBLISHED = [
 
 rule first_stage_check:
     input:
-        runs=[f"results/retrieval/{name}/{split}.run" for name, split in PUBLISHED],
+        runs=[f"{RESULTS}/retrieval/{name}/{split}.run" for name, split in PUBLISHED],
         qrels=[collection_part(name, "qrels.tsv") for name, _ in PUBLISHED],
         queries=[collection_part(name, "queries.jsonl") for name, _ in PUBLISHED],
     output:
         report(
-            "results/tables/first_stage.csv",
+            "<results>/tables/first_stage.csv",
             caption="../workflow/report/first_stage.rst",
             category="Tables",
             labels={"table": "first stage"},
         ),
-        "results/tables/first_stage-wide.csv",
-        "results/tables/first_stage.md",
-        "results/tables/first_stage.tex",
+        "<results>/tables/first_stage-wide.csv",
+        "<results>/tables/first_stage.md",
+        "<results>/tables/first_stage.tex",
     log:
-        "logs/tables/first_stage.log",
+        "<logs>/tables/first_stage.log",
     conda:
         "../envs/figures.yaml"
     params:

@@ -5,11 +5,11 @@ rule generate:
         unpack(lambda wildcards: set_files(wildcards.set)),
         model=model_part("{model}"),
     output:
-        "results/generation/{set}/{model}/{order}/{method}/{shard}.jsonl",
+        "<results>/generation/{set}/{model}/{order}/{method}/{shard}.jsonl",
     log:
-        "logs/generation/{set}/{model}/{order}/{method}/{shard}.log",
+        "<logs>/generation/{set}/{model}/{order}/{method}/{shard}.log",
     benchmark:
-        "results/benchmarks/generation/{set}/{model}/{order}/{method}/{shard}.jsonl"
+        "<results>/benchmarks/generation/{set}/{model}/{order}/{method}/{shard}.jsonl"
     wildcard_constraints:
         model=one_of(MODELS),
         method=one_of(methods_of("generative")),
@@ -27,7 +27,9 @@ rule generate:
         prompt=LIMITS,
         seed=config["seed"],
         shards=lambda wildcards: SHARDS[wildcards.set],
-        checkpoint="results/checkpoints/generation/{set}/{model}/{order}/{method}/{shard}",
+        checkpoint=(
+            f"{RESULTS}/checkpoints/generation/{{set}}/{{model}}/{{order}}/{{method}}/{{shard}}"
+        ),
         code=code("generate"),
     message:
         "Generate the answers of {wildcards.model} on {wildcards.set} by {wildcards.method}, order "
@@ -42,9 +44,9 @@ rule rank_by_generation:
             wildcards.set, wildcards.model, wildcards.order, wildcards.method
         ),
     output:
-        "results/runs/{set}/{model}/none/{order}/{method}.run",
+        "<results>/runs/{set}/{model}/none/{order}/{method}.run",
     log:
-        "logs/runs/{set}/{model}/none/{order}/{method}.log",
+        "<logs>/runs/{set}/{model}/none/{order}/{method}.log",
     wildcard_constraints:
         method=one_of(methods_of("generative")),
     conda:
@@ -62,16 +64,16 @@ rule formatting_table:
         lambda wildcards: [path for *_, path in generated_cells(wildcards.model)],
     output:
         report(
-            "results/tables/formatting/{model}.csv",
+            "<results>/tables/formatting/{model}.csv",
             caption="../workflow/report/formatting.rst",
             category="Tables",
             labels={"table": "form of generated answers, {model}"},
         ),
-        "results/tables/formatting/{model}-wide.csv",
-        "results/tables/formatting/{model}.md",
-        "results/tables/formatting/{model}.tex",
+        "<results>/tables/formatting/{model}-wide.csv",
+        "<results>/tables/formatting/{model}.md",
+        "<results>/tables/formatting/{model}.tex",
     log:
-        "logs/tables/formatting/{model}.log",
+        "<logs>/tables/formatting/{model}.log",
     conda:
         "../envs/ir.yaml"
     params:

@@ -5,9 +5,9 @@ rule latency:
         timed_files,
         model=model_part("{model}"),
     output:
-        "results/latency/{model}.csv",
+        "<results>/latency/{model}.csv",
     log:
-        "logs/latency/{model}.log",
+        "<logs>/latency/{model}.log",
     wildcard_constraints:
         model=one_of(EXPERIMENT["models"]),
     conda:
@@ -41,9 +41,9 @@ rule latency_first_stage:
         unpack(lambda wildcards: set_files(REPORT_SET)),
         bm25=report_index(),
     output:
-        "results/latency/first-stage.csv",
+        "<results>/latency/first-stage.csv",
     log:
-        "logs/latency/first-stage.log",
+        "<logs>/latency/first-stage.log",
     conda:
         "../envs/ir.yaml"
     threads: all_cores
@@ -66,19 +66,19 @@ rule latency_first_stage:
 rule latency_table:
     input:
         costs=cost_files,
-        per_query="results/evaluation/per_query.parquet",
+        per_query="<results>/evaluation/per_query.parquet",
     output:
         report(
-            "results/tables/latency/{model}.csv",
+            "<results>/tables/latency/{model}.csv",
             caption="../workflow/report/latency.rst",
             category="Tables",
             labels={"table": "cost of a list, {model}"},
         ),
-        "results/tables/latency/{model}-wide.csv",
-        "results/tables/latency/{model}.md",
-        "results/tables/latency/{model}.tex",
+        "<results>/tables/latency/{model}-wide.csv",
+        "<results>/tables/latency/{model}.md",
+        "<results>/tables/latency/{model}.tex",
     log:
-        "logs/tables/latency/{model}.log",
+        "<logs>/tables/latency/{model}.log",
     conda:
         "../envs/figures.yaml"
     params:
@@ -103,17 +103,17 @@ rule latency_table:
 
 rule quality_latency:
     input:
-        "results/tables/latency/{model}.csv",
+        "<results>/tables/latency/{model}.csv",
     output:
-        pdf="results/figures/{model}/quality_latency.pdf",
+        pdf="<results>/figures/{model}/quality_latency.pdf",
         png=report(
-            "results/figures/{model}/quality_latency.png",
+            "<results>/figures/{model}/quality_latency.png",
             caption="../workflow/report/latency.rst",
             category="Figures",
             labels={"figure": "effectiveness and cost", "model": "{model}"},
         ),
     log:
-        "logs/figures/{model}/quality_latency.log",
+        "<logs>/figures/{model}/quality_latency.log",
     conda:
         "../envs/figures.yaml"
     params:

@@ -17,14 +17,14 @@ rule describe_runs:
     input:
         **CARDS,
         runs=lambda wildcards: [run_of(cell) for cell in CELLS_OF[wildcards.set]],
-        queries="results/sets/{set}/queries.jsonl",
+        queries="<results>/sets/{set}/queries.jsonl",
         made_from=lambda wildcards: list(
             dict.fromkeys(path for cell in CELLS_OF[wildcards.set] for path in made_from(cell))
         ),
     output:
         [metadata_path(run_of(("{set}", *cell))) for _, *cell in CELLS_OF[EXPERIMENT["sets"][0]]],
     log:
-        "logs/describe_runs/{set}.log",
+        "<logs>/describe_runs/{set}.log",
     wildcard_constraints:
         set=one_of(EXPERIMENT["sets"]),
     localrule: True
@@ -48,7 +48,7 @@ rule manifest:
         **CARDS,
         adapters=sorted(
             {
-                f"results/adapters/{model}/{adapter}/headrank.json"
+                f"{RESULTS}/adapters/{model}/{adapter}/headrank.json"
                 for _, model, adapter, _, _ in CELLS
                 if adapter not in ("-", "none")
             }
@@ -60,15 +60,15 @@ rule manifest:
         sets=[path for name in sets_of(*ROLES) for path in set_files(name).values()],
         made_from=list(dict.fromkeys(path for cell in CELLS for path in made_from(cell))),
     output:
-        "results/manifest.json",
+        "<results>/manifest.json",
     log:
-        "logs/manifest.log",
+        "<logs>/manifest.log",
     localrule: True
     conda:
         "../envs/ir.yaml"
     params:
         config=config,
-        queries=[f"results/sets/{cell[0]}/queries.jsonl" for cell in CELLS],
+        queries=[f"{RESULTS}/sets/{cell[0]}/queries.jsonl" for cell in CELLS],
         partial=STORED,
         code=code("write_manifest"),
     message:

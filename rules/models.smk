@@ -2,7 +2,7 @@ rule fetch_archive:
     output:
         "resources/archives/{file}",
     log:
-        "logs/archives/{file}.log",
+        "<logs>/archives/{file}.log",
     wildcard_constraints:
         file=one_of(PINS),
     localrule: True
@@ -23,9 +23,9 @@ rule model:
     output:
         **made("resources/models/{model}", card="headrank.json"),
     log:
-        "logs/models/{model}.log",
+        "<logs>/models/{model}.log",
     benchmark:
-        "results/benchmarks/models/{model}.jsonl"
+        "<results>/benchmarks/models/{model}.jsonl"
     wildcard_constraints:
         model=one_of(WEIGHTS),
     priority: FIRST

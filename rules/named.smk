@@ -35,7 +35,7 @@ LACKING = {
 }
 PRODUCTS = product_files() | {
     "table_significance": (
-        ["results/evaluation/significance.csv"] if config["evaluation"]["comparisons"] else []
+        [f"{RESULTS}/evaluation/significance.csv"] if config["evaluation"]["comparisons"] else []
     )
 }
 

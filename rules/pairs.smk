@@ -2,12 +2,12 @@ rule mine_pairs:
     input:
         unpack(training_input),
     output:
-        pairs="results/pairs/{model}/{recipe}/pairs.csv",
-        summary="results/pairs/{model}/{recipe}/summary.csv",
+        pairs="<results>/pairs/{model}/{recipe}/pairs.csv",
+        summary="<results>/pairs/{model}/{recipe}/summary.csv",
     log:
-        "logs/pairs/{model}/{recipe}.log",
+        "<logs>/pairs/{model}/{recipe}.log",
     benchmark:
-        "results/benchmarks/pairs/{model}/{recipe}.jsonl"
+        "<results>/benchmarks/pairs/{model}/{recipe}.jsonl"
     wildcard_constraints:
         recipe=one_of(dict.fromkeys(MINED_AS.values())),
     priority: FIRST

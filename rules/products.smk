@@ -43,12 +43,12 @@ def study_options():
 def heads_of(methods, model):
     """Files of the selected heads that some methods fold."""
     names = dict.fromkeys(METHODS[name]["heads"] for name in methods)
-    return [f"results/profiles/{model}/heads/{name}.json" for name in names if name != "all"]
+    return [f"{RESULTS}/profiles/{model}/heads/{name}.json" for name in names if name != "all"]
 
 
 def table_files(name):
     """The files of one table."""
-    return [f"results/tables/{name}{end}" for end in (".csv", ".md", ".tex")]
+    return [f"{RESULTS}/tables/{name}{end}" for end in (".csv", ".md", ".tex")]
 
 
 def reads():
@@ -105,7 +105,7 @@ def product_files():
     }
     for kind, names in figures().items():
         files[f"figure_{kind}"] = collect(
-            "results/figures/{model}/{name}.{end}",
+            f"{RESULTS}/figures/{{model}}/{{name}}.{{end}}",
             model=EXPERIMENT["models"],
             name=names,
             end=["pdf", "png"],
@@ -117,7 +117,7 @@ def products():
     """Every table and figure of a run without a target."""
     asked_for = set() if REPORT["ablations"] else {"table_ablations", "figure_ablations"}
     return [
-        *(["results/claims.csv", "results/claims.md"] if CLAIMED else []),
+        *([f"{RESULTS}/claims.csv", f"{RESULTS}/claims.md"] if CLAIMED else []),
         *(
             path
             for target, paths in product_files().items()
@@ -130,7 +130,7 @@ def products():
 def curve_cards(wildcards):
     """Cards of the adapters on the learning curve: they tell how many queries each saw."""
     return [
-        f"results/adapters/{wildcards.model}/{adapter}/headrank.json"
+        f"{RESULTS}/adapters/{wildcards.model}/{adapter}/headrank.json"
         for method in REPORT["learning_curve"]
         for adapter in adapters_of(method)
     ]
@@ -139,6 +139,6 @@ def curve_cards(wildcards):
 def adapter_tables(wildcards, name):
     """Training tables of a recipe's adapters, in the order of its seeds."""
     return [
-        f"results/adapters/{wildcards.model}/{wildcards.recipe}-{seed}/{name}.csv"
+        f"{RESULTS}/adapters/{wildcards.model}/{wildcards.recipe}-{seed}/{name}.csv"
         for seed in RECIPES[wildcards.recipe]["seeds"]
     ]

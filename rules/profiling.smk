@@ -3,12 +3,12 @@ rule profile:
         readings=lambda wildcards: readings(
             config["profiling"]["sets"], wildcards.model, "none", config["profiling"]["order"]
         ),
-        qrels=[f"results/sets/{name}/qrels.tsv" for name in config["profiling"]["sets"]],
+        qrels=[f"{RESULTS}/sets/{name}/qrels.tsv" for name in config["profiling"]["sets"]],
     output:
-        profile="results/profiles/{model}/profile.npz",
-        table="results/profiles/{model}/profile.csv",
+        profile="<results>/profiles/{model}/profile.npz",
+        table="<results>/profiles/{model}/profile.csv",
     log:
-        "logs/profiles/{model}/profile.log",
+        "<logs>/profiles/{model}/profile.log",
     priority: FIRST
     conda:
         "../envs/ir.yaml"
@@ -30,23 +30,23 @@ use rule profile as profile_aligned with:
             wildcards.adapter,
             config["profiling"]["order"],
         ),
-        qrels=[f"results/sets/{name}/qrels.tsv" for name in config["profiling"]["sets"]],
+        qrels=[f"{RESULTS}/sets/{name}/qrels.tsv" for name in config["profiling"]["sets"]],
     output:
-        profile="results/profiles/{model}/aligned/{adapter}/profile.npz",
-        table="results/profiles/{model}/aligned/{adapter}/profile.csv",
+        profile="<results>/profiles/{model}/aligned/{adapter}/profile.npz",
+        table="<results>/profiles/{model}/aligned/{adapter}/profile.csv",
     log:
-        "logs/profiles/{model}/aligned/{adapter}/profile.log",
+        "<logs>/profiles/{model}/aligned/{adapter}/profile.log",
     message:
         "Profile the heads of {wildcards.model} with adapter {wildcards.adapter}"
 
 
 rule select_heads:
     input:
-        "results/profiles/{model}/profile.npz",
+        "<results>/profiles/{model}/profile.npz",
     output:
-        "results/profiles/{model}/heads/{selection}.json",
+        "<results>/profiles/{model}/heads/{selection}.json",
     log:
-        "logs/profiles/{model}/heads/{selection}.log",
+        "<logs>/profiles/{model}/heads/{selection}.log",
     wildcard_constraints:
         selection=one_of(config["selections"]),
     priority: FIRST
@@ -63,10 +63,10 @@ rule select_heads:
 
 use rule select_heads as select_heads_aligned with:
     input:
-        "results/profiles/{model}/aligned/{adapter}/profile.npz",
+        "<results>/profiles/{model}/aligned/{adapter}/profile.npz",
     output:
-        "results/profiles/{model}/aligned/{adapter}/heads/{selection}.json",
+        "<results>/profiles/{model}/aligned/{adapter}/heads/{selection}.json",
     log:
-        "logs/profiles/{model}/aligned/{adapter}/heads/{selection}.log",
+        "<logs>/profiles/{model}/aligned/{adapter}/heads/{selection}.log",
     message:
         "Select heads of {wildcards.model} as {wildcards.selection}, adapter {wildcards.adapter}"

@@ -16,7 +16,7 @@ def generations(name, model, order, method):
     """Records of a method on a set; where each passage is asked about alone, order has no say."""
     if METHODS[method]["protocol"] != "listwise":
         order = "first-stage"
-    folder = f"results/generation/{name}/{model}/{order}/{method}"
+    folder = f"{RESULTS}/generation/{name}/{model}/{order}/{method}"
     return [f"{folder}/{shard}.jsonl" for shard in range(SHARDS[name])]
 
 

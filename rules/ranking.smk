@@ -8,9 +8,9 @@ rule rank_by_attention:
         ),
         heads=ranking_heads,
     output:
-        "results/runs/{set}/{model}/{adapter}/{order}/{method}.run",
+        "<results>/runs/{set}/{model}/{adapter}/{order}/{method}.run",
     log:
-        "logs/runs/{set}/{model}/{adapter}/{order}/{method}.log",
+        "<logs>/runs/{set}/{model}/{adapter}/{order}/{method}.log",
     wildcard_constraints:
         method=one_of(name for name in methods_of("attention") if not METHODS[name]["truncated"]),
     conda:
@@ -32,12 +32,12 @@ rule rank_truncated:
         adapter=adapter_files,
         model=model_part("{model}"),
     output:
-        run="results/parts/{set}/{model}/{adapter}/{order}/{method}/{shard}.run",
-        reader="results/parts/{set}/{model}/{adapter}/{order}/{method}/{shard}.reader.json",
+        run="<results>/parts/{set}/{model}/{adapter}/{order}/{method}/{shard}.run",
+        reader="<results>/parts/{set}/{model}/{adapter}/{order}/{method}/{shard}.reader.json",
     log:
-        "logs/parts/{set}/{model}/{adapter}/{order}/{method}/{shard}.log",
+        "<logs>/parts/{set}/{model}/{adapter}/{order}/{method}/{shard}.log",
     benchmark:
-        "results/benchmarks/parts/{set}/{model}/{adapter}/{order}/{method}/{shard}.jsonl"
+        "<results>/benchmarks/parts/{set}/{model}/{adapter}/{order}/{method}/{shard}.jsonl"
     wildcard_constraints:
         method=one_of(TRUNCATED),
     conda:
@@ -65,13 +65,13 @@ rule rank_truncated:
 rule join_run:
     input:
         lambda wildcards: [
-            f"results/parts/{wildcards.cell}/{wildcards.method}/{shard}.run"
+            f"{RESULTS}/parts/{wildcards.cell}/{wildcards.method}/{shard}.run"
             for shard in range(SHARDS[wildcards.cell.split("/")[0]])
         ],
     output:
-        "results/runs/{cell}/{method}.run",
+        "<results>/runs/{cell}/{method}.run",
     log:
-        "logs/runs/{cell}/{method}.log",
+        "<logs>/runs/{cell}/{method}.log",
     wildcard_constraints:
         cell="[^/]+(/[^/]+/[^/]+/[^/]+)?",
         method=one_of([*TRUNCATED, *methods_of("cross-encoder")]),
@@ -88,11 +88,11 @@ rule join_run:
 
 rule rank_by_first_stage:
     input:
-        "results/sets/{set}/candidates.run",
+        "<results>/sets/{set}/candidates.run",
     output:
-        "results/runs/{set}/{method}.run",
+        "<results>/runs/{set}/{method}.run",
     log:
-        "logs/runs/{set}/{method}.log",
+        "<logs>/runs/{set}/{method}.log",
     wildcard_constraints:
         method=one_of(methods_of("first-stage")),
     conda:
@@ -107,11 +107,11 @@ rule rank_by_first_stage:
 
 rule rank_at_random:
     input:
-        "results/sets/{set}/candidates.run",
+        "<results>/sets/{set}/candidates.run",
     output:
-        "results/runs/{set}/{method}.run",
+        "<results>/runs/{set}/{method}.run",
     log:
-        "logs/runs/{set}/{method}.log",
+        "<logs>/runs/{set}/{method}.log",
     wildcard_constraints:
         method=one_of(methods_of("random")),
     conda:
@@ -130,12 +130,12 @@ rule rank_by_encoder:
         unpack(lambda wildcards: set_files(wildcards.set)),
         model=lambda wildcards: model_part(METHODS[wildcards.method]["encoder"]),
     output:
-        run="results/runs/{set}/{method}.run",
-        reader="results/runs/{set}/{method}.reader.json",
+        run="<results>/runs/{set}/{method}.run",
+        reader="<results>/runs/{set}/{method}.reader.json",
     log:
-        "logs/runs/{set}/{method}.log",
+        "<logs>/runs/{set}/{method}.log",
     benchmark:
-        "results/benchmarks/runs/{set}/{method}.jsonl"
+        "<results>/benchmarks/runs/{set}/{method}.jsonl"
     wildcard_constraints:
         method=one_of(methods_of("dense")),
     conda:
@@ -159,12 +159,12 @@ rule rank_by_cross_encoder:
         unpack(lambda wildcards: set_files(wildcards.set)),
         model=lambda wildcards: model_part(METHODS[wildcards.method]["encoder"]),
     output:
-        run="results/parts/{set}/{method}/{shard}.run",
-        reader="results/parts/{set}/{method}/{shard}.reader.json",
+        run="<results>/parts/{set}/{method}/{shard}.run",
+        reader="<results>/parts/{set}/{method}/{shard}.reader.json",
     log:
-        "logs/parts/{set}/{method}/{shard}.log",
+        "<logs>/parts/{set}/{method}/{shard}.log",
     benchmark:
-        "results/benchmarks/parts/{set}/{method}/{shard}.jsonl"
+        "<results>/benchmarks/parts/{set}/{method}/{shard}.jsonl"
     wildcard_constraints:
         method=one_of(methods_of("cross-encoder")),
     conda:
@@ -186,14 +186,14 @@ rule rank_by_cross_encoder:
 
 rule fuse:
     input:
-        run="results/runs/{cell}/{method}.run",
+        run="<results>/runs/{cell}/{method}.run",
         first_stage=lambda wildcards: (
-            f"results/sets/{wildcards.cell.split('/')[0]}/candidates.run"
+            f"{RESULTS}/sets/{wildcards.cell.split('/')[0]}/candidates.run"
         ),
     output:
-        "results/runs/{cell}/{method}+{first}.run",
+        "<results>/runs/{cell}/{method}+{first}.run",
     log:
-        "logs/runs/{cell}/{method}+{first}.log",
+        "<logs>/runs/{cell}/{method}+{first}.log",
     wildcard_constraints:
         cell="[^/]+(/[^/]+/[^/]+/[^/]+)?",
         first=one_of(methods_of("first-stage")),

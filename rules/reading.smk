@@ -6,11 +6,11 @@ rule read:
         adapter=adapter_files,
         model=model_part("{model}"),
     output:
-        "results/readings/{set}/{model}/{adapter}/{order}/{shard}.npz",
+        "<results>/readings/{set}/{model}/{adapter}/{order}/{shard}.npz",
     log:
-        "logs/readings/{set}/{model}/{adapter}/{order}/{shard}.log",
+        "<logs>/readings/{set}/{model}/{adapter}/{order}/{shard}.log",
     benchmark:
-        "results/benchmarks/readings/{set}/{model}/{adapter}/{order}/{shard}.jsonl"
+        "<results>/benchmarks/readings/{set}/{model}/{adapter}/{order}/{shard}.jsonl"
     wildcard_constraints:
         model=one_of(MODELS),
         adapter=one_of(["none", *ADAPTERS]),

@@ -4,9 +4,9 @@ rule index:
     output:
         index_files("{collection}"),
     log:
-        "logs/indexes/{collection}.log",
+        "<logs>/indexes/{collection}.log",
     benchmark:
-        "results/benchmarks/indexes/{collection}.jsonl"
+        "<results>/benchmarks/indexes/{collection}.jsonl"
     priority: FIRST
     conda:
         "../envs/ir.yaml"
@@ -28,11 +28,11 @@ rule retrieve:
         unpack(first_stage_source),
         collection=collection_part("{collection}", "queries.jsonl", "qrels.tsv", "collection.json"),
     output:
-        "results/retrieval/{collection}/{split}.run",
+        "<results>/retrieval/{collection}/{split}.run",
     log:
-        "logs/retrieval/{collection}/{split}.log",
+        "<logs>/retrieval/{collection}/{split}.log",
     benchmark:
-        "results/benchmarks/retrieval/{collection}/{split}.jsonl"
+        "<results>/benchmarks/retrieval/{collection}/{split}.jsonl"
     priority: FIRST
     conda:
         "../envs/ir.yaml"
@@ -53,14 +53,12 @@ rule query_set:
         collection=lambda wildcards: collection_part(
             SETS[wildcards.set]["collection"], *COLLECTION_FILES, "collection.json"
         ),
-        run=lambda wildcards: "results/retrieval/{collection}/{split}.run".format(
-            **SETS[wildcards.set]
-        ),
+        run=first_stage_run,
         earlier=earlier_sets,
     output:
         **{kind: path.format(set="{set}") for kind, path in set_files("{set}").items()},
     log:
-        "logs/sets/{set}.log",
+        "<logs>/sets/{set}.log",
     wildcard_constraints:
         set=one_of(SETS),
     priority: FIRST
@@ -79,11 +77,11 @@ rule query_set:
 
 rule check_roles:
     input:
-        [f"results/sets/{name}/queries.jsonl" for name in sets_of(*ROLES)],
+        [f"{RESULTS}/sets/{name}/queries.jsonl" for name in sets_of(*ROLES)],
     output:
-        "results/sets/roles.json",
+        "<results>/sets/roles.json",
     log:
-        "logs/sets/roles.log",
+        "<logs>/sets/roles.log",
     priority: FIRST
     localrule: True
     conda:

@@ -4,12 +4,12 @@
 rule ndcg_by_heads_data:
     input:
         readings=lambda wildcards: readings([REPORT_SET], wildcards.model, "none", REPORT_ORDER),
-        qrels=f"results/sets/{REPORT_SET}/qrels.tsv",
-        profile="results/profiles/{model}/profile.npz",
+        qrels=f"{RESULTS}/sets/{REPORT_SET}/qrels.tsv",
+        profile="<results>/profiles/{model}/profile.npz",
     output:
-        "results/studies/{model}/ndcg_by_heads.csv",
+        "<results>/studies/{model}/ndcg_by_heads.csv",
     log:
-        "logs/studies/{model}/ndcg_by_heads.log",
+        "<logs>/studies/{model}/ndcg_by_heads.log",
     conda:
         "../envs/ir.yaml"
     params:
@@ -26,9 +26,9 @@ rule ndcg_by_heads_data:
 
 use rule ndcg_by_heads_data as ndcg_by_depth_data with:
     output:
-        "results/studies/{model}/ndcg_by_depth.csv",
+        "<results>/studies/{model}/ndcg_by_depth.csv",
     log:
-        "logs/studies/{model}/ndcg_by_depth.log",
+        "<logs>/studies/{model}/ndcg_by_depth.log",
     params:
         over="depth",
     message:
@@ -42,12 +42,12 @@ rule head_controls:
             for order in config["orders"]
             for path in readings([REPORT_SET], wildcards.model, "none", order)
         ],
-        qrels=f"results/sets/{REPORT_SET}/qrels.tsv",
+        qrels=f"{RESULTS}/sets/{REPORT_SET}/qrels.tsv",
         heads=lambda wildcards: heads_of([REPORT["method"]], wildcards.model),
     output:
-        "results/studies/{model}/head_controls.csv",
+        "<results>/studies/{model}/head_controls.csv",
     log:
-        "logs/studies/{model}/head_controls.log",
+        "<logs>/studies/{model}/head_controls.log",
     conda:
         "../envs/ir.yaml"
     params:
@@ -68,12 +68,12 @@ rule positions:
                 path for paths in panel_readings(wildcards.model).values() for path in paths
             )
         ],
-        qrels=f"results/sets/{REPORT_SET}/qrels.tsv",
+        qrels=f"{RESULTS}/sets/{REPORT_SET}/qrels.tsv",
         heads=lambda wildcards: heads_of(REPORT["panels"], wildcards.model),
     output:
-        "results/studies/{model}/positions.csv",
+        "<results>/studies/{model}/positions.csv",
     log:
-        "logs/studies/{model}/positions.log",
+        "<logs>/studies/{model}/positions.log",
     conda:
         "../envs/ir.yaml"
     params:
@@ -90,12 +90,12 @@ rule positions:
 rule middle_zone_data:
     input:
         readings=lambda wildcards: readings([REPORT_SET], wildcards.model, "none", REPORT_ORDER),
-        qrels=f"results/sets/{REPORT_SET}/qrels.tsv",
+        qrels=f"{RESULTS}/sets/{REPORT_SET}/qrels.tsv",
         runs=lambda wildcards: [path for _, path in middle_cells(wildcards.model)],
     output:
-        "results/studies/{model}/middle_zone.csv",
+        "<results>/studies/{model}/middle_zone.csv",
     log:
-        "logs/studies/{model}/middle_zone.log",
+        "<logs>/studies/{model}/middle_zone.log",
     conda:
         "../envs/ir.yaml"
     params:

@@ -18,21 +18,23 @@ MAIN = {
 
 rule main_table:
     input:
-        per_query="results/evaluation/per_query.parquet",
+        per_query="<results>/evaluation/per_query.parquet",
         significance=(
-            ["results/evaluation/significance.csv"] if config["evaluation"]["comparisons"] else []
+            ["<results>/evaluation/significance.csv"]
+            if config["evaluation"]["comparisons"]
+            else []
         ),
-        formatting=[f"results/tables/formatting/{model}.csv" for model in generating_models()],
+        formatting=[f"{RESULTS}/tables/formatting/{model}.csv" for model in generating_models()],
     output:
         table_files("main"),
         report(
-            "results/tables/main-wide.csv",
+            "<results>/tables/main-wide.csv",
             caption="../workflow/report/main.rst",
             category="Tables",
             labels={"table": "methods"},
         ),
     log:
-        "logs/tables/main.log",
+        "<logs>/tables/main.log",
     conda:
         "../envs/figures.yaml"
     params:
@@ -51,13 +53,13 @@ use rule main_table as model_table with:
     output:
         table_files("main/{model}"),
         report(
-            "results/tables/main/{model}-wide.csv",
+            "<results>/tables/main/{model}-wide.csv",
             caption="../workflow/report/main.rst",
             category="Tables",
             labels={"table": "methods, {model}"},
         ),
     log:
-        "logs/tables/main/{model}.log",
+        "<logs>/tables/main/{model}.log",
     wildcard_constraints:
         model=one_of(EXPERIMENT["models"]),
     params:
@@ -71,17 +73,17 @@ use rule main_table as model_table with:
 
 rule measure_table:
     input:
-        "results/evaluation/per_query.parquet",
+        "<results>/evaluation/per_query.parquet",
     output:
         table_files("measures"),
         report(
-            "results/tables/measures-wide.csv",
+            "<results>/tables/measures-wide.csv",
             caption="../workflow/report/measures.rst",
             category="Tables",
             labels={"table": "measures"},
         ),
     log:
-        "logs/tables/measures.log",
+        "<logs>/tables/measures.log",
     conda:
         "../envs/figures.yaml"
     params:
@@ -97,17 +99,17 @@ rule measure_table:
 
 rule order_table:
     input:
-        "results/evaluation/per_query.parquet",
+        "<results>/evaluation/per_query.parquet",
     output:
         table_files("orders"),
         report(
-            "results/tables/orders-wide.csv",
+            "<results>/tables/orders-wide.csv",
             caption="../workflow/report/orders.rst",
             category="Tables",
             labels={"table": "prompt orders"},
         ),
     log:
-        "logs/tables/orders.log",
+        "<logs>/tables/orders.log",
     conda:
         "../envs/figures.yaml"
     params:
@@ -124,22 +126,22 @@ rule order_table:
 
 rule heads_table:
     input:
-        profile="results/profiles/{model}/profile.npz",
+        profile="<results>/profiles/{model}/profile.npz",
         heads=lambda wildcards: heads_of(
             [name for name in methods_of("attention") if name in EXPERIMENT["methods"]],
             wildcards.model,
         ),
     output:
         report(
-            "results/tables/heads/{model}.csv",
+            "<results>/tables/heads/{model}.csv",
             caption="../workflow/report/heads.rst",
             category="Tables",
             labels={"table": "heads of {model}"},
         ),
-        "results/tables/heads/{model}.md",
-        "results/tables/heads/{model}.tex",
+        "<results>/tables/heads/{model}.md",
+        "<results>/tables/heads/{model}.tex",
     log:
-        "logs/tables/heads/{model}.log",
+        "<logs>/tables/heads/{model}.log",
     conda:
         "../envs/figures.yaml"
     params:
@@ -156,18 +158,18 @@ rule heads_table:
 
 rule middle_table:
     input:
-        "results/studies/{model}/middle_zone.csv",
+        "<results>/studies/{model}/middle_zone.csv",
     output:
         report(
-            "results/tables/middle/{model}.csv",
+            "<results>/tables/middle/{model}.csv",
             caption="../workflow/report/middle_table.rst",
             category="Tables",
             labels={"table": "middle zone, {model}"},
         ),
-        "results/tables/middle/{model}.md",
-        "results/tables/middle/{model}.tex",
+        "<results>/tables/middle/{model}.md",
+        "<results>/tables/middle/{model}.tex",
     log:
-        "logs/tables/middle/{model}.log",
+        "<logs>/tables/middle/{model}.log",
     conda:
         "../envs/figures.yaml"
     params:
@@ -182,18 +184,18 @@ rule middle_table:
 
 rule pairs_table:
     input:
-        "results/pairs/{model}/{recipe}/summary.csv",
+        "<results>/pairs/{model}/{recipe}/summary.csv",
     output:
         report(
-            "results/tables/pairs/{model}/{recipe}.csv",
+            "<results>/tables/pairs/{model}/{recipe}.csv",
             caption="../workflow/report/pairs.rst",
             category="Tables",
             labels={"table": "pairs of {recipe}, {model}"},
         ),
-        "results/tables/pairs/{model}/{recipe}.md",
-        "results/tables/pairs/{model}/{recipe}.tex",
+        "<results>/tables/pairs/{model}/{recipe}.md",
+        "<results>/tables/pairs/{model}/{recipe}.tex",
     log:
-        "logs/tables/pairs/{model}/{recipe}.log",
+        "<logs>/tables/pairs/{model}/{recipe}.log",
     conda:
         "../envs/figures.yaml"
     params:
@@ -206,18 +208,18 @@ rule pairs_table:
 
 rule seeds_table:
     input:
-        "results/evaluation/per_run.parquet",
+        "<results>/evaluation/per_run.parquet",
     output:
         report(
-            "results/tables/seeds/{model}.csv",
+            "<results>/tables/seeds/{model}.csv",
             caption="../workflow/report/seeds.rst",
             category="Tables",
             labels={"table": "training seeds, {model}"},
         ),
-        "results/tables/seeds/{model}.md",
-        "results/tables/seeds/{model}.tex",
+        "<results>/tables/seeds/{model}.md",
+        "<results>/tables/seeds/{model}.tex",
     log:
-        "logs/tables/seeds/{model}.log",
+        "<logs>/tables/seeds/{model}.log",
     conda:
         "../envs/figures.yaml"
     params:

@@ -28,9 +28,9 @@ def timed_attention(model):
         selection, adapter = METHODS[name]["heads"], adapters_of(name)[0]
         timed[name] = {
             "heads": (
-                None if selection == "all" else f"results/profiles/{model}/heads/{selection}.json"
+                None if selection == "all" else f"{RESULTS}/profiles/{model}/heads/{selection}.json"
             ),
-            "adapter": None if adapter == "none" else f"results/adapters/{model}/{adapter}",
+            "adapter": None if adapter == "none" else f"{RESULTS}/adapters/{model}/{adapter}",
             "fold": fold_of(name),
         }
     return timed
@@ -88,9 +88,9 @@ def report_index():
 
 def cost_files(wildcards):
     """Costs of the model's methods and of a first stage that is ours."""
-    files = [f"results/latency/{wildcards.model}.csv"]
+    files = [f"{RESULTS}/latency/{wildcards.model}.csv"]
     if report_index() and timed_methods("first-stage"):
-        files.append("results/latency/first-stage.csv")
+        files.append(f"{RESULTS}/latency/first-stage.csv")
     return files
 
 
@@ -111,4 +111,4 @@ BENCHMARKS = {
 
 def benchmark_parts(wildcards):
     """Results of every benchmark of a model."""
-    return [f"results/speed/{wildcards.model}/{part}.csv" for part in BENCHMARKS]
+    return [f"{RESULTS}/speed/{wildcards.model}/{part}.csv" for part in BENCHMARKS]

@@ -41,7 +41,7 @@ def estimate_table(stages: Sequence[Stage], source: str | None = None) -> Table:
         "the report does not have, are left out. An index counts documents for tokens, training "
         "each token three times. Sources are what ir_datasets fetches and unpacks in its own "
         "folder, which may be deleted when the collections are made.",
-        "Measured: recorded by earlier runs in results/benchmarks, or the size of what is there. "
+        "Measured: recorded by earlier runs, or the size of what is there. "
         "Assumed: told by the config.",
     ]
     if source and (frame["basis"] == "assumed").any():

@@ -52,7 +52,7 @@ def test_changed_values_are_named_with_both(manifest):
         "alignments.own.options.rank: 8 -> 16",
     ):
         assert change in text
-    assert "--directory" in text and "more" not in text
+    assert "pathvars" in text and "more" not in text
 
 
 def test_names_of_one_config_alone_and_looks_replace_nothing(manifest):

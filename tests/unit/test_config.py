@@ -72,6 +72,8 @@ REFUSED = [
     ("sed", 1, "sed is not a key; allowed: seed,", "(did you mean 'seed'?)"),
     ("seed", -1, "seed is -1; allowed: a whole number from 0"),
     ("seed", "thirteen", "seed is 'thirteen'; allowed: a whole number from 0"),
+    ("pathvars", {"results": "../x"}, "pathvars.results is '../x'; allowed: a folder's name, of"),
+    ("pathvars", {"logs": "/var/log"}, "pathvars.logs is '/var/log'; allowed: a path of letters"),
     ("candidates", 1, "candidates is 1; allowed: a whole number from 2"),
     ("candidates", 200, "candidates is 200; allowed: at most first_stage.depth, 100"),
     ("orders", [], "orders is []; allowed: a list of one or more different orders"),

@@ -48,12 +48,7 @@ def test_a_key_stands_in_the_section_it_belongs_to(key):
     assert not absent, f"config/README.md, section {key}, does not describe these keys"
 
 
-def test_presets_get_folders_of_their_own():
-    """Two of them name one set with other queries, so the second replaces the first's results."""
-    take = {
-        name: yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())["sets"]
-        for name in ("config", "alignment")
-    }
-    name = "insuranceqa-test"
-    assert f"`{name}`" in TEXT and take["config"][name] != take["alignment"][name]
-    assert "--directory alignment --configfile config/config.yaml config/alignment.yaml" in TEXT
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.stem)
+def test_where_a_preset_s_results_go_is_told(path):
+    folder = yaml.safe_load(path.read_text()).get("pathvars", {}).get("results", "results")
+    assert f"`{folder}/`" in section("pathvars")

@@ -400,3 +400,10 @@ def test_what_earlier_runs_tell(tmp_path):
         "smollm2": Speed((3 * 2 * 100 * 500 + 3 * 12 * 600) / 500, "measured")
     }
     assert known(experiment(), tmp_path / "no", tmp_path / "no") == Known()
+    # Results of another config tell how fast the machine is, and nothing of these sets and recipes.
+    other = known(
+        experiment(methods__listwise=listwise), tmp_path / "no", resources, others=[results]
+    )
+    assert (other.reading, other.aligned) == (found.reading, found.aligned)
+    assert (other.generation, other.indexing) == (found.generation, found.indexing)
+    assert (other.queries, other.document_tokens, other.training) == ({}, {}, {})

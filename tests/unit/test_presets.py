@@ -1,11 +1,13 @@
 """The shipped presets pin what ir_datasets records, and test on no training query."""
 
+import itertools
 from pathlib import Path
 
 import pytest
 import yaml
 from snakemake.utils import update_config
 
+from headrank.changes import differences
 from headrank.config import configure
 from headrank.estimate import estimate
 from headrank.grid import list_tokens
@@ -22,6 +24,30 @@ def preset(*names):
         update_config(config, yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()))
     configure(config, SCHEMA)
     return config
+
+
+EVERY = [
+    *(["config", *more] for more in ([], ["alignment"], ["alignment", "learning_curve"])),
+    *(["config", "two_models"], ["laptop"], ["paper"], ["paper", "extra"]),
+]
+
+
+def test_presets_that_share_a_folder_of_results_give_no_name_two_meanings():
+    assert {name for names in EVERY for name in names} == {
+        path.stem for path in (ROOT / "config").glob("*.yaml")
+    }
+    shared, apart = 0, 0
+    for one, other in itertools.combinations([preset(*names) for names in EVERY], 2):
+        if one.get("pathvars") == other.get("pathvars"):
+            assert differences(one, other) == []
+            shared += 1
+        else:
+            apart += bool(differences(one, other))
+        # Downloads, models and collections are shared by all.
+        for part in ("models", "encoders", "collections"):
+            for name in one[part].keys() & other[part].keys():
+                assert one[part][name]["source"] == other[part][name]["source"]
+    assert shared == 2 and apart > 0
 
 
 @pytest.mark.parametrize("names", [["paper"], ["paper", "extra"], ["laptop"]], ids="+".join)

@@ -11,7 +11,7 @@ from expected_errors import refused
 
 from headrank.cli import main
 from headrank.commit import git_state
-from headrank.files import digest, read_json, sha256, write_json, write_jsonl
+from headrank.files import digest, json_sha256, read_json, sha256, write_json, write_jsonl
 from headrank.irmetadata import (
     distinct,
     load_metadata,
@@ -21,7 +21,6 @@ from headrank.irmetadata import (
     save_metadata,
 )
 from headrank.manifest import (
-    digest_of,
     machine,
     manifest,
     missing_queries,
@@ -135,7 +134,7 @@ def test_a_manifest_lists_every_file_once(work):
     assert known["prompt_sha256"] == prompt_digest({"document_tokens": 24})
     assert known["alignment_prompts_sha256"] == {"own": prompt_digest({"document_tokens": 16})}
     assert known["weights"] == {"tiny": {"dtype": "float32", "device": "cpu"}}
-    assert known["config_sha256"] == digest_of(CONFIG)
+    assert known["config_sha256"] == json_sha256(CONFIG)
     assert known["reading_packages"] == [{"torch": "2.13.0"}]
     assert known["git"] is None
 
@@ -154,8 +153,8 @@ def test_where_no_git_is_the_environment_names_the_commit(tmp_path, monkeypatch,
 
 
 def test_a_digest_does_not_depend_on_the_order_of_keys():
-    assert digest_of({"a": 1, "b": [2]}) == digest_of({"b": [2], "a": 1})
-    assert digest_of({"a": 1}) != digest_of({"a": 2})
+    assert json_sha256({"a": 1, "b": [2]}) == json_sha256({"b": [2], "a": 1})
+    assert json_sha256({"a": 1}) != json_sha256({"a": 2})
 
 
 def test_a_prompt_s_digest_holds_its_defaults():

@@ -32,6 +32,17 @@ def test_demo_is_planned(tmp_path):
     assert jobs["fetch_archive"] == 5
 
 
+def test_every_result_goes_to_the_folder_that_the_config_gives(tmp_path):
+    change = tmp_path / "place.yaml"
+    change.write_text(yaml.safe_dump({"pathvars": {"results": "kept-<config>", "logs": "told"}}))
+    targets = ("all", "ablations", "benchmarks")
+    result = snakemake(tmp_path / "work", [DEMO, change], *targets, "--summary")
+    assert result.returncode == 0, result.stdout
+    lines = [line.split("\t") for line in result.stdout.splitlines() if line.count("\t") > 3]
+    kept, shared = sorted({line[0].split("/")[0] for line in lines[1:]})
+    assert re.fullmatch("kept-[0-9a-f]{12}", kept) and shared == "resources"
+
+
 def test_ablations_and_benchmarks_are_planned(tmp_path):
     demo = yaml.safe_load(DEMO.read_text())
     jobs = planned(tmp_path / "work", DEMO, "ablations")

@@ -55,6 +55,19 @@ def test_a_finished_run_is_verified_until_a_file_changes(tmp_path):
     other = tmp_path / "other.yaml"
     other.write_text(yaml.safe_dump(changed))
     assert notice in snakemake(tmp_path, other, "-n").stdout
+    # In a folder named after all its settings it replaces nothing.
+    changed["pathvars"] = {"results": "results-<config>", "logs": "logs/other"}
+    other.write_text(yaml.safe_dump(changed))
+    result = snakemake(tmp_path, other)
+    assert result.returncode == 0, result.stdout
+    assert "notes another config" not in result.stdout
+    (folder,) = tmp_path.glob("results-*")
+    noted = read_json(folder / "manifest.json")
+    assert folder.name == f"results-{noted['config_sha256'][:12]}"
+    assert f"{folder.name}/runs/exam/bm25.run" in noted["results"]
+    assert (tmp_path / "logs/other/manifest.log").exists()
+    for made in (folder, tmp_path / "results"):
+        assert verify(made).returncode == 0, verify(made).stdout
 
     run = tmp_path / "results/runs/exam/bm25.run"
     run.write_text(run.read_text().replace(" 1 ", " 2 ", 1))
@@ -70,19 +83,21 @@ def on_any_device(config: dict) -> None:
     config["models"]["tiny"]["device"] = "auto"
     config["methods"]["cut"] = {"heads": "headrank", "aggregation": "log-sum", "truncated": True}
     config["experiment"]["methods"].append("cut")
+    config["pathvars"] = {"results": "out", "logs": "told"}
 
 
 def test_readings_adapters_and_metadata_tell_code_and_device(tmp_path, monkeypatch):
     """With no GPU in sight: `auto` is the CPU then, and nothing says anything else."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     config = write(tmp_path, on_any_device)
-    sidecar = "results/runs/exam/tiny/own-1/shuffled/headrank.ir_metadata.yaml"
+    sidecar = "out/runs/exam/tiny/own-1/shuffled/headrank.ir_metadata.yaml"
     result = snakemake(tmp_path, config, sidecar)
     assert result.returncode == 0, result.stdout
+    assert not (tmp_path / "results").exists() and not (tmp_path / "logs").exists()
     shard = "exam/tiny/own-1/shuffled/0"
-    (reading,) = load_shards([tmp_path / f"results/readings/{shard}.npz"])
+    (reading,) = load_shards([tmp_path / f"out/readings/{shard}.npz"])
     made = reading.meta["provenance"]
-    card = read_json(tmp_path / "results/adapters/tiny/own-1/headrank.json")["provenance"]
+    card = read_json(tmp_path / "out/adapters/tiny/own-1/headrank.json")["provenance"]
     for found in (made, card):
         assert (found["headrank"], found["device"], found["gpu"]) == (__version__, "cpu", None)
         assert found["git"] == git_state(ROOT)
@@ -90,7 +105,7 @@ def test_readings_adapters_and_metadata_tell_code_and_device(tmp_path, monkeypat
     scripts = ROOT / "workflow/scripts"
     assert made["code"] == code_digest(scripts / "read_set.py", ROOT)
     assert card["code"] == code_digest(scripts / "align_heads.py", ROOT)
-    log = (tmp_path / f"logs/readings/{shard}.log").read_text()
+    log = (tmp_path / f"told/readings/{shard}.log").read_text()
     assert "device auto: no GPU is visible, the CPU" in log
     described = load_metadata(tmp_path / sidecar)
     (reader,) = described["headrank"]["read by"]
@@ -98,8 +113,8 @@ def test_readings_adapters_and_metadata_tell_code_and_device(tmp_path, monkeypat
     assert described["headrank"]["device"] == "cpu"
 
     # A deployed path folds no reading: a card of its own tells the same.
-    cut = load_metadata(tmp_path / "results/runs/exam/tiny/none/shuffled/cut.ir_metadata.yaml")
+    cut = load_metadata(tmp_path / "out/runs/exam/tiny/none/shuffled/cut.ir_metadata.yaml")
     (reader,) = cut["headrank"]["read by"]
     assert reader["code"] == code_digest(scripts / "rank_truncated.py", ROOT)
     assert (reader["device"], reader["gpu"], reader["git"]) == ("cpu", None, made["git"])
-    assert "results/parts/exam/tiny/none/shuffled/cut/0.reader.json" in cut["headrank"]["made from"]
+    assert "out/parts/exam/tiny/none/shuffled/cut/0.reader.json" in cut["headrank"]["made from"]

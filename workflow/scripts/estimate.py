@@ -10,7 +10,12 @@ from headrank.tables.estimate import estimate_table
 
 def main(config: dict, stem: Path) -> str:
     """Write CSV, Markdown and LaTeX; return the Markdown."""
-    found = estimate_table(estimate(config, known(config)), config["estimate"]["source"])
+    results = stem.parent
+    # Other configs of the same models, each with results of its own, measured their speed too.
+    others = [folder for folder in sorted(Path().glob("results*")) if folder != results]
+    found = estimate_table(
+        estimate(config, known(config, results, others=others)), config["estimate"]["source"]
+    )
     found.save(stem)
     return found.markdown()
 
