@@ -6,7 +6,10 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
+from headrank.config import configure
+from headrank.files import json_sha256
 from tests.cluster import slurm
 from tests.fault.experiment import without_model, write
 from tests.workflow.running import ROOT, environment
@@ -111,8 +114,16 @@ def test_gpu_jobs_land_in_their_partition_and_a_cancelled_job_runs_again(cluster
 @pytest.mark.slow
 @needs_plugin
 def test_a_small_target_of_the_workflow_runs_on_the_cluster(cluster, tmp_path):
-    config = write(tmp_path, without_model)
-    run = "results/runs/exam/bm25.run"
+    """A job finds the folder that is named after all settings as the login node does."""
+
+    def change(config: dict) -> None:
+        without_model(config)
+        config["pathvars"] = {"results": "results-<config>"}
+
+    config = write(tmp_path, change)
+    complete = yaml.safe_load(config.read_text())
+    configure(complete, yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text()))
+    run = f"results-{json_sha256(complete)[:12]}/runs/exam/bm25.run"
     result = snakemake(
         tmp_path,
         *("--configfile", str(config), "--latency-wait", "10", run),
