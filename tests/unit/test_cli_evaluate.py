@@ -1,0 +1,41 @@
+"""Runs by command: headrank bm25 makes them, headrank evaluate measures them."""
+
+from pathlib import Path
+
+import command_line
+from command_line import refused
+
+from headrank.cli import main
+from headrank.trec import Run
+
+# pytest finds a fixture by its name in the module that uses it.
+collection = command_line.collection
+
+
+def test_bm25_and_evaluate(tmp_path, capsys, collection):
+    index, target = str(tmp_path / "index"), str(tmp_path / "bm25.run")
+    arguments = ["bm25", "--collection", str(collection), "--depth", "4", "--quiet"]
+    assert main([*arguments, "--index", index, "-o", target]) == 0
+    assert main([*arguments, "--index", index]) == 0
+    assert capsys.readouterr().out == Path(target).read_text()
+    message = refused(capsys, [*arguments, "--index", index, "--k1", "1.2"])
+    assert "built with k1=0.9" in message
+    qrels = str(collection / "qrels.tsv")
+    measures = ["--measures", "nDCG@10", "RR"]
+    assert main(["evaluate", target, "--qrels", qrels, *measures]) == 0
+    header, *rows = (line.split("\t") for line in capsys.readouterr().out.splitlines())
+    assert header == ["run", "measure", "value", "queries"]
+    assert [(row[1], row[3]) for row in rows] == [("nDCG@10", "3"), ("RR", "3")]
+    assert main(["evaluate", target, "--qrels", qrels, *measures, "--per-query"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1 + 6
+
+
+def test_evaluate_counts_missing_queries(tmp_path, capsys, collection):
+    Run({"q0": [("d1", 1.0)]}, "one").save(tmp_path / "one.run")
+    arguments = ["evaluate", str(tmp_path / "one.run"), "--qrels", str(collection / "qrels.tsv")]
+    assert main([*arguments, "--measures", "RR"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[1].endswith("RR\t0.3333\t3")
+    assert "2 judged queries are missing, counted as 0" in captured.err
+    assert main([*arguments, "--measures", "RR", "--only-retrieved"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].endswith("RR\t1.0000\t1")

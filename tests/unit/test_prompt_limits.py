@@ -1,0 +1,120 @@
+"""Lengths of a prompt: budgets of tokens, the model's context, texts of megabytes."""
+
+import re
+
+import models
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from prompt_texts import FEW, MANY, PASSAGES, content, make
+
+from headrank.errors import HeadRankError
+from headrank.lists import Passage
+from headrank.prompt import PromptBuilder, PromptOptions
+
+
+@MANY
+@given(
+    kind=st.sampled_from(("gpt2", "qwen", "gemma")),
+    passages=PASSAGES,
+    budget=st.integers(1, 12),
+)
+@example(kind="gpt2", passages=[Passage("", "a👩‍👩‍👧‍👦"), Passage("", "漢字")], budget=4)
+@example(kind="gpt2", passages=[Passage("", "house of cards")], budget=1)
+# The last word kept takes more tokens without the space that stood behind it.
+@example(kind="gemma", passages=[Passage("", "the insured the of The")], budget=3)
+def test_token_budgets_hold(kind, passages, budget):
+    tokenizer = models.tokenizer(kind)
+    whole = PromptBuilder(tokenizer).build(make(passages))
+    cut = PromptBuilder(tokenizer, PromptOptions(document_tokens=budget)).build(make(passages))
+    for number, passage in enumerate(passages):
+        start, stop = cut.spans[number]
+        # Only a first character that is dearer than the budget by itself may exceed it.
+        first = len(tokenizer.encode(" " + content(passage)[0], add_special_tokens=False))
+        assert stop - start <= max(budget, first)
+        if kind != "gemma":
+            # Cut between two characters: a half one would decode to a replacement mark.
+            kept = tokenizer.decode(cut.prefix[start:stop]).strip()
+            assert kept and content(passage).startswith(kept)
+        start, stop = whole.spans[number]
+        if stop - start <= budget:
+            assert cut.spans[number][1] - cut.spans[number][0] == stop - start
+
+
+def test_a_budget_is_used_up():
+    tokenizer = models.tokenizer("gpt2")
+    one = make([Passage("", models.TEXTS[1])])
+    ((start, stop),) = PromptBuilder(tokenizer).build(one).spans
+    for budget in range(1, stop - start + 1):
+        options = PromptOptions(document_tokens=budget)
+        ((start, stop),) = PromptBuilder(tokenizer, options).build(one).spans
+        # A white space at the end of the cut is dropped, nothing else.
+        assert stop - start in (budget, budget - 1)
+        assert stop - start == budget or budget > 1
+
+
+def limited(context, **options):
+    return PromptBuilder(models.tokenizer("qwen"), PromptOptions(**options), context=context)
+
+
+@FEW
+@given(passages=PASSAGES, spare=st.integers(0, 40))
+def test_the_remedy_of_an_overlong_list_works(passages, spare):
+    """The number that the error names fits, the next larger does not."""
+    one = make(passages)
+    prompt = limited(None).build(one)
+    least = limited(None, document_tokens=1).build(one).length
+    context = least + spare
+    assert limited(prompt.length).build(one) == prompt
+    if context >= prompt.length:
+        assert limited(context).build(one) == prompt
+        return
+    with pytest.raises(HeadRankError) as caught:
+        limited(context).build(one)
+    message = str(caught.value)
+    assert f"query q1: {len(passages)} documents make {prompt.length} tokens" in message
+    assert f"context is {context};" in message
+    assert "rerank fewer candidates, or set overlong: truncate" in message
+    budget = int(re.search(r"document_tokens to at most (\d+)", message).group(1))
+    shorter = limited(context, document_tokens=budget).build(one)
+    assert shorter.length <= context
+    assert limited(None, document_tokens=budget + 1).build(one).length > context
+    assert limited(context, overlong="truncate").build(one) == shorter
+
+
+@pytest.mark.parametrize("unit", ["heads rank ", "x", "\u0301", "[1] "])
+def test_a_text_of_megabytes_is_never_encoded_whole(unit, monkeypatch):
+    """What is cut away before encoding cannot be read: a shorter text gives the same prompt."""
+    longest = []
+    encode = PromptBuilder._encode
+    monkeypatch.setattr(
+        PromptBuilder,
+        "_encode",
+        lambda self, texts: longest.append(max(map(len, texts))) or encode(self, texts),
+    )
+    huge, long = unit * 1_000_000, unit * 1_000
+    for options in ({"document_tokens": 9}, {"overlong": "truncate"}):
+        builder = limited(200, **options)
+        texts = [[Passage("", "one"), Passage("", text)] for text in (huge, long)]
+        assert builder.build(make(texts[0])) == builder.build(make(texts[1]))
+    with pytest.raises(HeadRankError, match=r"2 documents make .* tokens or more"):
+        limited(200).build(make(texts[0]))
+    with pytest.raises(HeadRankError, match="do not fit the model's context"):
+        limited(200).build(make([Passage("", "one")]), [huge])
+    assert max(longest) < 50_000
+
+
+def test_too_many_documents_for_the_context_cannot_be_truncated():
+    one = make([Passage("", "one")] * 30)
+    for overlong in ("truncate", "error"):
+        with pytest.raises(HeadRankError, match=r"q1: 30 documents .* 60 tokens.*rerank fewer"):
+            limited(60, overlong=overlong).build(one)
+
+
+def test_truncation_counts_every_suffix():
+    one = make([Passage("", models.TEXTS[0])] * 4)
+    long = "what does a policy pay " * 10
+    builder = limited(limited(None).build(one).length, overlong="truncate")
+    prompt = builder.build(one, ["short", long])
+    assert prompt.length <= builder.context
+    assert len(prompt.prefix) < len(builder.build(one, ["short"]).prefix)

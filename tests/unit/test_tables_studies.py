@@ -1,0 +1,133 @@
+"""Tables of single studies: heads, pairs, ablations, lost in the middle, seeds."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from headrank.errors import HeadRankError
+from headrank.heads import Head, HeadSet
+from headrank.tables import ablation_table, head_table, middle_table, pairs_table, seeds_table
+
+
+def test_head_table_counts_shared_heads_and_shows_stability():
+    first = HeadSet((Head(3, 1, 0.9, 0.95, 0.5), Head(2, 0, 0.8, 0.85, 0.4)))
+    second = HeadSet((Head(3, 1, 7.0),))
+    stability = np.zeros((4, 2))
+    stability[3, 1] = 0.875
+    frame = head_table({"headrank": first, "core": second}, {"headrank": stability}).frame()
+    assert list(frame["section"]) == ["HeadRank", "HeadRank", "CoRe"]
+    assert list(frame["shared"]) == [1, 0, 1]
+    assert list(frame["rank"]) == [1, 2, 1]
+    assert frame["stability"][0] == 0.875 and np.isnan(frame["stability"][2])
+    assert "window" not in frame
+
+
+def test_head_table_has_a_window_where_a_head_slides():
+    heads = HeadSet((Head(3, 1, 0.9), Head(2, 0, 0.8, window=512)))
+    table = head_table({"headrank": heads})
+    assert np.isnan(table.frame()["window"][0]) and table.frame()["window"][1] == 512
+    assert "| 512 |" in table.markdown() and "Window: tokens" in table.markdown()
+
+
+def test_head_table_tells_which_heads_could_not_be_selected():
+    blind = np.ones((6, 2), dtype=bool)
+    blind[2] = False
+    blind[5, 1] = False
+    text = head_table({"headrank": HeadSet((Head(2, 1, 0.9),))}, blind=blind).markdown()
+    assert "9 of 12 heads could not be selected" in text
+    assert "Layers with heads that see all: 2, 5." in text
+    whole = head_table({"headrank": HeadSet((Head(2, 1, 0.9),))}, blind=np.zeros((6, 2), bool))
+    assert "could not be selected" not in whole.markdown()
+
+
+def test_pairs_table():
+    summary = pd.read_csv(
+        io.StringIO(
+            "chosen_grade,rejected_grade,pairs,queries,mean_margin,misordered\n"
+            "1,0,1200,90,-0.125,0.55\n"
+            "2,1,40,12,0.25,0.4\n"
+        )
+    )
+    text = pairs_table(summary).markdown()
+    assert "| 1 | 0 | 1200 | 90 | −0.125 | 0.550 |" in text
+    assert "| 2 | 1 | 40 | 12 | +0.250 | 0.400 |" in text
+
+
+def test_ablation_table_leaves_the_default_untested():
+    differences = pd.DataFrame(
+        {
+            "factor": ["K", "K"],
+            "setting": ["8", "16"],
+            "default": [True, False],
+            "n": [50, 50],
+            "mean": [0.6, 0.55],
+            "difference": [0.0, -0.05],
+            "low": [0.0, -0.08],
+            "high": [0.0, -0.02],
+            "p": [1.0, 0.002],
+            "p_holm": [1.0, 0.004],
+        }
+    )
+    text = ablation_table(differences, measure="nDCG@10").markdown()
+    assert "| 8 (default) | 0.600 | – | – |" in text
+    assert "| 16 | 0.550 | −0.050 \\[−0.080, −0.020\\] | 0.004 |" in text
+    assert "(family of 1)" in text
+
+
+def test_middle_table_keeps_the_order_of_systems():
+    rates = pd.DataFrame(
+        {
+            "kind": ["relevant", "other", "gap"] * 2,
+            "rate": [0.5, 0.2, 0.3, 0.7, 0.2, 0.5],
+            "low": [0.4, 0.1, 0.2, 0.6, 0.1, 0.4],
+            "high": [0.6, 0.3, 0.4, 0.8, 0.3, 0.6],
+            "documents": [10, 90, 100] * 2,
+            "queries": [8, 10, 10] * 2,
+            "system": ["headrank-untuned"] * 3 + ["headrank"] * 3,
+        }
+    )
+    table = middle_table(rates)
+    assert [row.cells[0].value for row in table.rows] == ["HeadRank, untuned", "HeadRank"]
+    text = table.markdown()
+    assert "70.0 \\[60.0, 80.0\\]" in text and "+50.0 \\[+40.0, +60.0\\]" in text
+    assert "| 10 | 90 |" in text
+
+
+def test_middle_table_without_relevant_documents_prints_dashes():
+    rates = pd.DataFrame(
+        {
+            "kind": ["relevant", "other", "gap"],
+            "rate": [np.nan, 0.2, np.nan],
+            "low": [np.nan, 0.1, np.nan],
+            "high": [np.nan, 0.3, np.nan],
+            "documents": [0, 90, 90],
+            "queries": [0, 10, 10],
+            "system": "icr",
+            "set": "s",
+        }
+    )
+    assert "| ICR | – | 20.0 \\[10.0, 30.0\\] | – | 0 | 90 |" in middle_table(rates).markdown()
+
+
+def test_seeds_table_by_hand():
+    values = pd.DataFrame(
+        {
+            "set": "a",
+            "system": "headrank",
+            "seed": [1, 2, 3],
+            "value": [0.60, 0.62, 0.64],
+        }
+    )
+    row = seeds_table(values, measure="nDCG@10").rows[0]
+    assert row.section == "a" and row.cells[0].value == "HeadRank"
+    assert row.cells[1].value == pytest.approx(0.62) and row.cells[1].error == pytest.approx(0.02)
+    assert [cell.value for cell in row.cells[2:]] == [0.60, 0.64, 3]
+    with pytest.raises(HeadRankError, match="seed 1 has two values"):
+        seeds_table(values.assign(seed=[1, 1, 2]), measure="nDCG@10")
+
+
+def test_one_seed_has_no_deviation():
+    values = pd.DataFrame({"set": ["a"], "system": ["x"], "seed": [1], "value": [0.5]})
+    assert "| x | 0.500 | 0.500 | 0.500 | 1 |" in seeds_table(values, measure="AP").markdown()
