@@ -27,7 +27,7 @@ def test_named_files_exist(path):
 def test_the_figure_that_the_readme_explains_is_one_of_the_demo():
     text = (ROOT / "README.md").read_text()
     (name,) = re.findall(r"`results/figures/smollm2/(\w+)\.png`", text)
-    assert f'"results/figures/{{model}}/{name}.png"' in (ROOT / "rules/figures.smk").read_text()
+    assert f'"<results>/figures/{{model}}/{name}.png"' in (ROOT / "rules/figures.smk").read_text()
     demo = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     assert demo["experiment"]["models"] == ["smollm2"]
     assert demo["selections"][demo["methods"][demo["report"]["method"]]["heads"]]["heads"] == 8

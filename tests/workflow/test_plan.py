@@ -63,7 +63,7 @@ def test_a_second_model_doubles_what_is_made_for_each(tmp_path):
     assert jobs["fetch_archive"] == 8
     for name in ("model_table", "heads_table", "head_scores", "align", "latency", "middle_table"):
         assert jobs[name] == 2, name
-    wanted = "results/tables/main/gemma3-270m.md"
+    wanted = "results-two-models/tables/main/gemma3-270m.md"
     assert planned(tmp_path / "work", files, wanted)["model_table"] == 1
 
 
@@ -356,9 +356,9 @@ def test_estimate_is_told_and_starts_nothing_else(tmp_path):
     result = snakemake(tmp_path / "work", ROOT / "config/paper.yaml", "estimate")
     assert result.returncode == 0, result.stdout
     assert "| readings | qwen3-4b | 120 |" in result.stdout
-    told = (tmp_path / "work/results/estimate.md").read_text()
+    told = (tmp_path / "work/results-paper/estimate.md").read_text()
     assert "No such run was made." in told
-    assert (tmp_path / "work/results/estimate.csv").read_text().startswith("stage,model,jobs,")
+    assert (tmp_path / "work/results-paper/estimate.csv").read_text().startswith("stage,model,jobs,")
     # Told anew each time: what earlier runs measured may have changed.
     assert planned(tmp_path / "work", ROOT / "config/paper.yaml", "estimate") == {"estimate": 1}
 
