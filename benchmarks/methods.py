@@ -15,7 +15,7 @@ from benchmarks.material import passages, some_heads
 from headrank.costs import costs, per_list
 from headrank.generation.model import load_generator
 from headrank.generation.protocols import GenerativeMethod
-from headrank.latency import GENERATIVE, attention_system, clock, generative_system
+from headrank.latency import attention_system, clock, generative_system
 from headrank.ranker import HeadRanker
 
 
@@ -43,7 +43,7 @@ def compare(
         )
         for method in ("headrank", "core", "icr")
     }
-    for protocol in GENERATIVE:
+    for protocol in ("listwise", "pointwise"):
         method = GenerativeMethod(protocol, window=window, stride=stride)
         systems[protocol] = generative_system(generator, method)
     table = per_list(costs(systems, [candidates], rounds, clock(device)))

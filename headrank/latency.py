@@ -16,9 +16,6 @@ from headrank.lists import CandidateList
 from headrank.prompt import PromptOptions
 from headrank.ranker import HeadRanker
 
-GENERATIVE = ("listwise", "pointwise")
-"""Protocols that are timed though the experiment evaluates no method of theirs."""
-
 
 def clock(device: str) -> Clock:
     """Return the clock of a device: CPU seconds of this process, or the wall's on a GPU."""

@@ -248,6 +248,8 @@ def test_every_method_has_a_cost_and_a_value(finished):
     assert attention["value"].notna().all()
     assert table.loc["pointwise", "passes"] == CONFIG["candidates"]
     assert table.loc[["listwise", "pointwise"], "value"].isna().all()
+    # The log tells how far it is, and its total is right.
+    assert "timing: 100%" in (finished / "logs/latency/smollm2.log").read_text()
 
 
 def test_ablations_change_one_setting(finished, tmp_path):

@@ -356,9 +356,9 @@ def test_estimate_is_told_and_starts_nothing_else(tmp_path):
     result = snakemake(tmp_path / "work", ROOT / "config/paper.yaml", "estimate")
     assert result.returncode == 0, result.stdout
     assert "| readings | qwen3-4b | 120 |" in result.stdout
-    told = (tmp_path / "work/results-paper/estimate.md").read_text()
-    assert "No such run was made." in told
-    assert (tmp_path / "work/results-paper/estimate.csv").read_text().startswith("stage,model,jobs,")
+    folder = tmp_path / "work/results-paper"
+    assert "No such run was made." in (folder / "estimate.md").read_text()
+    assert (folder / "estimate.csv").read_text().startswith("stage,model,jobs,")
     # Told anew each time: what earlier runs measured may have changed.
     assert planned(tmp_path / "work", ROOT / "config/paper.yaml", "estimate") == {"estimate": 1}
 
