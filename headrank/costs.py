@@ -8,7 +8,7 @@ process, in alternating order: what disturbs one disturbs all.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +70,7 @@ def ratio(times: Mapping[str, np.ndarray], task: str, reference: str) -> tuple[f
 
 def costs(
     systems: Mapping[str, System],
-    lists: Sequence[CandidateList],
+    lists: Iterable[CandidateList],
     rounds: int,
     clock: Clock = time.process_time,
 ) -> pd.DataFrame:
@@ -82,7 +82,7 @@ def costs(
 
 
 def _costs(
-    systems: Mapping[str, System], lists: Sequence[CandidateList], rounds: int, clock: Clock
+    systems: Mapping[str, System], lists: Iterable[CandidateList], rounds: int, clock: Clock
 ) -> Iterator[dict]:
     for candidates in lists:
         works: dict[str, Work] = {}

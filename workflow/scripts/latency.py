@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from headrank.costs import Work, costs
+from headrank.costs import costs
 from headrank.cross import CrossEncoder
 from headrank.files import atomic, folder_of
 from headrank.generation.model import load_generator
@@ -25,7 +25,7 @@ from headrank.latency import (
     encoder_system,
     generative_system,
 )
-from headrank.lists import CandidateList, arrange, load_lists
+from headrank.lists import arrange, load_lists
 from headrank.methods import Fold
 from headrank.models import verify_model
 from headrank.prompt import PromptOptions
@@ -54,18 +54,10 @@ def main(
     chosen = [arrange(candidates, order, seed) for candidates in load_lists(lists)[:count]]
     options = PromptOptions(**prompt)
     tables = []
-    methods = len(attention) + len(encoders) + len(generative)
-    # Each list once more than is measured, to warm up.
-    bar = tqdm(total=methods * len(chosen) * (rounds + 1), desc="timing", unit="list")
 
     def measure(name: str, system) -> None:
-        def run(candidates: CandidateList) -> Work:
-            work = system(candidates)
-            bar.update()
-            return work
-
-        bar.set_postfix_str(name)
-        tables.append(costs({name: run}, chosen, rounds, clock(weights["device"])))
+        bar = tqdm(chosen, desc=f"time {name}", unit="list")
+        tables.append(costs({name: system}, bar, rounds, clock(weights["device"])))
         gc.collect()
 
     for name, method in attention.items():
@@ -90,7 +82,6 @@ def main(
         generator = load_generator(model, **weights)
         for name, method in generative.items():
             measure(name, generative_system(generator, GenerativeMethod(**method), options))
-    bar.close()
     with atomic(target) as temporary:
         pd.concat(tables).assign(device=weights["device"]).to_csv(temporary, index=False)
 
