@@ -23,7 +23,7 @@ def main(
     measured = pd.concat([pd.read_csv(path) for path in costs])
     points = quality_by_cost(measured, pd.read_parquet(per_query), **quality)
     name = names.get(quality["name"], quality["name"])
-    about = f"{lists} lists of {name} with up to {candidates} candidates, {rounds} rounds."
+    about = f"Lists of {name}: {lists}, with up to {candidates} candidates; rounds: {rounds}."
     table = latency_table(
         points,
         measure=quality["measure"],
