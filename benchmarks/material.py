@@ -12,6 +12,7 @@ from transformers.utils import logging
 from headrank.heads import Head, HeadSet
 from headrank.lists import CandidateList, Passage
 from headrank.models import DTYPES
+from headrank.prompt import Prompt
 
 # Common words of one to three tokens: the cost of a prefill depends on the number of tokens,
 # not on what they say.
@@ -34,9 +35,18 @@ def passages(documents: int, words: int, seed: int = 13) -> CandidateList:
     )
 
 
+def tokens_of(prompt: Prompt) -> tuple[int, ...]:
+    """Return the ids of prefix and query as one sequence."""
+    return prompt.prefix + prompt.suffixes[0].ids
+
+
 def some_heads(layers: int, heads: int, share: float = 0.6, count: int = 8) -> HeadSet:
-    """Return heads of the last layers before ``share`` of the depth, two a layer."""
+    """Return heads of the last layers before ``share`` of the depth, two a layer.
+
+    A model of few layers has fewer than ``count`` of them.
+    """
     deepest = round(share * layers) - 1
+    count = min(count, 2 * (deepest + 1))
     places = [(deepest - number // 2, (3 * number) % heads) for number in range(count)]
     return HeadSet(tuple(Head(layer, head) for layer, head in places))
 

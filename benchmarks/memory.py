@@ -61,8 +61,7 @@ def run(path: str, task: str, *, dtype: str, documents: int, words: int, threads
     """Load what one task needs and do it once."""
     import torch
 
-    from benchmarks.material import bare_model, passages, prefill, some_heads
-    from benchmarks.reading import tokens_of
+    from benchmarks.material import bare_model, passages, prefill, some_heads, tokens_of
     from headrank.models import load_model
     from headrank.prompt import PromptBuilder, PromptOptions
     from headrank.ranker import HeadRanker

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
+from benchmarks.cases import compared
 from benchmarks.command import arguments, write
-from benchmarks.material import bare_model, passages, prefill, some_heads
+from benchmarks.material import bare_model, passages, prefill, some_heads, tokens_of
 from headrank.costs import alternate, ratio
 from headrank.latency import clock
 from headrank.models import load_model
-from headrank.prompt import Prompt, PromptBuilder, PromptOptions
+from headrank.prompt import PromptBuilder, PromptOptions
 from headrank.ranker import HeadRanker
 from headrank.reader import read_list
 
@@ -28,11 +29,6 @@ CASES = {
     "8 heads, calibrated": ("8 heads, calibrated", "bare, as deep", None),
     "calibration suffix": ("all heads, calibrated", "all heads", 1.06),
 }
-
-
-def tokens_of(prompt: Prompt) -> tuple[int, ...]:
-    """Return the ids of prefix and query as one sequence."""
-    return prompt.prefix + prompt.suffixes[0].ids
 
 
 def compare(
@@ -70,25 +66,7 @@ def compare(
         rounds,
         clock(device),
     )
-    rows = []
-    for case, (task, reference, target) in CASES.items():
-        median, low, high = ratio(times, task, reference)
-        rows.append(
-            {
-                "case": case,
-                "dtype": dtype,
-                "documents": documents,
-                "tokens": len(ids),
-                "rounds": rounds,
-                "seconds": float(pd.Series(times[task]).median()),
-                "reference_seconds": float(pd.Series(times[reference]).median()),
-                "ratio": median,
-                "low": low,
-                "high": high,
-                "target": target,
-            }
-        )
-    return pd.DataFrame(rows)
+    return compared(times, CASES, dtype=dtype, documents=documents, tokens=len(ids))
 
 
 def growth(

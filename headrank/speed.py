@@ -17,6 +17,7 @@ from headrank.tables.table import Cell, Column, Row, Table, from_frame, plain
 SECTIONS = {
     "reading": "CPU seconds against a bare prefill",
     "growth": "Growth with the list: 8 heads against a bare prefill of full depth",
+    "training": "A training step of one list: 8 heads, against the same LoRA trained to generate",
     "memory": "Peak memory against a bare prefill",
     "prompting": "Building a prompt",
     "methods": "What a list costs: attention and generation, against 8 heads",
@@ -38,7 +39,7 @@ _COLUMNS = (
 
 
 def load_benchmarks(parts: Sequence[str | os.PathLike]) -> dict[str, pd.DataFrame]:
-    """Return the results by kind: ``reading``, ``growth``, ``memory``, ``prompting``, ``methods``.
+    """Return the results by kind, a key of ``SECTIONS``.
 
     Args:
         parts: CSV files named after their kind, ``KIND.csv`` or ``KIND-DTYPE.csv``.
@@ -64,7 +65,7 @@ def benchmark_table(results: Mapping[str, pd.DataFrame], model: str) -> Table:
                 _named(kind, record)
             )
             interval = None
-            if kind in ("reading", "growth"):
+            if kind in ("reading", "growth", "training"):
                 interval = (record["low"], record["high"])
             cells = [
                 Cell(values.get(column.key), interval=interval if column.key == "ratio" else None)

@@ -102,6 +102,7 @@ BENCHMARKS = {
         "reading",
         ["--dtype", "float32", "--words", "50", "--growth", "10", "20", "40", "80"],
     ),
+    "training-bfloat16": ("training", ["--dtype", "bfloat16"]),
     "memory-float32": ("memory", ["--dtype", "float32"]),
     "memory-bfloat16": ("memory", ["--dtype", "bfloat16"]),
     "prompting": ("prompting", []),

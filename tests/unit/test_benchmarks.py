@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 import tiny_models as tiny
 
-from benchmarks import bm25, halves, memory, methods, prompting, reading
+from benchmarks import bm25, halves, memory, methods, prompting, reading, training
 from benchmarks.material import bare_model, passages, some_heads
+from headrank.align.options import AlignOptions
 from headrank.collection import iter_documents
 from headrank.errors import HeadRankError
 from headrank.figures.benchmarks import benchmarks
@@ -26,8 +27,10 @@ def test_passages_are_drawn_once_for_all():
 
 @pytest.mark.parametrize(("layers", "heads"), [(30, 9), (28, 16), (36, 32), (4, 4)])
 def test_heads_end_at_the_share_of_the_depth(layers, heads):
-    chosen = some_heads(layers, heads, count=min(8, heads))
-    assert len(set(chosen.pairs)) == min(8, heads)
+    chosen = some_heads(layers, heads)
+    # Of four layers two are read, with two heads each.
+    assert len(set(chosen.pairs)) == (4 if layers == 4 else 8)
+    assert all(layer >= 0 for layer, _ in chosen.pairs)
     assert (chosen.deepest + 1) / layers == pytest.approx(0.6, abs=0.5 / layers + 0.01)
 
 
@@ -47,6 +50,7 @@ def parts(tmp_path_factory):
         "growth-float32": reading.growth(model, [2, 4], **small),
         "prompting": prompting.building(model, documents=5, **small),
         "methods-float32": methods.compare(model, documents=3, **small),
+        "training-float32": training.compare(model, dtype="float32", documents=3, **small),
     }
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False)
@@ -63,8 +67,23 @@ def test_every_case_is_measured(parts):
     passes = results["methods"].set_index("method")["passes"].to_dict()
     assert passes == {"headrank": 1, "core": 1, "icr": 1, "listwise": 1, "pointwise": 3}
     assert np.allclose(results["prompting"]["target"], 0.15)
-    assert len(benchmark_table(results, "tiny").rows) == 5 + 2 + 2 + 5
+    trained = results["training"]
+    assert trained["case"].tolist() == list(training.CASES)
+    assert (trained[["seconds", "reference_seconds", "ratio"]] > 0).all(axis=None)
+    assert trained["target"].notna().tolist() == [True, False] * 2
+    assert len(benchmark_table(results, "tiny").rows) == 5 + 2 + 2 + 5 + 4
     benchmarks(results).draw_without_rendering()
+
+
+def test_the_reference_of_a_training_step_learns_to_write():
+    """A reference that trained nothing would make any step look dear."""
+    ids = tuple(np.random.default_rng(1).integers(5, 60, 24).tolist())
+    settings = AlignOptions(learning_rate=0.02, projections="all")
+    losses = []
+    step = training.fine_tuning(tiny.folder("llama"), "float32", "cpu", settings, ids, 6)
+    for _ in range(8):
+        losses.append(step())
+    assert losses[-1] < 0.9 * losses[0]
 
 
 @pytest.mark.slow

@@ -50,7 +50,7 @@ def test_ablations_and_benchmarks_are_planned(tmp_path):
     seeds = len(demo["alignments"]["insuranceqa"]["seeds"])
     assert jobs["align"] == seeds * (1 + sum(len(f["values"]) for f in trained))
     assert (jobs["rank_truncated"], jobs["join_run"]) == (1, 1)
-    assert planned(tmp_path / "other", DEMO, "benchmarks")["benchmark"] == 7
+    assert planned(tmp_path / "other", DEMO, "benchmarks")["benchmark"] == 8
 
 
 def test_a_second_model_doubles_what_is_made_for_each(tmp_path):
