@@ -8,9 +8,8 @@ from __future__ import annotations
 import os
 
 import pandas as pd
-import torch
 
-from benchmarks.command import arguments, write
+from benchmarks.command import run
 from benchmarks.material import passages, some_heads
 from headrank.costs import costs, per_list
 from headrank.generation.model import load_generator
@@ -53,21 +52,5 @@ def compare(
     )
 
 
-def main() -> None:
-    """Run from the command line."""
-    parser = arguments(__doc__, dtype=True)
-    parser.add_argument("--documents", type=int, default=20)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    table = compare(
-        options.model,
-        dtype=options.dtype,
-        device=options.device,
-        documents=options.documents,
-        rounds=options.rounds,
-    )
-    write(table, options.output)
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, compare, documents=20)

@@ -8,34 +8,50 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 import torch
 from peft import LoraConfig, get_peft_model
 from torch.nn.functional import cross_entropy
-from transformers import AutoModelForCausalLM
 
 from benchmarks.cases import compared
-from benchmarks.command import arguments, write
+from benchmarks.command import run
 from benchmarks.material import bare_model, passages, prefill, some_heads, tokens_of
 from headrank.align.adapter import PROJECTIONS, add_adapter
+from headrank.align.data import pair_lists
 from headrank.align.options import AlignOptions
 from headrank.align.train import Training
 from headrank.costs import alternate
+from headrank.generation.model import load_generator
 from headrank.latency import clock
-from headrank.models import DTYPES, load_model
-from headrank.pairs import Pair
+from headrank.models import load_model
+from headrank.pairs import PairOptions, mine_pairs
 from headrank.prompt import PromptBuilder, PromptOptions
 from headrank.trec import Qrels
 
 NAMES = {"query-key": "queries and keys", "all": "all projections"}
 # Case: task, what it is compared with, the most it may cost.
 CASES = {
-    f"step, {name}, against {against}": (f"aligned, {name}", reference.format(name), target)
-    for name in NAMES.values()
-    for against, reference, target in (
-        ("fine-tuning at full depth", "fine-tuned, {}", 0.65),
-        ("a prefill of as many layers", "bare, as deep", None),
-    )
+    "step, queries and keys, against fine-tuning at full depth": (
+        "aligned, queries and keys",
+        "fine-tuned, queries and keys",
+        0.65,
+    ),
+    "step, queries and keys, against a prefill of as many layers": (
+        "aligned, queries and keys",
+        "bare, as deep",
+        None,
+    ),
+    "step, all projections, against fine-tuning at full depth": (
+        "aligned, all projections",
+        "fine-tuned, all projections",
+        0.65,
+    ),
+    "step, all projections, against a prefill of as many layers": (
+        "aligned, all projections",
+        "bare, as deep",
+        None,
+    ),
 }
 
 
@@ -57,24 +73,19 @@ def compare(
     takes.
     """
     candidates = passages(documents, words)
-    model = load_model(path, dtype=dtype, device=device)
-    heads = some_heads(model.layers, model.heads)
+    writers = {name: load_generator(path, dtype=dtype, device=device) for name in NAMES}
+    writer = writers["all"]
+    shape = writer.model.config
+    heads = some_heads(shape.num_hidden_layers, shape.num_attention_heads)
     options = PromptOptions(document_tokens=document_tokens)
-    builder = PromptBuilder(model.tokenizer, options, model.context)
+    builder = PromptBuilder(writer.tokenizer, options, writer.context)
     prompt = builder.build(candidates, (candidates.query,))
     answer = len(prompt.suffixes[0].ids)
     ids = tokens_of(prompt)
-    best = candidates.doc_ids[0]
-    matched = [
-        (
-            candidates,
-            [
-                Pair(candidates.query_id, best, other, 1, 0, 0.0, 0, place)
-                for place, other in enumerate(candidates.doc_ids[1:], 1)
-            ],
-        )
-    ]
-    qrels = Qrels({candidates.query_id: {best: 1}})
+    qrels = Qrels({candidates.query_id: {candidates.doc_ids[0]: 1}})
+    # Pairs are those of a list whose heads tell no document apart.
+    even = [(candidates.query_id, candidates.doc_ids, np.zeros(documents))]
+    matched = pair_lists([candidates], mine_pairs(even, qrels.grades, PairOptions(), seed=1))
     tasks: dict[str, Callable[[], object]] = {}
     for projections, name in NAMES.items():
         settings = AlignOptions(projections=projections, batch=1)
@@ -90,7 +101,9 @@ def compare(
         )
         training = Training(loaded, builder, heads, wrapped, matched, qrels, settings, seed=1)
         tasks[f"aligned, {name}"] = lambda one=training: one.take_step([0])
-        tasks[f"fine-tuned, {name}"] = fine_tuning(path, dtype, device, settings, ids, answer)
+        tasks[f"fine-tuned, {name}"] = fine_tuning(
+            writers[projections].model, settings, ids, answer
+        )
     bare = bare_model(path, dtype, heads.deepest + 1, device=device)
     tasks["bare, as deep"] = lambda: prefill(bare, ids)
     times = alternate(tasks, rounds, clock(device))
@@ -98,33 +111,25 @@ def compare(
 
 
 def fine_tuning(
-    path: str | os.PathLike,
-    dtype: str,
-    device: str,
-    settings: AlignOptions,
-    ids: tuple[int, ...],
-    answer: int,
+    model: torch.nn.Module, settings: AlignOptions, ids: tuple[int, ...], answer: int
 ) -> Callable[[], float]:
     """Return one step of supervised fine-tuning: all layers, the loss on the last tokens.
 
     The step returns its loss.
+
+    Args:
+        model: a language model with its head; it is changed in place.
+        answer: how many of the last ``ids`` it learns to write.
     """
-    model = AutoModelForCausalLM.from_pretrained(
-        path,
-        dtype=DTYPES[dtype],
-        attn_implementation="sdpa",
-        trust_remote_code=False,
-        use_safetensors=True,
-    )
     lora = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         target_modules=rf".*layers\.\d+\.{PROJECTIONS[settings.projections]}",
     )
-    wrapped = get_peft_model(model.requires_grad_(False).to(device), lora).train()
+    wrapped = get_peft_model(model, lora).train()
     parameters = [p for p in wrapped.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.0)
-    sequence = torch.tensor([ids], device=device)
+    sequence = torch.tensor([ids], device=model.device)
 
     def step() -> float:
         logits = wrapped(input_ids=sequence, use_cache=False, logits_to_keep=answer + 1).logits
@@ -138,24 +143,5 @@ def fine_tuning(
     return step
 
 
-def main() -> None:
-    """Run from the command line."""
-    parser = arguments(__doc__, dtype=True)
-    parser.set_defaults(dtype="bfloat16")
-    parser.add_argument("--documents", type=int, default=12)
-    parser.add_argument("--document-tokens", type=int, default=64)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    table = compare(
-        options.model,
-        dtype=options.dtype,
-        device=options.device,
-        documents=options.documents,
-        document_tokens=options.document_tokens,
-        rounds=options.rounds,
-    )
-    write(table, options.output)
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, compare, documents=12, dtype="bfloat16")

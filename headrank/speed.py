@@ -65,7 +65,7 @@ def benchmark_table(results: Mapping[str, pd.DataFrame], model: str) -> Table:
                 _named(kind, record)
             )
             interval = None
-            if kind in ("reading", "growth", "training"):
+            if {"ratio", "low", "high"} <= record.keys():
                 interval = (record["low"], record["high"])
             cells = [
                 Cell(values.get(column.key), interval=interval if column.key == "ratio" else None)

@@ -15,6 +15,7 @@ from headrank.align.options import AlignOptions
 from headrank.collection import iter_documents
 from headrank.errors import HeadRankError
 from headrank.figures.benchmarks import benchmarks
+from headrank.generation.model import load_generator
 from headrank.reading import ListReading
 from headrank.speed import benchmark_table, load_benchmarks
 
@@ -25,11 +26,13 @@ def test_passages_are_drawn_once_for_all():
     assert [len(p.text.split()) for p in second.passages] == [7] * 5
 
 
-@pytest.mark.parametrize(("layers", "heads"), [(30, 9), (28, 16), (36, 32), (4, 4)])
-def test_heads_end_at_the_share_of_the_depth(layers, heads):
+# Of four layers two are read, with two heads each.
+@pytest.mark.parametrize(
+    ("layers", "heads", "count"), [(30, 9, 8), (28, 16, 8), (36, 32, 8), (4, 4, 4)]
+)
+def test_heads_end_at_the_share_of_the_depth(layers, heads, count):
     chosen = some_heads(layers, heads)
-    # Of four layers two are read, with two heads each.
-    assert len(set(chosen.pairs)) == (4 if layers == 4 else 8)
+    assert len(set(chosen.pairs)) == count
     assert all(layer >= 0 for layer, _ in chosen.pairs)
     assert (chosen.deepest + 1) / layers == pytest.approx(0.6, abs=0.5 / layers + 0.01)
 
@@ -79,10 +82,8 @@ def test_the_reference_of_a_training_step_learns_to_write():
     """A reference that trained nothing would make any step look dear."""
     ids = tuple(np.random.default_rng(1).integers(5, 60, 24).tolist())
     settings = AlignOptions(learning_rate=0.02, projections="all")
-    losses = []
-    step = training.fine_tuning(tiny.folder("llama"), "float32", "cpu", settings, ids, 6)
-    for _ in range(8):
-        losses.append(step())
+    step = training.fine_tuning(load_generator(tiny.folder("llama")).model, settings, ids, 6)
+    losses = [step() for _ in range(8)]
     assert losses[-1] < 0.9 * losses[0]
 
 
