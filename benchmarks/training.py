@@ -85,7 +85,7 @@ def compare(
     qrels = Qrels({candidates.query_id: {candidates.doc_ids[0]: 1}})
     # Pairs are those of a list whose heads tell no document apart.
     even = [(candidates.query_id, candidates.doc_ids, np.zeros(documents))]
-    matched = pair_lists([candidates], mine_pairs(even, qrels.grades, PairOptions(), seed=1))
+    matched = pair_lists([candidates], mine_pairs(even, qrels.grades, PairOptions(), seed=1), qrels)
     tasks: dict[str, Callable[[], object]] = {}
     for projections, name in NAMES.items():
         settings = AlignOptions(projections=projections, batch=1)

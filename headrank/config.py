@@ -200,6 +200,11 @@ def _alignment_problems(config: Mapping) -> Iterator[str]:
                 f"methods.{name}.calibrate is true; allowed: false, since readings with an adapter "
                 "hold the query's attention alone"
             )
+        if method["reselect"] and method["truncated"]:
+            yield (
+                f"methods.{name}.truncated is true; allowed: false with reselect, since such a "
+                "prefill reads the heads that the adapter was trained for"
+            )
 
 
 def _evaluation_problems(config: Mapping) -> Iterator[str]:

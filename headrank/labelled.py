@@ -1,6 +1,6 @@
 """Profiling and aligning heads on a user's own labelled queries, in two calls.
 
-heads = profile_heads("my/model", examples).select(SelectionOptions())
+heads = profile_heads("my/model", examples).select(SelectionOptions(entropy_weight=0.1))
 align("my/model", heads, examples, "my-adapter")
 ranker = HeadRanker.from_pretrained("my/model", adapter="my-adapter")
 """
@@ -21,7 +21,7 @@ from headrank.align.mine import mine_with_model
 from headrank.align.options import AlignOptions
 from headrank.errors import HeadRankError
 from headrank.heads import HeadSet
-from headrank.lists import CandidateList, Passage, arrange, query_generator
+from headrank.lists import CandidateList, Passage, arrange, normalised, query_generator
 from headrank.models import LoadedModel, load_model
 from headrank.pairs import PairOptions
 from headrank.passages import as_candidates
@@ -163,7 +163,7 @@ def align(
 
     Raises:
         HeadRankError: as ``profile_heads``; heads of another model; too few queries to hold
-            any out.
+            any out or to fill a step; a validation query that also trains.
     """
     lists, qrels = as_lists(examples)
     held_out, held_qrels = as_lists(validation) if validation is not None else ([], qrels)
@@ -211,6 +211,7 @@ def align_lists(
     from headrank.align.train import align as train
 
     heads.check_model(model.layers, model.heads, model.digest)
+    _check_held_out(lists, validation)
     if prompt is None:
         prompt = PromptOptions(**heads.provenance.get("prompt", {}))
     builder = PromptBuilder(model.tokenizer, prompt, model.context)
@@ -241,15 +242,30 @@ def split(
 ) -> tuple[list[CandidateList], list[CandidateList]]:
     """Return training and held-out lists; the seed decides which, not their order.
 
+    Lists of one query text stay together, under whatever ids.
+
     Raises:
         HeadRankError: the share leaves one side without a list.
     """
-    held = round(share * len(lists))
-    if not 0 < held < len(lists):
+    texts = list(dict.fromkeys(normalised(one.query) for one in lists))
+    held = round(share * len(texts))
+    if not 0 < held < len(texts):
         raise HeadRankError(
-            f"holding out {share} of {len(lists)} queries leaves {len(lists) - held} to train on "
+            f"holding out {share} of {len(texts)} queries leaves {len(texts) - held} to train on "
             f"and {held} to validate on; give more queries or validation queries of their own"
         )
-    chosen = set(query_generator(seed, "hold-out").permutation(len(lists))[:held].tolist())
-    kept = [one for number, one in enumerate(lists) if number not in chosen]
-    return kept, [lists[number] for number in sorted(chosen)]
+    order = query_generator(seed, "hold-out").permutation(len(texts))
+    chosen = {texts[number] for number in order[:held]}
+    kept = [one for one in lists if normalised(one.query) not in chosen]
+    return kept, [one for one in lists if normalised(one.query) in chosen]
+
+
+def _check_held_out(lists: Sequence[CandidateList], validation: Sequence[CandidateList]) -> None:
+    """Refuse a validation query that also trains, under whatever id."""
+    known = {normalised(one.query): one.query_id for one in lists}
+    for one in validation:
+        if normalised(one.query) in known:
+            raise HeadRankError(
+                f"validation query {one.query_id!r} also stands among the training queries, as "
+                f"{known[normalised(one.query)]!r}; validate on queries that do not train"
+            )

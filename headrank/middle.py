@@ -1,38 +1,25 @@
-"""The middle zone of the prompt: which of its documents are promoted, and how scores spread.
+"""The middle zone of the prompt: which of its documents are promoted.
 
 Middle zone [ours]: prompt positions n/4..3n/4. Promotion [ours, after the paper's words,
 arXiv 2604.17237]: a middle-zone document is promoted if it reaches the top quartile of the
 final ranking; a random ranking promotes a quarter. The selectivity gap is the promotion
-rate of the relevant ones less that of the others. Homogenisation: scores that follow the
-position and hardly differ within one.
+rate of the relevant ones less that of the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from headrank.errors import HeadRankError
-from headrank.heads import HeadSet
-from headrank.methods import Fold, fold, zscore
 from headrank.reading import ReadingFile
 from headrank.trec import Qrels, Run
 
 KINDS = ("relevant", "other", "gap")
 _COUNTS = ["relevant", "relevant_promoted", "other", "other_promoted"]
 _CHUNK = 2_000_000  # weights drawn at once: 16 MB
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One list's relevance: ``doc_ids`` in prompt order, ``scores`` ``[docs]``."""
-
-    query_id: str
-    doc_ids: tuple[str, ...]
-    scores: np.ndarray
 
 
 def middle_zone(count: int) -> range:
@@ -102,7 +89,8 @@ def promotion(
 
     Columns: kind, rate, low, high, documents, queries. Rates pool the documents of all
     queries; intervals are percentiles of a bootstrap over queries, whose documents are kept
-    together. Without a relevant (or other) document its rate and the gap are NaN.
+    together. Without a relevant (or other) document its rate and the gap are NaN. A document
+    that stands in the runs of several training seeds is counted once.
 
     Args:
         table: of ``outcomes``.
@@ -111,7 +99,8 @@ def promotion(
     samples = np.concatenate(list(_resampled(counts, resamples, seed)))
     bounds = _bounds(_rates(samples), confidence)
     rates = _rates(counts.sum(axis=0, keepdims=True))[0]
-    documents = [counts[:, 0].sum(), counts[:, 2].sum(), counts[:, [0, 2]].sum()]
+    once = _counts(table.drop_duplicates(["query", "document"])).to_numpy().sum(axis=0)
+    documents = [once[0], once[2], once[0] + once[2]]
     queries = [(counts[:, 0] > 0).sum(), (counts[:, 2] > 0).sum(), len(counts)]
     return pd.DataFrame(
         {
@@ -150,100 +139,6 @@ def promotion_change(
     total = both.sum(axis=0, keepdims=True)
     change = (_rates(total[:, width:]) - _rates(total[:, :width]))[0]
     return pd.DataFrame({"kind": KINDS, "change": change, "low": bounds[0], "high": bounds[1]})
-
-
-def scored_reading(
-    shards: Iterable[ReadingFile], heads: HeadSet | None, options: Fold
-) -> Iterator[Scored]:
-    """Yield the relevance of each list under a fold; ``heads=None`` joins all heads."""
-    tokens = options.outliers and heads is not None
-    for shard in shards:
-        for reading in shard.lists(tokens=tokens):
-            yield Scored(reading.query_id, reading.doc_ids, fold(reading, heads, options))
-
-
-def scored_run(orders: Mapping[str, Sequence[str]], run: Run) -> Iterator[Scored]:
-    """Yield the scores of a run in prompt order.
-
-    Raises:
-        HeadRankError: the run lacks a document of a prompt.
-    """
-    for query, doc_ids in orders.items():
-        scores = dict(run.rankings.get(query, []))
-        missing = [document for document in doc_ids if document not in scores]
-        if missing:
-            raise HeadRankError(
-                f"query {query}: the run {run.name} has no score for document {missing[0]}; take "
-                "the run that was made from this reading"
-            )
-        yield Scored(query, tuple(doc_ids), np.array([scores[d] for d in doc_ids]))
-
-
-def by_position(lists: Iterable[Scored], qrels: Qrels, parts: int = 10) -> pd.DataFrame:
-    """Return mean and spread of relevance along the prompt.
-
-    Relevance is z-scored within each list; the prompt is cut in ``parts`` of equal length,
-    so lists of different lengths join. Rows: part (from 1) x kind (all, relevant, other).
-    Columns: part, start, stop (shares of the prompt), kind, documents, mean, sd (NaN if
-    fewer than two documents).
-
-    Raises:
-        HeadRankError: no list, or fewer documents than parts.
-    """
-    table = _documents(lists, qrels, parts)
-    kinds = {"all": slice(None), "relevant": table["relevant"], "other": ~table["relevant"]}
-    rows = []
-    for part in range(parts):
-        for kind, chosen in kinds.items():
-            values = table.loc[chosen]
-            z = values.loc[values["part"] == part, "z"].to_numpy()
-            rows.append(
-                {
-                    "part": part + 1,
-                    "start": part / parts,
-                    "stop": (part + 1) / parts,
-                    "kind": kind,
-                    "documents": len(z),
-                    "mean": z.mean() if len(z) else np.nan,
-                    "sd": z.std(ddof=1) if len(z) > 1 else np.nan,
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def position_share(positions: pd.DataFrame, kind: str = "other") -> float:
-    """Return the share (0..1) of the variance of z that the prompt position explains.
-
-    Taken over the documents that are not relevant: among them nothing but position and
-    noise should move a score. Near 1, position decides.
-
-    Args:
-        positions: of ``by_position``.
-    """
-    part = positions[(positions["kind"] == kind) & (positions["documents"] > 0)]
-    count, mean = part["documents"].to_numpy(float), part["mean"].to_numpy()
-    within = (np.nan_to_num(part["sd"].to_numpy()) ** 2 * (count - 1)).sum()
-    between = (count * (mean - np.average(mean, weights=count)) ** 2).sum()
-    return float(between / (between + within)) if between + within > 0 else 0.0
-
-
-def _documents(lists: Iterable[Scored], qrels: Qrels, parts: int) -> pd.DataFrame:
-    """Return one row a document: part of the prompt (from 0), z, relevant."""
-    rows = []
-    for item in lists:
-        count = len(item.doc_ids)
-        if count < parts:
-            raise HeadRankError(
-                f"query {item.query_id} has {count} documents, fewer than the {parts} parts of "
-                "the prompt; use fewer parts"
-            )
-        grades = qrels.grades.get(item.query_id, {})
-        for place, z in enumerate(zscore(np.asarray(item.scores, dtype=float))):
-            relevant = grades.get(item.doc_ids[place], 0) > 0
-            rows.append((place * parts // count, float(z), relevant))
-    if not rows:
-        raise HeadRankError("there is no list to look at")
-    return pd.DataFrame(rows, columns=["part", "z", "relevant"])
 
 
 def _counts(table: pd.DataFrame) -> pd.DataFrame:

@@ -34,7 +34,8 @@ class LoadedModel:
         decoder: the base model; attention is read through :mod:`headrank.attention`.
         layers, heads: the decoder's depth and query heads a layer.
         context: longest sequence in tokens.
-        digest: SHA-256 of the weights file the model was loaded from.
+        digest: SHA-256 of the weights file the model was loaded from, or ``commit-`` and the
+            hub's commit: heads and adapters are tied to it.
     """
 
     decoder: torch.nn.Module
@@ -249,7 +250,7 @@ def load_model(
         layers=config.num_hidden_layers,
         heads=config.num_attention_heads,
         context=config.max_position_embeddings,
-        digest=_weights_digest(Path(path)),
+        digest=_weights_digest(path, getattr(config, "_commit_hash", None)),
     )
 
 
@@ -275,13 +276,19 @@ class _quiet_loading:
         self.logger.setLevel(self.level)
 
 
-def _weights_digest(folder: Path) -> str:
+def _weights_digest(path: str | os.PathLike, commit: str | None) -> str:
     """Return the SHA-256 noted at conversion, or of the weights files themselves.
 
-    A hub repository's is "unknown": its commit says what was loaded.
+    A hub repository's is its commit, which names the bytes of its files.
     """
+    folder = Path(path)
     if not folder.is_dir():
-        return "unknown"
+        if commit is None:
+            raise HeadRankError(
+                f"{path}: the hub named no commit, so heads cannot be tied to these weights; give "
+                "a folder that holds the model"
+            )
+        return f"commit-{commit}"
     if (folder / PROVENANCE).is_file():
         hashes = read_json(folder / PROVENANCE)["sha256"]
         noted = [h for name, h in sorted(hashes.items()) if name.endswith(".safetensors")]

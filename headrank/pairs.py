@@ -182,10 +182,10 @@ def _choose(
 ) -> Iterator[tuple[int, int]]:
     """Yield ``(chosen, rejected)`` indices of one list.
 
-    Boundaries take turns, so each contributes alike and a middle grade, rejected at one
-    boundary and chosen at the next, is seen about as often on either side. Within a
-    boundary the documents of the smaller side take turns too: one hard document does not
-    fill the quota.
+    Boundaries take turns, and none gives more than twice the pairs of the scarcest: a middle
+    grade, rejected at one boundary and chosen at the next, is seen about as often on either
+    side. Within a boundary the documents of the smaller side take turns too: one hard
+    document does not fill the quota.
     """
     levels = np.unique(grades)
     if options.hardness == "all-levels":
@@ -196,7 +196,10 @@ def _choose(
     for high, low in boundaries:
         above, below = np.flatnonzero(grades == high), np.flatnonzero(grades == low)
         order = _in_turns(above, below, z, options.hardness == "random", generator)
-        queues.append(order[: options.per_boundary])
+        queues.append(order)
+    scarcest = min((len(queue) for queue in queues), default=0)
+    limit = min(options.per_boundary, 2 * scarcest) if len(queues) > 1 else options.per_boundary
+    queues = [queue[:limit] for queue in queues]
     turns = itertools.zip_longest(*queues)
     chosen = (pair for turn in turns for pair in turn if pair is not None)
     yield from itertools.islice(chosen, options.per_query)
@@ -209,7 +212,10 @@ def _in_turns(
     at_random: bool,
     generator: np.random.Generator,
 ) -> list[tuple[int, int]]:
-    """Return a boundary's pairs: each document of the smaller side in turn, hardest first."""
+    """Return a boundary's pairs: each document of the smaller side in turn, hardest first.
+
+    Within a turn too, so that a cap that cuts it keeps the hardest.
+    """
     flip = len(below) < len(above)
     few, many = (below, above) if flip else (above, below)
     rows = []
@@ -219,4 +225,10 @@ def _in_turns(
             generator.permutation(many) if at_random else many[np.argsort(margins, kind="stable")]
         )
         rows.append([(int(o), int(one)) if flip else (int(one), int(o)) for o in ranked])
-    return [pair for turn in itertools.zip_longest(*rows) for pair in turn if pair is not None]
+    pairs = []
+    for turn in itertools.zip_longest(*rows):
+        taken = [pair for pair in turn if pair is not None]
+        if not at_random:
+            taken.sort(key=lambda pair: z[pair[0]] - z[pair[1]])
+        pairs += taken
+    return pairs

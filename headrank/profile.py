@@ -199,7 +199,7 @@ def profile_heads(
         temperature: of the contrastive form on raw masses (CoRe uses .001 to .1).
 
     Raises:
-        HeadRankError: no query has two grades among its candidates.
+        HeadRankError: fewer than two queries have two grades among their candidates.
     """
     queries, entropies, missed = [], [], []
     values: dict[str, list[np.ndarray]] = {name: [] for name in CRITERIA}
@@ -217,10 +217,11 @@ def profile_heads(
                 missed.append(hidden.any(axis=-1))
             for name, criterion in CRITERIA.items():
                 values[name].append(criterion(mass, grades, temperature))
-    if not queries:
+    if len(queries) < 2:
         raise HeadRankError(
-            "no profiling query has candidates of two different grades; give queries with "
-            "judged relevant and other documents among their candidates"
+            f"{'only 1' if queries else 'no'} profiling query has candidates of two different "
+            "grades, and a standard error needs 2; give queries with judged relevant and other "
+            "documents among their candidates"
         )
     provenance = {**shards[0].meta["provenance"], "temperature": temperature}
     return Profile(

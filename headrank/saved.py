@@ -77,8 +77,8 @@ def load_ranker(
         layers=None if selected is None else selected.deepest + 1,
         revision=revision,
     )
-    known = card.get("model", {}).get("digest", "unknown")
-    if "unknown" not in (known, loaded.digest) and known != loaded.digest:
+    known = card.get("model", {}).get("digest")
+    if known is not None and known != loaded.digest:
         raise HeadRankError(
             f"{path_or_id}: the ranker was saved on weights {known[:16]}, {base} has "
             f"{loaded.digest[:16]}; give its own base model with `model`"

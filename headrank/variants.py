@@ -3,7 +3,7 @@
 ``ablations.FACTOR`` names a method, one key of what it is made of, and values beside its
 own. Every value becomes a method that differs in that key alone, with a selection or a
 recipe of its own where the key belongs to one, so ablated runs are made by the same rules
-as all others.
+as all others. Where the key is a mapping, a value may change several of its keys together.
 """
 
 from __future__ import annotations
@@ -67,7 +67,15 @@ def problems(config: Mapping, factor: str) -> Iterator[str]:
             )
             return
         owner = owner[key]
-    values = [_text(value) for value in [owner, *entry["values"]]]
+    mixed = [value for value in entry["values"] if isinstance(value, Mapping)]
+    if len(mixed) != (len(entry["values"]) if isinstance(owner, Mapping) else 0):
+        kind = "mappings" if isinstance(owner, Mapping) else "no mappings"
+        yield f"{path}.values is {entry['values']}; allowed: {kind}, as {entry['key']} has"
+        return
+    if unknown := [key for value in mixed for key in value if key not in owner]:
+        yield f"{path}.values names {unknown[0]!r}; allowed: {', '.join(map(str, owner))}"
+        return
+    values = [_text(value) for value in [_own(owner, entry), *entry["values"]]]
     if len(set(values)) < len(values):
         twice = next(text for text in values if values.count(text) > 1)
         yield f"{path}.values has {twice} twice, or it is the value that {entry['method']} has"
@@ -80,12 +88,20 @@ def settings(config: Mapping) -> list[Setting]:
         owner, keys = _owner(config, entry)
         for key in keys:
             owner = owner[key]
-        found.append(Setting(factor, _text(owner), entry["method"], True))
+        found.append(Setting(factor, _text(_own(owner, entry)), entry["method"], True))
         found += [
             Setting(factor, _text(value), _name(factor, entry, value), False)
             for value in entry["values"]
         ]
     return found
+
+
+def _own(value: Any, entry: Mapping) -> Any:
+    """Return the method's own value; of a mapping, the keys that the ablated values name."""
+    if not isinstance(value, Mapping):
+        return value
+    named = {key for one in entry["values"] if isinstance(one, Mapping) for key in one}
+    return {key: value[key] for key in value if key in named}
 
 
 def _owner(config: Mapping, entry: Mapping) -> tuple[Any, list[str]]:
@@ -107,7 +123,7 @@ def _derive(config: dict, factor: str, entry: Mapping, value: Any) -> None:
     part = owner
     for key in keys[:-1]:
         part = part[key]
-    part[keys[-1]] = value
+    part[keys[-1]] = {**part[keys[-1]], **value} if isinstance(value, Mapping) else value
     first = entry["key"].partition(".")[0]
     if first not in _PARTS:
         method = owner
@@ -132,6 +148,8 @@ def _text(value: Any) -> str:
         return "yes" if value else "no"
     if value is None:
         return "all"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_text(one)}" for key, one in sorted(value.items()))
     if isinstance(value, list):
         return "-".join(map(str, value))
     return str(value)

@@ -245,14 +245,18 @@ def earlier_sets(wildcards):
     return [f"{RESULTS}/sets/{name}/queries.jsonl" for name in earlier]
 
 
-def ranking_heads(wildcards):
+def folded_heads(name, model, adapter):
     """The selected heads that a method folds; none for a method of all heads."""
-    method = METHODS[wildcards.method]
+    method = METHODS[name]
     if method["heads"] == "all":
         return []
-    model = wildcards.model
-    profile = f"{model}/aligned/{wildcards.adapter}" if method["reselect"] else model
+    profile = f"{model}/aligned/{adapter}" if method["reselect"] else model
     return [f"{RESULTS}/profiles/{profile}/heads/{method['heads']}.json"]
+
+
+def ranking_heads(wildcards):
+    """The selected heads of a run."""
+    return folded_heads(wildcards.method, wildcards.model, wildcards.adapter)
 
 
 def used_models():

@@ -106,7 +106,7 @@ use rule ndcg_by_heads as ndcg_by_depth with:
 
 rule homogenisation:
     input:
-        "<results>/studies/{model}/positions.csv",
+        positions="<results>/studies/{model}/positions.csv",
     output:
         pdf="<results>/figures/{model}/homogenisation.pdf",
         png=report(

@@ -18,6 +18,7 @@ LACKING = {
     ),
     "table_heads": NO_METHOD,
     "table_middle": NO_PANELS,
+    "table_homogenisation": NO_PANELS,
     "table_seeds": "no adapter of the experiment has several seeds; add to alignments.NAME.seeds",
     "table_pairs": NO_RECIPE,
     "table_ablations": NO_ABLATIONS,

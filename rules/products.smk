@@ -4,21 +4,55 @@ REPORT_SET = REPORT["set"] or EXPERIMENT["sets"][0]
 REPORT_ORDER = config["evaluation"]["orders"][0]
 
 
-def panel_methods(aligned=True):
-    """Heads and fold of the methods that the figures of heads compare."""
+def unaligned_panels():
+    """Heads and fold of the methods without an adapter that the figures of heads compare."""
     return {
         name: {"heads": METHODS[name]["heads"], "fold": fold_of(name)}
         for name in REPORT["panels"]
-        if aligned or "adapter" not in METHODS[name]
+        if "adapter" not in METHODS[name]
     }
 
 
-def panel_readings(model):
-    """Readings of each panel's method on the report's set; of an aligned one, its first seed's."""
+def panels(model):
+    """Fold of each panel's method, and of every seed its readings on the report's set and heads."""
     return {
-        name: readings([REPORT_SET], model, adapters_of(name)[0], REPORT_ORDER)
+        name: {
+            "fold": fold_of(name),
+            "seeds": [
+                {
+                    "readings": readings([REPORT_SET], model, adapter, REPORT_ORDER),
+                    "heads": folded_heads(name, model, adapter),
+                }
+                for adapter in adapters_of(name)
+            ],
+        }
         for name in REPORT["panels"]
     }
+
+
+def panel_files(model, kind):
+    """Readings or heads of all panels."""
+    return list(
+        dict.fromkeys(
+            path for panel in panels(model).values() for seed in panel["seeds"] for path in seed[kind]
+        )
+    )
+
+
+def unaligned(name):
+    """The method of the experiment that is this aligned one without its adapter; None without one."""
+    plain = {k: v for k, v in METHODS[name].items() if k not in ("adapter", "reselect")}
+    return next(
+        (
+            other
+            for other in EXPERIMENT["methods"]
+            if other in METHODS
+            and "adapter" in METHODS[name]
+            and "adapter" not in METHODS[other]
+            and plain == {k: v for k, v in METHODS[other].items() if k != "reselect"}
+        ),
+        None,
+    )
 
 
 def middle_cells(model):
@@ -74,6 +108,7 @@ def tables():
         "formatting": generating_models(),
         "heads": models if REPORT["method"] else [],
         "middle": models if REPORT["panels"] else [],
+        "homogenisation": models if REPORT["panels"] else [],
         "seeds": models if several else [],
         "ablations": models if SETTINGS else [],
     }
@@ -82,7 +117,7 @@ def tables():
 
 def figures():
     """Names of each model's figures that this experiment can fill, by kind."""
-    counted = any(method["heads"] != "all" for method in panel_methods(aligned=False).values())
+    counted = any(method["heads"] != "all" for method in unaligned_panels().values())
     return {
         "order": ["order_robustness"] if reads() else [],
         "quality_latency": ["quality_latency"] if reads() else [],

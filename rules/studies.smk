@@ -14,7 +14,7 @@ rule ndcg_by_heads_data:
         "../envs/ir.yaml"
     params:
         over="heads",
-        methods=panel_methods(aligned=False),
+        methods=unaligned_panels(),
         selections=config["selections"],
         options=study_options(),
         code=code("study_ndcg"),
@@ -63,23 +63,20 @@ rule head_controls:
 
 rule positions:
     input:
-        readings=lambda wildcards: [
-            *dict.fromkeys(
-                path for paths in panel_readings(wildcards.model).values() for path in paths
-            )
-        ],
+        readings=lambda wildcards: panel_files(wildcards.model, "readings"),
         qrels=f"{RESULTS}/sets/{REPORT_SET}/qrels.tsv",
-        heads=lambda wildcards: heads_of(REPORT["panels"], wildcards.model),
+        heads=lambda wildcards: panel_files(wildcards.model, "heads"),
     output:
-        "<results>/studies/{model}/positions.csv",
+        positions="<results>/studies/{model}/positions.csv",
+        spread="<results>/studies/{model}/spread.csv",
     log:
         "<logs>/studies/{model}/positions.log",
     conda:
         "../envs/ir.yaml"
     params:
-        methods=panel_methods(),
-        readings=lambda wildcards: panel_readings(wildcards.model),
+        panels=lambda wildcards: panels(wildcards.model),
         parts=min(10, config["candidates"]),
+        options=study_options(),
         code=code("study_positions"),
     message:
         "Follow relevance along the prompt, {wildcards.model}"
@@ -100,6 +97,11 @@ rule middle_zone_data:
         "../envs/ir.yaml"
     params:
         methods=lambda wildcards: [method for method, _ in middle_cells(wildcards.model)],
+        before=lambda wildcards: {
+            method: plain
+            for method, _ in middle_cells(wildcards.model)
+            if method in METHODS and (plain := unaligned(method))
+        },
         relevance_level=COLLECTIONS[SETS[REPORT_SET]["collection"]]["relevance_level"],
         confidence=config["evaluation"]["confidence"],
         seed=config["seed"],

@@ -182,6 +182,33 @@ rule middle_table:
         "../workflow/scripts/middle_table.py"
 
 
+rule homogenisation_table:
+    input:
+        positions="<results>/studies/{model}/positions.csv",
+        spread="<results>/studies/{model}/spread.csv",
+    output:
+        report(
+            "<results>/tables/homogenisation/{model}.csv",
+            caption="../workflow/report/homogenisation_table.rst",
+            category="Tables",
+            labels={"table": "homogenisation, {model}"},
+        ),
+        "<results>/tables/homogenisation/{model}.md",
+        "<results>/tables/homogenisation/{model}.tex",
+    log:
+        "<logs>/tables/homogenisation/{model}.log",
+    conda:
+        "../envs/figures.yaml"
+    params:
+        confidence=config["evaluation"]["confidence"],
+        names=REPORT["names"],
+        code=code("homogenisation_table"),
+    message:
+        "Tabulate relevance along the prompt, {wildcards.model}"
+    script:
+        "../workflow/scripts/homogenisation_table.py"
+
+
 rule pairs_table:
     input:
         "<results>/pairs/{model}/{recipe}/summary.csv",

@@ -79,7 +79,7 @@ def save_adapter(wrapped: PeftModel, folder: str | os.PathLike, heads: HeadSet, 
     # peft adds a template of a README that says nothing about this adapter.
     (Path(folder) / "README.md").unlink(missing_ok=True)
     heads.save(Path(folder) / HEADS)
-    hashes = {name: sha256(Path(folder) / name) for name in (CONFIG, WEIGHTS)}
+    hashes = {name: sha256(Path(folder) / name) for name in (CONFIG, WEIGHTS, HEADS)}
     write_json(Path(folder) / CARD, {**card, "sha256": hashes})
 
 
@@ -96,18 +96,17 @@ def load_adapter(
             a model that carries an adapter already.
     """
     folder = Path(folder)
-    for name in (CONFIG, WEIGHTS):
+    for name in (CONFIG, WEIGHTS, HEADS):
         if not (folder / name).is_file():
             raise HeadRankError(f"{folder}: no {name}; give the folder that alignment wrote")
     _check_plain(model)
-    trained = HeadSet.load(folder / HEADS)
     card = read_json(folder / CARD)
-    for name, expected in card.get("sha256", {}).items():
+    if not (isinstance(card, dict) and {"model_digest", "sha256"} <= card.keys()):
+        raise HeadRankError(f"{folder / CARD}: not the card of an adapter; align again")
+    for name, expected in card["sha256"].items():
         check_sha256(folder / name, expected, "align again")
-    if card["model_digest"] != model.digest and "unknown" not in (
-        card["model_digest"],
-        model.digest,
-    ):
+    trained = HeadSet.load(folder / HEADS)
+    if card["model_digest"] != model.digest:
         raise HeadRankError(
             f"{folder}: the adapter was trained on weights {card['model_digest'][:16]}, the model "
             f"{model.name} has {model.digest[:16]}; load its own base model or align this one"

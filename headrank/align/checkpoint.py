@@ -74,8 +74,8 @@ class Checkpoint:
         path = self.folder / state["tensors"]
         if state["fingerprint"] != self.fingerprint:
             raise HeadRankError(
-                f"{self.folder}: the checkpoint was written with other settings, heads or data; "
-                "delete the folder to start anew"
+                f"{self.folder}: the checkpoint was written with other settings, heads, data, code "
+                "or package versions; delete the folder to start anew"
             )
         if not path.is_file() or digest(path) != state["sha256"]:
             raise HeadRankError(f"{path}: the checkpoint is damaged; delete {self.folder}")

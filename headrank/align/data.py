@@ -28,14 +28,17 @@ class TrainingList:
 def trim(candidates: CandidateList, qrels: Qrels, documents: int) -> CandidateList | None:
     """Return at most ``documents`` candidates: the relevant ones, then the best-ranked others.
 
-    At most half are relevant, the highest grades first, so that a list always holds
-    something to prefer them to. Returns None if the candidates have one grade only.
+    The highest grades come first and leave half of the places to the others, so that a list
+    holds something to prefer them to; places that the others do not fill go to further
+    relevant ones. Returns None if the candidates have one grade only.
     """
     judged = qrels.grades.get(candidates.query_id, {})
     grades = [max(0, judged.get(d, 0)) for d in candidates.doc_ids]
     relevant = [i for i, grade in enumerate(grades) if grade > 0]
-    relevant = sorted(relevant, key=lambda i: (-grades[i], i))[: documents // 2]
+    relevant.sort(key=lambda i: (-grades[i], i))
     others = [i for i, grade in enumerate(grades) if grade == 0]
+    places = max(documents // 2, documents - len(others))
+    relevant = relevant[:places]
     kept = sorted(relevant + others[: documents - len(relevant)])
     if len({grades[i] for i in kept}) < 2:
         return None
@@ -118,12 +121,13 @@ def shuffled(
 
 
 def pair_lists(
-    lists: Iterable[CandidateList], pairs: PairSet
+    lists: Iterable[CandidateList], pairs: PairSet, qrels: Qrels
 ) -> list[tuple[CandidateList, list[Pair]]]:
     """Return each list with its pairs; lists without a pair are left out.
 
     Raises:
-        HeadRankError: no pairs, or pairs for a query or document that is not in the lists.
+        HeadRankError: no pairs, pairs for a query or document that is not in the lists, or a
+            pair that the judgments do not bear out.
     """
     known = {candidates.query_id: candidates for candidates in lists}
     matched = []
@@ -139,7 +143,20 @@ def pair_lists(
                 f"query {query}: document {min(missing)} is in a pair but not in the training "
                 "list; mine the pairs of these lists"
             )
+        for pair in group:
+            _check_preference(pair, qrels)
         matched.append((known[query], group))
     if not matched:
         raise HeadRankError("there is no pair to learn from; mine the pairs of these lists")
     return matched
+
+
+def _check_preference(pair: Pair, qrels: Qrels) -> None:
+    """Refuse a pair of other judgments: it would teach the opposite."""
+    judged = qrels.grades.get(pair.query_id, {})
+    chosen, rejected = (max(0, judged.get(d, 0)) for d in (pair.chosen, pair.rejected))
+    if chosen <= rejected:
+        raise HeadRankError(
+            f"query {pair.query_id}: a pair prefers document {pair.chosen} of grade {chosen} to "
+            f"{pair.rejected} of grade {rejected}; mine the pairs of these judgments"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from headrank.align.losses import REGULARISERS, SCALES
@@ -73,9 +74,9 @@ class AlignOptions:
             if getattr(self, name) < 1:
                 raise HeadRankError(f"alignment.{name} is {getattr(self, name)}; use 1 or more")
         for name in ("learning_rate", "clip", "beta"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise HeadRankError(
-                    f"alignment.{name} is {getattr(self, name)}; it must be above 0"
+                    f"alignment.{name} is {getattr(self, name)}; it must be above 0 and finite"
                 )
         for name in ("warmup", "dropout"):
             if not 0 <= getattr(self, name) < 1:
@@ -83,5 +84,5 @@ class AlignOptions:
                     f"alignment.{name} is {getattr(self, name)}; it is a share in 0..1"
                 )
         for name in ("regulariser_weight", "spread_floor"):
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise HeadRankError(f"alignment.{name} is {getattr(self, name)}; use 0 or more")

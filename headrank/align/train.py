@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import logging
 import math
@@ -20,9 +21,11 @@ from headrank.align import adapter as adapters
 from headrank.align import losses
 from headrank.align.checkpoint import Checkpoint, Progress
 from headrank.align.data import TrainingList, pair_lists, shuffled
+from headrank.align.divergence import check_gradient, check_trend, check_weights
 from headrank.align.forward import selected_mass
 from headrank.align.options import AlignOptions
 from headrank.align.validate import validation_ndcg
+from headrank.commit import PACKAGES
 from headrank.errors import HeadRankError
 from headrank.files import atomic_dir
 from headrank.heads import HeadSet
@@ -69,10 +72,16 @@ def align(
             many as there are lists.
 
     Raises:
-        HeadRankError: heads of another model, pairs of other lists, a loss that is not
-            finite, or a checkpoint of other settings.
+        HeadRankError: heads of another model, pairs of other lists or judgments, fewer lists
+            than one step takes, training that diverges, or a checkpoint of other settings,
+            data, code or packages.
     """
-    matched = pair_lists(lists, pairs)
+    matched = pair_lists(lists, pairs, qrels)
+    if len(matched) < options.batch:
+        raise HeadRankError(
+            f"{len(matched)} training queries have pairs, fewer than one step takes (batch "
+            f"{options.batch}); give more labelled queries, or lower batch"
+        )
     wrapped = adapters.add_adapter(
         model,
         heads,
@@ -84,6 +93,7 @@ def align(
     )
     run = Training(model, builder, heads, wrapped, matched, qrels, options, seed)
     run.validation_set = (validation, validation_qrels)
+    run.code = (provenance or {}).get("code")
     store = None if checkpoint is None else Checkpoint(Path(checkpoint), run.fingerprint())
     if store is not None:
         store.load_into(run)
@@ -134,6 +144,7 @@ class Training:
             self.parameters, lr=options.learning_rate, weight_decay=0.0
         )
         self.steps = math.ceil(len(matched) / options.batch)  # an epoch
+        self.code = None  # digest of the code that trains, if the caller knows it
         self.progress = Progress()
         self.best_state = adapters.adapter_state(wrapped)
 
@@ -150,6 +161,8 @@ class Training:
                 "dtype": str(self.model.decoder.dtype),
                 "seed": self.seed,
                 "data": self.data_digest(),
+                "code": self.code,
+                "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
             },
             sort_keys=True,
         )
@@ -235,14 +248,11 @@ class Training:
             for name, value in parts.items():
                 sums[name] += float(value.detach()) / len(chosen)
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.options.clip))
-        if not (math.isfinite(sums["loss"]) and math.isfinite(norm)):
-            raise HeadRankError(
-                f"step {self.progress.total + 1}: loss {sums['loss']}, gradient norm {norm}; "
-                f"training diverged. Lower learning_rate (now {self.options.learning_rate}), or "
-                "train in float32"
-            )
+        number, peak = self.progress.total + 1, self.options.learning_rate
+        check_gradient(number, sums["loss"], norm, peak)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
+        check_weights(number, self.parameters, peak)
         self.progress.step += 1
         self.progress.total += 1
         self.progress.log.append(
@@ -250,6 +260,7 @@ class Training:
             | sums
             | {"gradient_norm": norm, "learning_rate": rate}
         )
+        check_trend([entry["loss"] for entry in self.progress.log], peak)
 
     def loss(self, item: TrainingList) -> dict[str, torch.Tensor]:
         """Return the loss of one list and its parts."""

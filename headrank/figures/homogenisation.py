@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from headrank.figures.style import BLUE, GREY, MIDDLE_ZONE, PAGE, RED, new_figure, styled
-from headrank.middle import position_share
+from headrank.positions import position_share
 
 _KINDS = {"relevant": (RED, "o", "Relevant"), "other": (BLUE, "s", "Other")}
 
@@ -19,7 +19,7 @@ def homogenisation(systems: Mapping[str, pd.DataFrame]) -> Figure:
     """Return one panel a system: mean z-scored relevance by prompt position, with its spread.
 
     Args:
-        systems: ``{title: positions}``, each of :func:`headrank.middle.by_position`, e.g. all
+        systems: ``{title: positions}``, each of :func:`headrank.positions.by_position`, e.g. all
             heads, selected heads, aligned heads.
     """
     figure = new_figure(min(PAGE, 0.5 + 2.15 * len(systems)), 2.3)

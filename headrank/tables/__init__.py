@@ -3,7 +3,6 @@
 from headrank.tables.alignment import (
     ablation_table,
     head_table,
-    middle_table,
     pairs_table,
     seeds_table,
 )
@@ -11,6 +10,7 @@ from headrank.tables.breakdown import measure_table, order_table
 from headrank.tables.cells import Layout, average_seeds, cell_means
 from headrank.tables.formatting import formatting_counts, formatting_table, success_rates
 from headrank.tables.main import main_table
+from headrank.tables.position import homogenisation_table, middle_table
 from headrank.tables.table import Cell, Column, Row, Table, emphasise, from_frame
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "formatting_table",
     "from_frame",
     "head_table",
+    "homogenisation_table",
     "main_table",
     "measure_table",
     "middle_table",

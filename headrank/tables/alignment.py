@@ -145,50 +145,6 @@ def ablation_table(differences: pd.DataFrame, *, measure: str, alpha: float = 0.
     )
 
 
-def middle_table(
-    rates: pd.DataFrame, *, confidence: float = 0.95, names: Mapping[str, str] | None = None
-) -> Table:
-    """Return promotion rates from the middle zone, system by system.
-
-    Args:
-        rates: rows of :func:`headrank.middle.promotion` with a column ``system`` before them,
-            and optionally ``set``.
-        names: printed names of methods, where they differ from the usual ones.
-    """
-    index = [name for name in ("set", "system") if name in rates.columns]
-    known = rates.drop_duplicates(index)[index]
-    wide = rates.pivot(
-        index=index, columns="kind", values=["rate", "low", "high", "documents", "queries"]
-    )
-    wide.columns = [f"{kind}_{name}" for name, kind in wide.columns]
-    frame = known.merge(wide.reset_index(), on=index)  # in the order given, pivot sorts
-    frame["system"] = [labels.label(name, names) for name in frame["system"]]
-    columns = [Column("system", "System")]
-    for kind, title in (("relevant", "Relevant"), ("other", "Other")):
-        columns.append(Column(f"{kind}_rate", title, "promoted (%)", digits=1))
-        frame[[f"{kind}_{name}" for name in ("rate", "low", "high")]] *= 100
-        columns.append(Column(f"{kind}_documents", title, "documents", digits=0))
-    frame[[f"gap_{name}" for name in ("rate", "low", "high")]] *= 100
-    columns.append(Column("gap_rate", "Selectivity gap", "points", digits=1, signed=True))
-    order = ["system", "relevant_rate", "other_rate", "gap_rate"]
-    order += ["relevant_documents", "other_documents"]
-    columns.sort(key=lambda column: order.index(column.key))
-    notes = (
-        "Middle zone: prompt positions n/4 to 3n/4. Promoted: share of its documents that reach "
-        "the top quartile of the final ranking; a random ranking promotes a quarter.",
-        f"Brackets: {confidence:.0%} bootstrap intervals over queries.",
-    )
-    return from_frame(
-        "Promotion from the middle zone",
-        frame,
-        columns,
-        section="set" if "set" in frame.columns else None,
-        intervals={f"{k}_rate": (f"{k}_low", f"{k}_high") for k in ("relevant", "other", "gap")},
-        notes=notes,
-        tidy=rates,
-    )
-
-
 def seeds_table(
     values: pd.DataFrame,
     *,

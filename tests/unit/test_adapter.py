@@ -195,7 +195,7 @@ def test_an_adapter_on_top_of_another_is_refused(saved):
         load_adapter(model, saved[0])
 
 
-@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors", "heads.json"])
 def test_a_damaged_adapter_is_refused(saved, name):
     path = saved[0] / name
     whole = path.read_bytes()
@@ -204,6 +204,13 @@ def test_a_damaged_adapter_is_refused(saved, name):
         load_adapter(models.loaded(), saved[0])
     path.unlink()
     with pytest.raises(HeadRankError, match=f"no {name}; give the folder that alignment wrote"):
+        load_adapter(models.loaded(), saved[0])
+
+
+@pytest.mark.parametrize("card", ["{}", "[]", '{"model_digest": "llama-0"}'])
+def test_a_card_that_says_nothing_is_refused(saved, card):
+    (saved[0] / "headrank.json").write_text(card)
+    with pytest.raises(HeadRankError, match=r"headrank\.json: not the card of an adapter; align"):
         load_adapter(models.loaded(), saved[0])
 
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from headrank.align import train
 from headrank.align.adapter import add_adapter, load_adapter
 from headrank.align.data import pair_lists, shuffled
+from headrank.align.divergence import Diverged, check_trend
 from headrank.align.forward import selected_mass
 from headrank.align.losses import relevance
 from headrank.align.mine import mine_with_model
@@ -84,7 +85,7 @@ def test_a_step_descends_the_mean_loss_of_its_batch(tmp_path, monkeypatch):
     assert limits == [0.25, 0.25]
     (model, builder, heads, lists, qrels, pairs), settings = inputs(options)
     wrapped = add_adapter(model, heads, rank=4, alpha=8, dropout=0.0, seed=settings["seed"])
-    matched = pair_lists(lists, pairs)
+    matched = pair_lists(lists, pairs, qrels)
     one = train.Training(model, builder, heads, wrapped, matched, qrels, options, settings["seed"])
     order = query_generator(settings["seed"], "lists", "0").permutation(5)[:3]
     items = [shuffled(c, qrels, p, settings["seed"], 0) for c, p in (matched[i] for i in order)]
@@ -195,6 +196,53 @@ def test_a_diverging_learning_rate_ends_the_run(tmp_path):
         run(tmp_path / "a", replace(OPTIONS, learning_rate=1e30, dropout=0.0))
 
 
+def test_a_finite_loss_that_runs_away_ends_the_run(tmp_path, monkeypatch):
+    loss = train.losses.preference_loss
+    calls = itertools.count()
+
+    def growing(*args):
+        return loss(*args) + 2.0 * next(calls)
+
+    monkeypatch.setattr(train.losses, "preference_loss", growing)
+    options = replace(OPTIONS, epochs=20, patience=20)
+    message = r"step 2\d: the last 10 steps have a mean loss of .*, the first 10 had .*Lower"
+    with pytest.raises(Diverged, match=message):
+        run(tmp_path / "a", options)
+    assert not (tmp_path / "a").exists()
+
+
+def test_the_trend_of_a_loss():
+    check_trend([5.0] * 9 + [1e9], 0.1)  # too few steps to compare
+    check_trend([2.0] * 10 + [5.9] * 10, 0.1)
+    # Below three times a coin's loss nothing ran away, however small the first ones were.
+    check_trend([1e-6] * 10 + [2.0] * 10, 0.1)
+    for losses in ([2.0] * 10 + [6.1] * 10, [1e-6] * 10 + [2.1] * 10):
+        with pytest.raises(Diverged, match=r"step 20: .*Lower learning_rate \(now 0.1\)"):
+            check_trend(losses, 0.1)
+
+
+def test_an_update_that_leaves_no_numbers_ends_the_run(tmp_path, monkeypatch):
+    """A rate this high gives infinite weights from a finite gradient."""
+    step = torch.optim.AdamW.step
+
+    def bursting(self, *args, **kwargs):
+        step(self, *args, **kwargs)
+        with torch.no_grad():
+            self.param_groups[0]["params"][0].fill_(float("inf"))
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", bursting)
+    # One step an epoch: validation would be next to read these weights.
+    with pytest.raises(Diverged, match="step 1: the update left weights that are NaN or infinite"):
+        run(tmp_path / "a", replace(OPTIONS, batch=5), checkpoint=tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+
+
+def test_fewer_lists_than_a_step_takes_are_refused(tmp_path):
+    message = r"5 training queries have pairs, fewer than one step takes \(batch 6\)"
+    with pytest.raises(HeadRankError, match=message):
+        run(tmp_path / "a", replace(OPTIONS, batch=6))
+
+
 def test_heads_of_another_model_are_refused(tmp_path):
     args, settings = inputs()
     for heads, message in (
@@ -233,9 +281,8 @@ def test_the_reference_is_the_frozen_model(tmp_path):
     args, settings = inputs(replace(OPTIONS, reference="frozen", dropout=0.0))
     model, builder, heads, lists, qrels, pairs = args
     wrapped = models.with_adapter(model, HEADS)
-    one = train.Training(
-        model, builder, heads, wrapped, pair_lists(lists, pairs), qrels, settings["options"], 0
-    )
+    matched = pair_lists(lists, pairs, qrels)
+    one = train.Training(model, builder, heads, wrapped, matched, qrels, settings["options"], 0)
     item = shuffled(lists[0], qrels, pairs.by_query()["q0"], 0, 0)
     parts = one.loss(item)
     prompt = builder.build(item.candidates, (item.candidates.query,))

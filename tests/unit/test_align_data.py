@@ -24,7 +24,9 @@ def graded_list(grades, query_id="q"):
         ([0, 1, 0, 0, 2, None], 4, ["d0", "d1", "d2", "d4"]),
         ([1, 1, 1, 2, 0, 0], 4, ["d0", "d3", "d4", "d5"]),  # half relevant, the best grades first
         ([0, 0, 0, 0, 0, 3], 3, ["d0", "d1", "d5"]),  # the relevant one is never cut off
-        ([2, 1, 3], 4, ["d0", "d2"]),  # no other document: still two grades
+        ([2, 1, 3], 4, ["d0", "d1", "d2"]),  # no other document: the places go to relevant ones
+        ([2, 2, 1], 4, ["d0", "d1", "d2"]),
+        ([1, 2, 1, 2, 0], 4, ["d0", "d1", "d3", "d4"]),  # one other: three of four are relevant
         ([0, -1, 1, None], 9, ["d0", "d1", "d2", "d3"]),
         ([1, 1, 1], 4, None),
         ([0, None, -2], 4, None),
@@ -60,12 +62,18 @@ def test_each_epoch_shuffles_and_pairs_follow():
 
 
 def test_pairs_must_be_of_these_lists():
-    one, _ = graded_list([0, 1])
+    one, qrels = graded_list([0, 1])
     pair = Pair("q", "d1", "d0", 1, 0, 0.0, 1, 0)
-    assert pair_lists([one, replace(one, query_id="x")], PairSet((pair,))) == [(one, [pair])]
+    lists = [one, replace(one, query_id="x")]
+    assert pair_lists(lists, PairSet((pair,)), qrels) == [(one, [pair])]
     with pytest.raises(HeadRankError, match="query z has pairs but no training list; mine"):
-        pair_lists([one], PairSet((replace(pair, query_id="z"),)))
+        pair_lists([one], PairSet((replace(pair, query_id="z"),)), qrels)
     with pytest.raises(HeadRankError, match="query q: document d9 is in a pair but not in"):
-        pair_lists([one], PairSet((replace(pair, rejected="d9"),)))
+        pair_lists([one], PairSet((replace(pair, rejected="d9"),)), qrels)
     with pytest.raises(HeadRankError, match="there is no pair to learn from"):
-        pair_lists([one], PairSet(()))
+        pair_lists([one], PairSet(()), qrels)
+    swapped = replace(pair, chosen="d0", rejected="d1")
+    with pytest.raises(HeadRankError, match="prefers document d0 of grade 0 to d1 of grade 1;"):
+        pair_lists([one], PairSet((swapped,)), qrels)
+    with pytest.raises(HeadRankError, match="d1 of grade 0 to d0 of grade 0; mine"):
+        pair_lists([one], PairSet((pair,)), Qrels({"q": {"d1": -1}}))

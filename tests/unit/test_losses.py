@@ -180,6 +180,8 @@ def test_gradients_agree_with_finite_differences(name, scale):
         ({"checkpoint_every": 0}, r"alignment\.checkpoint_every is 0"),
         ({"learning_rate": 0}, r"alignment\.learning_rate is 0; it must be above 0"),
         ({"learning_rate": math.nan}, r"alignment\.learning_rate is nan"),
+        ({"learning_rate": math.inf}, r"alignment\.learning_rate is inf; .* and finite"),
+        ({"regulariser_weight": math.inf}, r"alignment\.regulariser_weight is inf"),
         ({"beta": -1.0}, r"alignment\.beta is -1\.0"),
         ({"warmup": 1.0}, r"alignment\.warmup is 1\.0; it is a share in 0\.\.1"),
         ({"regulariser_weight": -0.1}, r"alignment\.regulariser_weight is -0\.1"),

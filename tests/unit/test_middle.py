@@ -7,21 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrank.errors import HeadRankError
-from headrank.methods import Fold
 from headrank.middle import (
-    Scored,
-    by_position,
     middle_zone,
     outcomes,
-    position_share,
     promotion,
     promotion_change,
-    prompt_orders,
-    scored_reading,
-    scored_run,
     top_quartile,
 )
-from headrank.reading import ListReading, ReadingFile, save_readings
 from headrank.trec import Qrels, Run
 
 EIGHT = tuple("abcdefgh")
@@ -67,7 +59,8 @@ def test_outcomes_refuse_another_run():
 
 
 def flags(*rows):
-    return pd.DataFrame(rows, columns=["query", "relevant", "promoted"])
+    table = pd.DataFrame(rows, columns=["query", "relevant", "promoted"])
+    return table.assign(document=[f"d{i}" for i in range(len(rows))])
 
 
 def test_promotion_pools_documents():
@@ -128,51 +121,9 @@ def test_promotion_change_is_paired():
         promotion_change(before, after[after["query"] != "q3"])
 
 
-def test_by_position_by_hand():
-    lists = [
-        Scored("q1", ("a", "b"), np.array([0.0, 2.0])),  # z: -1, 1
-        Scored("q2", ("c", "d", "e", "f"), np.array([4.0, 0.0, 0.0, 4.0])),  # z: 1, -1, -1, 1
-    ]
-    table = by_position(lists, Qrels({"q1": {"b": 1}}), parts=2)
-    rows = table.set_index(["part", "kind"])
-    assert rows.loc[(1, "all"), "documents"] == 3 and rows.loc[(1, "other"), "documents"] == 3
-    assert rows.loc[(1, "all"), "mean"] == pytest.approx(-1 / 3)
-    assert rows.loc[(1, "all"), "sd"] == pytest.approx(np.std([-1, 1, -1], ddof=1))
-    assert rows.loc[(2, "relevant"), ["documents", "mean"]].tolist() == [1, 1]
-    assert np.isnan(rows.loc[(2, "relevant"), "sd"]) and np.isnan(rows.loc[(1, "relevant"), "mean"])
-    assert rows.loc[(2, "other"), "mean"] == 0
-    assert table[["start", "stop"]].drop_duplicates().to_numpy().tolist() == [[0, 0.5], [0.5, 1]]
-
-
-def test_position_share_is_one_for_position_and_near_zero_for_noise():
-    generator = np.random.default_rng(0)
-    names = tuple(f"d{i}" for i in range(20))
-    recency = [Scored(f"q{i}", names, np.arange(20.0)) for i in range(5)]
-    assert position_share(by_position(recency, Qrels({}), 20)) == pytest.approx(1)
-    noise = [Scored(f"q{i}", names, generator.normal(size=20)) for i in range(300)]
-    assert position_share(by_position(noise, Qrels({}), 10)) < 0.01
-    equal = [Scored("q", names, np.ones(20))]
-    assert position_share(by_position(equal, Qrels({}), 10)) == 0
-
-
-def test_short_lists_and_no_lists_are_refused():
-    with pytest.raises(HeadRankError, match="query q has 2 documents, fewer than the 10 parts"):
-        by_position([Scored("q", ("a", "b"), np.array([0.0, 1.0]))], Qrels({}))
-    with pytest.raises(HeadRankError, match="no list"):
-        by_position([], Qrels({}))
-
-
-def test_scores_of_a_reading_and_of_its_run_agree(tmp_path):
-    mass = np.array([[[0.3, 0.1, 0.6]], [[0.2, 0.2, 0.6]]], dtype=np.float32)
-    save_readings(tmp_path / "r.npz", [ListReading("q", ("x", "y", "z"), mass)], {})
-    shards = [ReadingFile(tmp_path / "r.npz")]
-    orders = prompt_orders(shards)
-    assert orders == {"q": ("x", "y", "z")}
-    (folded,) = scored_reading(shards, None, Fold())
-    assert folded.scores == pytest.approx([0.5, 0.3, 1.2])
-    run = Run.from_scores({"q": {"z": 1.2, "x": 0.5, "y": 0.3}})
-    (given_run,) = scored_run(orders, run)
-    assert given_run.doc_ids == folded.doc_ids
-    assert given_run.scores == pytest.approx(folded.scores)
-    with pytest.raises(HeadRankError, match="no score for document z"):
-        list(scored_run(orders, Run.from_scores({"q": {"x": 0.5, "y": 0.3}})))
+def test_a_document_of_several_seeds_is_counted_once():
+    table = outcomes({"q": EIGHT}, ranked({"q": "dahcbefg"}), Qrels({"q": {"d": 2}}))
+    other = outcomes({"q": EIGHT}, ranked({"q": "ahcbefgd"}), Qrels({"q": {"d": 2}}))
+    rates = promotion(pd.concat([table, other]), resamples=100).set_index("kind")
+    assert rates["documents"].to_dict() == {"relevant": 1, "other": 3, "gap": 4}
+    assert rates.loc["relevant", "rate"] == 0.5  # promoted in one run of two

@@ -2,6 +2,10 @@
 
 import json
 import logging
+import os
+import shutil
+import subprocess
+import sys
 
 import models
 import numpy as np
@@ -197,6 +201,25 @@ def test_the_digest_is_that_of_the_weights(folder):
     change_weights(folder, lambda weights: weights[UP].add_(1))
     record_model(folder, {})
     assert load_model(folder).digest != before
+
+
+def test_the_digest_of_a_hub_repository_is_its_commit(folder, tmp_path):
+    """Two repositories were both unknown once, so heads of one passed for the other's."""
+    commit = "0123456789abcdef" * 2 + "01234567"
+    cached = tmp_path / "hub/models--someone--tiny"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs/main").write_text(commit)
+    shutil.copytree(folder, cached / "snapshots" / commit)
+    code = "from headrank.models import load_model; print(load_model('someone/tiny').digest)"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert found.stdout.strip() == f"commit-{commit}"
 
 
 def test_a_card_that_notes_no_weights_is_refused(folder):

@@ -64,10 +64,13 @@ def test_pairs_keep_every_promise(one, hardness, per_query, per_boundary, seed):
     # As many pairs as the caps and the documents allow.
     reach = range(1, len(levels)) if hardness == "all-levels" else [1]
     available = [
-        min(per_boundary, seen.count(levels[k]) * seen.count(levels[k + step]))
+        seen.count(levels[k]) * seen.count(levels[k + step])
         for step in reach
         for k in range(len(levels) - step)
     ]
+    # Of several boundaries none gives more than twice the scarcest.
+    most = 2 * min(available) if len(available) > 1 else max(available)
+    available = [min(per_boundary, most, count) for count in available]
     assert len(pairs) == min(per_query, sum(available))
     # Boundaries take turns: none is more than one pair ahead of one that has more to give.
     if len(boundaries) == len(available) and min(available) >= max(boundaries.values()):
@@ -88,6 +91,24 @@ def test_documents_of_the_smaller_side_take_turns():
     grades, z = [1, 1, 0, 0, 0], [-9.0, -1.0, -2.0, -3.0, -4.0]
     # Document 0 has the three hardest pairs, yet document 1 gets every second one.
     assert places(mine(grades, z, per_query=4)) == [(0, 2), (1, 2), (0, 3), (1, 3)]
+
+
+def test_a_cap_that_cuts_a_turn_keeps_its_hardest_pairs():
+    # Each relevant document's hardest pair is the one with document 3.
+    grades, z = [1, 1, 1, 0, 0, 0], [-1.0, -9.0, -5.0, -2.0, -3.0, -4.0]
+    assert places(mine(grades, z, per_query=2)) == [(1, 3), (2, 3)]
+    assert places(mine(grades, z, per_boundary=4)) == [(1, 3), (2, 3), (0, 3), (1, 4)]
+    # The same where the others are fewer: their hardest pairs are with document 0.
+    grades, z = [1, 1, 1, 1, 0, 0], [-9.0, -8.0, -7.0, -6.0, -2.0, -1.0]
+    assert places(mine(grades, z, per_query=1)) == [(0, 5)]
+
+
+def test_a_scarce_boundary_bounds_the_others():
+    grades = [2, 1, *[0] * 6]
+    counts = Counter(pair.chosen_grade for pair in mine(grades, np.arange(8.0)))
+    assert counts == {2: 1, 1: 2}
+    # Binary judgments have one boundary, which nothing bounds but the caps.
+    assert len(mine([1, *[0] * 6], np.arange(7.0))) == 6
 
 
 def test_a_middle_grade_is_chosen_as_often_as_rejected():

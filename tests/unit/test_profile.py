@@ -172,6 +172,13 @@ def test_queries_of_one_grade_teach_nothing(tmp_path):
         profile_heads(shards(tmp_path), Qrels({"q1": {"z": 1}, "one grade": GRADES["one grade"]}))
 
 
+def test_one_query_has_no_standard_error(tmp_path):
+    with pytest.raises(
+        HeadRankError, match=r"only 1 profiling query has .* standard error needs 2"
+    ):
+        profile_heads(shards(tmp_path), Qrels({"q1": GRADES["q1"]}))
+
+
 def made(disc, entropies=None, name="graded"):
     """Return a profile with the given ``[queries, layers, heads]`` of one criterion."""
     disc = np.array(disc, dtype=np.float64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -357,6 +358,32 @@ def test_hold_out_is_a_seeded_share():
     assert split(lists, 0.3, 1)[1] == held != split(lists, 0.3, 2)[1]
     with pytest.raises(HeadRankError, match="holding out"):
         split(lists[:2], 0.1, 1)
+
+
+def test_one_query_under_two_ids_is_held_out_whole():
+    lists, _ = as_lists(examples(6))
+    twins = [replace(one, query_id=f"{one.query_id}-again") for one in lists]
+    shouted = [replace(one, query=one.query.upper() + "  ") for one in twins]
+    kept, held = split([*lists, *shouted], 0.5, 1)
+    assert len(kept) == len(held) == 6
+    assert not {one.query.upper().strip() for one in kept} & {one.query.upper() for one in held}
+    with pytest.raises(HeadRankError, match=r"holding out 0\.5 of 1 queries leaves 1"):
+        split([lists[0], shouted[0]], 0.5, 1)
+
+
+def test_a_validation_query_that_trains_is_refused(tmp_path):
+    heads = HeadSet((Head(1, 0),))
+    again = [replace(examples(3)[2], query_id="other")]
+    with pytest.raises(HeadRankError, match=r"validation query 'other' also stands among .* 'q2'"):
+        align(
+            tiny.folder("llama"),
+            heads,
+            examples(4),
+            tmp_path / "a",
+            validation=again,
+            progress=False,
+        )
+    assert not (tmp_path / "a").exists()
 
 
 def test_options_refuse_unknown_names():

@@ -8,7 +8,14 @@ import pytest
 
 from headrank.errors import HeadRankError
 from headrank.heads import Head, HeadSet
-from headrank.tables import ablation_table, head_table, middle_table, pairs_table, seeds_table
+from headrank.tables import (
+    ablation_table,
+    head_table,
+    homogenisation_table,
+    middle_table,
+    pairs_table,
+    seeds_table,
+)
 
 
 def test_head_table_counts_shared_heads_and_shows_stability():
@@ -109,6 +116,52 @@ def test_middle_table_without_relevant_documents_prints_dashes():
         }
     )
     assert "| ICR | – | 20.0 \\[10.0, 30.0\\] | – | 0 | 90 |" in middle_table(rates).markdown()
+
+
+def test_middle_table_tells_what_alignment_changed():
+    rates = pd.DataFrame(
+        {
+            "kind": ["relevant", "other", "gap"] * 2,
+            "rate": [0.5, 0.2, 0.3, 0.7, 0.2, 0.5],
+            "low": 0.1,
+            "high": 0.9,
+            "documents": 10,
+            "queries": 8,
+            "change": [np.nan] * 3 + [0.2, 0.0, 0.2],
+            "change_low": [np.nan] * 3 + [0.1, -0.1, 0.05],
+            "change_high": [np.nan] * 3 + [0.3, 0.1, 0.35],
+            "before": [np.nan] * 3 + ["headrank-untuned"] * 3,
+            "system": ["headrank-untuned"] * 3 + ["headrank"] * 3,
+        }
+    )
+    text = middle_table(rates).markdown()
+    assert "+20.0 \\[+5.0, +35.0\\]" in text and "without the adapter" in text
+    untuned = next(line for line in text.splitlines() if line.startswith("| HeadRank, untuned"))
+    assert untuned.split("|")[5].strip() == "–"
+
+
+def test_homogenisation_table():
+    parts = {"part": [1, 2], "kind": "other", "documents": 3, "sd": 1.0}
+    positions = pd.concat(
+        [
+            pd.DataFrame({**parts, "mean": [0.0, 0.0], "system": "headrank"}),
+            pd.DataFrame({**parts, "mean": [1.0, -1.0], "system": "icr"}),
+        ]
+    )
+    zones = {"zone": ["start", "middle", "end"], "queries": 9, "low": 0.2, "high": 0.9}
+    spread = pd.concat(
+        [
+            pd.DataFrame({**zones, "spread": [1.0, 0.5, 0.8], "system": "headrank"}),
+            pd.DataFrame({**zones, "spread": np.nan, "system": "icr"}),
+        ]
+    )
+    table = homogenisation_table(positions, spread, names={"icr": "ICR, calibrated"})
+    first, second = ([cell.value for cell in row.cells] for row in table.rows)
+    assert first == ["HeadRank", 0.0, 1.0, 0.5, 0.8]
+    # Two parts of three documents, 1 from their mean, with variance 1 in each: 6 of 6 + 4.
+    assert second[:2] == ["ICR, calibrated", pytest.approx(60)]
+    assert all(value is None for value in second[2:])
+    assert "0.50 \\[0.20, 0.90\\]" in table.markdown()
 
 
 def test_seeds_table_by_hand():

@@ -62,6 +62,27 @@ def test_a_key_of_the_alignment_gives_a_recipe():
     assert settings(config)[0].text == "none"
 
 
+def test_a_mapping_changes_several_keys_together():
+    config = deepcopy(CONFIG)
+    config["alignments"]["mine"]["pairs"] = {"hardness": "hard", "per_query": 16, "per_boundary": 9}
+    few = [{"per_query": 4}, {"per_query": 4, "hardness": "random"}]
+    config["ablations"] = {"pairs": factor("aligned", "alignment.pairs", *few)}
+    assert list(problems(config, "pairs")) == []
+    expand(config)
+    assert [(s.text, s.default) for s in settings(config)] == [
+        ("hardness hard, per_query 16", True),
+        ("per_query 4", False),
+        ("hardness random, per_query 4", False),
+    ]
+    adapter = config["methods"]["aligned.pairs.hardness-random-per-query-4"]["adapter"]
+    assert config["alignments"][adapter]["pairs"] == {
+        "hardness": "random",
+        "per_query": 4,
+        "per_boundary": 9,
+    }
+    assert config["alignments"]["mine"]["pairs"]["per_query"] == 16
+
+
 def test_other_heads_of_an_aligned_method_are_trained_on_their_own():
     config = expanded(K=factor("aligned", "selection.heads", 4))
     method = config["methods"]["aligned.K.4"]
@@ -89,6 +110,13 @@ def test_expanding_twice_changes_nothing():
         (factor("aligned", "alignment.selection.heads", 2), "allowed below selection: none"),
         (factor("plain", "selection.heads", 4, 8), "values has 8 twice, or it is the value"),
         (factor("plain", "selection.heads", 4, 4), "values has 4 twice"),
+        (factor("plain", "selection.heads", {"a": 4}), "no mappings, as selection.heads has"),
+        (factor("aligned", "alignment.options", "x"), "mappings, as alignment.options has"),
+        (factor("aligned", "alignment.options", {"beta": 2}), "names 'beta'; allowed: reference"),
+        (
+            factor("aligned", "alignment.options", {"reference": "none"}),
+            "values has reference none twice",
+        ),
     ],
 )
 def test_a_wrong_factor_is_named_and_adds_nothing(entry, message):

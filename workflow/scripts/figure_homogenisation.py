@@ -20,4 +20,4 @@ def main(positions: str, target: str, names: dict[str, str]) -> None:
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0]):
-        main(snakemake.input[0], snakemake.output.pdf, snakemake.params.names)
+        main(snakemake.input.positions, snakemake.output.pdf, snakemake.params.names)

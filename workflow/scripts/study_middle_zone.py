@@ -4,7 +4,7 @@ import pandas as pd
 
 from headrank.files import atomic
 from headrank.joblog import job_log
-from headrank.middle import outcomes, promotion, prompt_orders
+from headrank.middle import outcomes, promotion, promotion_change, prompt_orders
 from headrank.reading import load_shards
 from headrank.trec import Qrels, Run
 
@@ -15,21 +15,30 @@ def main(
     runs: list[str],
     target: str,
     methods: list[str],
+    before: dict[str, str],
     relevance_level: int,
     confidence: float,
     seed: int,
 ) -> None:
-    """Write promotion rates a method; runs of several seeds are pooled, query by query."""
+    """Write promotion rates a method; runs of several seeds are pooled, query by query.
+
+    Rows of a method in ``before`` also have its change against the method named there.
+    """
     orders, judged = prompt_orders(load_shards(readings)), Qrels.load(qrels)
     found: dict[str, list[pd.DataFrame]] = {}
     for method, path in zip(methods, runs, strict=True):
         found.setdefault(method, []).append(
             outcomes(orders, Run.load(path), judged, relevance_level)
         )
-    tables = [
-        promotion(pd.concat(parts), confidence, seed=seed).assign(system=method)
-        for method, parts in found.items()
-    ]
+    joined = {method: pd.concat(parts) for method, parts in found.items()}
+    tables = []
+    for method, table in joined.items():
+        rates = promotion(table, confidence, seed=seed)
+        if method in before:
+            change = promotion_change(joined[before[method]], table, confidence, seed=seed)
+            change = change.rename(columns={"low": "change_low", "high": "change_high"})
+            rates = rates.merge(change, on="kind").assign(before=before[method])
+        tables.append(rates.assign(system=method))
     with atomic(target) as temporary:
         pd.concat(tables).to_csv(temporary, index=False)
 
@@ -42,6 +51,7 @@ if __name__ == "__main__":
             list(snakemake.input.runs),
             snakemake.output[0],
             snakemake.params.methods,
+            snakemake.params.before,
             snakemake.params.relevance_level,
             snakemake.params.confidence,
             snakemake.params.seed,

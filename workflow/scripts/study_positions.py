@@ -8,44 +8,50 @@ from headrank.files import atomic
 from headrank.heads import HeadSet
 from headrank.joblog import job_log
 from headrank.methods import Fold
-from headrank.middle import by_position, scored_reading
+from headrank.positions import by_position, scored_reading, zone_spread
 from headrank.reading import load_shards
 from headrank.trec import Qrels
 
 
 def main(
-    readings: dict[str, list[str]],
+    root: Path,
     qrels: str,
-    heads: list[str],
-    target: str,
-    methods: dict,
+    panels: dict,
+    positions: str,
+    spread: str,
     parts: int,
+    options: dict,
 ) -> None:
-    """Write one row a method, part of the prompt and kind; lists shorter than that are left out."""
+    """Write one row a method, part of the prompt and kind, and one a method and zone.
+
+    Lists shorter than the parts are left out; those of all training seeds are joined.
+    """
     judged = Qrels.load(qrels)
-    selected = {Path(path).stem: HeadSet.load(path) for path in heads}
-    tables = []
-    for name, method in methods.items():
-        shards = load_shards(readings[name])
-        lists = scored_reading(shards, selected.get(method["heads"]), Fold(**method["fold"]))
-        long = (item for item in lists if len(item.doc_ids) >= parts)
-        tables.append(by_position(long, judged, parts).assign(system=name))
-    with atomic(target) as temporary:
-        pd.concat(tables).to_csv(temporary, index=False)
+    along, zones = [], []
+    for name, panel in panels.items():
+        lists = []
+        for seed in panel["seeds"]:
+            heads = HeadSet.load(root / seed["heads"][0]) if seed["heads"] else None
+            shards = load_shards([root / path for path in seed["readings"]])
+            lists += scored_reading(shards, heads, Fold(**panel["fold"]))
+        long = [item for item in lists if len(item.doc_ids) >= parts]
+        level = options["relevance_level"]
+        along.append(by_position(long, judged, parts, level).assign(system=name))
+        zones.append(zone_spread(lists, options["confidence"], options["seed"]).assign(system=name))
+    for tables, target in ((along, positions), (zones, spread)):
+        with atomic(target) as temporary:
+            pd.concat(tables).to_csv(temporary, index=False)
 
 
 if __name__ == "__main__":
-    # An object store's files lie under a folder of their own.
-    root = Path(snakemake.input.qrels).parents[3]
     with job_log(snakemake.log[0]):
         main(
-            {
-                name: [str(root / path) for path in paths]
-                for name, paths in snakemake.params.readings.items()
-            },
+            # An object store's files lie under a folder of their own.
+            Path(snakemake.input.qrels).parents[3],
             snakemake.input.qrels,
-            list(snakemake.input.heads),
-            snakemake.output[0],
-            snakemake.params.methods,
+            snakemake.params.panels,
+            snakemake.output.positions,
+            snakemake.output.spread,
             snakemake.params.parts,
+            snakemake.params.options,
         )

@@ -1,0 +1,154 @@
+"""Homogenisation: do scores follow the position in the prompt, and do they differ there at all?
+
+Two measures [ours] of what the paper (arXiv 2604.17237) calls homogenised scores: the share of
+the variance of irrelevant documents that their position explains, and how far the scores of a
+zone of the prompt lie apart, as a share of how far those of the whole list do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from headrank.errors import HeadRankError
+from headrank.heads import HeadSet
+from headrank.methods import Fold, fold, zscore
+from headrank.middle import middle_zone
+from headrank.reading import ReadingFile
+from headrank.trec import Qrels
+
+ZONES = ("start", "middle", "end")
+_SAMPLES = 2000  # of the bootstrap
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One list's relevance: ``doc_ids`` in prompt order, ``scores`` ``[docs]``."""
+
+    query_id: str
+    doc_ids: tuple[str, ...]
+    scores: np.ndarray
+
+
+def scored_reading(
+    shards: Iterable[ReadingFile], heads: HeadSet | None, options: Fold
+) -> Iterator[Scored]:
+    """Yield the relevance of each list under a fold; ``heads=None`` joins all heads."""
+    tokens = options.outliers and heads is not None
+    for shard in shards:
+        for reading in shard.lists(tokens=tokens):
+            yield Scored(reading.query_id, reading.doc_ids, fold(reading, heads, options))
+
+
+def by_position(
+    lists: Iterable[Scored], qrels: Qrels, parts: int = 10, relevance_level: int = 1
+) -> pd.DataFrame:
+    """Return mean and spread of relevance along the prompt.
+
+    Relevance is z-scored within each list; the prompt is cut in ``parts`` of equal length,
+    so lists of different lengths join. Rows: part (from 1) x kind (all, relevant, other).
+    Columns: part, start, stop (shares of the prompt), kind, documents, mean, sd (NaN if
+    fewer than two documents).
+
+    Args:
+        relevance_level: lowest grade that is relevant, as for AP and R (2 for TREC DL).
+
+    Raises:
+        HeadRankError: no list, or fewer documents than parts.
+    """
+    table = _documents(lists, qrels, parts, relevance_level)
+    kinds = {"all": slice(None), "relevant": table["relevant"], "other": ~table["relevant"]}
+    rows = []
+    for part in range(parts):
+        for kind, chosen in kinds.items():
+            values = table.loc[chosen]
+            z = values.loc[values["part"] == part, "z"].to_numpy()
+            rows.append(
+                {
+                    "part": part + 1,
+                    "start": part / parts,
+                    "stop": (part + 1) / parts,
+                    "kind": kind,
+                    "documents": len(z),
+                    "mean": z.mean() if len(z) else np.nan,
+                    "sd": z.std(ddof=1) if len(z) > 1 else np.nan,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def position_share(positions: pd.DataFrame, kind: str = "other") -> float:
+    """Return the share (0..1) of the variance of z that the prompt position explains.
+
+    Taken over the documents that are not relevant: among them nothing but position and
+    noise should move a score. Near 1, position decides.
+
+    Args:
+        positions: of ``by_position``.
+    """
+    part = positions[(positions["kind"] == kind) & (positions["documents"] > 0)]
+    count, mean = part["documents"].to_numpy(float), part["mean"].to_numpy()
+    within = (np.nan_to_num(part["sd"].to_numpy()) ** 2 * (count - 1)).sum()
+    between = (count * (mean - np.average(mean, weights=count)) ** 2).sum()
+    return float(between / (between + within)) if between + within > 0 else 0.0
+
+
+def zone_spread(lists: Iterable[Scored], confidence: float = 0.95, seed: int = 0) -> pd.DataFrame:
+    """Return how far scores lie apart in the start, middle and end of the prompt.
+
+    The standard deviation of a zone's scores over that of the list's: near 0 the zone is
+    homogenised, near 1 it is as wide as the list. Rows: zone. Columns: zone, spread (root of
+    the variances' ratio, averaged over queries, each the mean of its lists), low, high
+    (percentiles of a bootstrap over queries), queries. The middle is positions n/4 to 3n/4.
+    Left out are lists with fewer than two documents in a zone or scores that do not differ;
+    without any list the spread is NaN.
+    """
+    rows = []
+    for item in lists:
+        scores = np.asarray(item.scores, dtype=float)
+        zone = middle_zone(len(scores))
+        cut = [scores[: zone.start], scores[zone.start : zone.stop], scores[zone.stop :]]
+        if min(map(len, cut)) > 1 and scores.std() > 0:
+            whole = scores.var(ddof=1)
+            rows.append([item.query_id, *(part.var(ddof=1) / whole for part in cut)])
+    if not rows:
+        return pd.DataFrame(
+            {"zone": ZONES, "spread": np.nan, "low": np.nan, "high": np.nan}
+        ).assign(queries=0)
+    values = pd.DataFrame(rows, columns=["query", *ZONES]).groupby("query").mean().to_numpy()
+    drawn = np.random.default_rng(seed).integers(len(values), size=(_SAMPLES, len(values)))
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    low, high = np.sqrt(np.quantile(values[drawn].mean(axis=1), tails, axis=0))
+    return pd.DataFrame(
+        {
+            "zone": ZONES,
+            "spread": np.sqrt(values.mean(axis=0)),
+            "low": low,
+            "high": high,
+            "queries": len(values),
+        }
+    )
+
+
+def _documents(
+    lists: Iterable[Scored], qrels: Qrels, parts: int, relevance_level: int
+) -> pd.DataFrame:
+    """Return one row a document: part of the prompt (from 0), z, relevant."""
+    rows = []
+    for item in lists:
+        count = len(item.doc_ids)
+        if count < parts:
+            raise HeadRankError(
+                f"query {item.query_id} has {count} documents, fewer than the {parts} parts of "
+                "the prompt; use fewer parts"
+            )
+        grades = qrels.grades.get(item.query_id, {})
+        for place, z in enumerate(zscore(np.asarray(item.scores, dtype=float))):
+            relevant = grades.get(item.doc_ids[place], 0) >= relevance_level
+            rows.append((place * parts // count, float(z), relevant))
+    if not rows:
+        raise HeadRankError("there is no list to look at")
+    return pd.DataFrame(rows, columns=["part", "z", "relevant"])
