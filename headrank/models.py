@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
@@ -250,7 +251,7 @@ def load_model(
         layers=config.num_hidden_layers,
         heads=config.num_attention_heads,
         context=config.max_position_embeddings,
-        digest=_weights_digest(path, getattr(config, "_commit_hash", None)),
+        digest=_weights_digest(path, revision),
     )
 
 
@@ -276,19 +277,16 @@ class _quiet_loading:
         self.logger.setLevel(self.level)
 
 
-def _weights_digest(path: str | os.PathLike, commit: str | None) -> str:
+def _weights_digest(path: str | os.PathLike, revision: str | None) -> str:
     """Return the SHA-256 noted at conversion, or of the weights files themselves.
 
     A hub repository's is its commit, which names the bytes of its files.
     """
     folder = Path(path)
     if not folder.is_dir():
-        if commit is None:
-            raise HeadRankError(
-                f"{path}: the hub named no commit, so heads cannot be tied to these weights; give "
-                "a folder that holds the model"
-            )
-        return f"commit-{commit}"
+        # Loaded by now, so the cache holds it, in a folder that the commit names.
+        cached = try_to_load_from_cache(str(path), "config.json", revision=revision)
+        return f"commit-{Path(cached).parent.name}"
     if (folder / PROVENANCE).is_file():
         hashes = read_json(folder / PROVENANCE)["sha256"]
         noted = [h for name, h in sorted(hashes.items()) if name.endswith(".safetensors")]

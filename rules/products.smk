@@ -32,15 +32,12 @@ def panels(model):
 
 def panel_files(model, kind):
     """Readings or heads of all panels."""
-    return list(
-        dict.fromkeys(
-            path for panel in panels(model).values() for seed in panel["seeds"] for path in seed[kind]
-        )
-    )
+    found = [seed[kind] for panel in panels(model).values() for seed in panel["seeds"]]
+    return list(dict.fromkeys(path for paths in found for path in paths))
 
 
 def unaligned(name):
-    """The method of the experiment that is this aligned one without its adapter; None without one."""
+    """The experiment's method that is this aligned one without its adapter; None without one."""
     plain = {k: v for k, v in METHODS[name].items() if k not in ("adapter", "reselect")}
     return next(
         (

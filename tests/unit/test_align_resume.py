@@ -141,7 +141,7 @@ def test_a_checkpoint_of_other_settings_is_refused(interrupted, tmp_path):
     other_document = "d4" if last.rejected == "d5" else "d5"
     swapped = PairSet((*pairs.pairs[:-1], replace(last, rejected=other_document)))
     texts = [replace(lists[0], query="what else"), *lists[1:]]
-    graded = Qrels({**qrels.grades, "q0": {"d0": 1, "d1": 2, "d3": 1}})
+    graded = Qrels({**qrels.grades, "q0": {"d0": 1, "d1": 3}})
     other = PromptBuilder(models.tokenizer(), PromptOptions(document_tokens=23))
     fewer = {"validation": settings["validation"][:1]}
     for changed, more in (

@@ -85,7 +85,7 @@ def test_claims_are_planned_and_need_an_aligned_method(tmp_path):
 
 
 TABLES = (
-    *("main", "measures", "latency", "heads", "middle", "pairs"),
+    *("main", "measures", "latency", "heads", "middle", "homogenisation", "pairs"),
     *("ablations", "significance", "seeds", "orders", "formatting", "first_stage"),
 )
 FIGURES = (
@@ -179,8 +179,8 @@ def test_the_learning_curve_ends_in_the_adapters_of_the_evidence(tmp_path):
     evidence, curve = (complete(part)["alignments"] for part in (files[:2], files))
     assert curve["insuranceqa"] == evidence["insuranceqa"]
     jobs = planned(tmp_path / "work", files, "figure_learning_curve")
-    # Six sizes of two seeds, and the evidence's three: each read once, as the unaligned model is.
-    assert (jobs["align"], jobs["mine_pairs"]) == (15, 7)
+    # Seven sizes of two seeds, and the evidence's three: each read once, as the unaligned model is.
+    assert (jobs["align"], jobs["mine_pairs"]) == (17, 8)
 
 
 def test_every_target_that_can_be_empty_says_so():
