@@ -150,8 +150,9 @@ def test_a_fold_over_a_blind_head_is_an_error(tmp_path):
 
 def test_heads_that_saw_short_lists_are_refused_on_long_ones(tmp_path):
     model = models.loaded("gemma3", sliding_window=120)
-    short = [models.candidates(texts=models.TEXTS[:2])]
-    profile = profile_heads(saved(model, tmp_path / "short.npz", short), Qrels({"q1": {"d0": 1}}))
+    short = [models.candidates(texts=models.TEXTS[:2], query_id=name) for name in ("q1", "q2")]
+    qrels = Qrels({one.query_id: {"d0": 1} for one in short})
+    profile = profile_heads(saved(model, tmp_path / "short.npz", short), qrels)
     assert not profile.blind.any()
     chosen = profile.select(SelectionOptions(heads=16))
     with pytest.raises(HeadRankError, match=r"sliding window of 120 tokens.*shorten the lists"):
