@@ -126,7 +126,7 @@ def ablation_table(differences: pd.DataFrame, *, measure: str, alpha: float = 0.
         Column("setting", "Setting"),
         Column("mean", measure, **_VALUE),
         Column("difference", "Difference", signed=True, **_VALUE),
-        Column("p_holm", "p (Holm)", digits=3),
+        Column("p_holm", "p (Holm)", digits=3, probability=True),
     ]
     count = int((~differences["default"]).sum())
     notes = (

@@ -29,6 +29,7 @@ class Column:
         digits: decimals of a number; None prints the value as it is.
         signed: print the plus of a positive number (differences).
         better: whether high or low numbers are good: ``high`` | ``low`` | ``""`` (neither).
+        probability: of a p-value that the decimals would print as zero, print that it is less.
     """
 
     key: str
@@ -37,6 +38,7 @@ class Column:
     digits: int | None = None
     signed: bool = False
     better: str = ""
+    probability: bool = False
 
     @property
     def is_text(self) -> bool:
@@ -162,6 +164,8 @@ def number(value: float, column: Column) -> str:
     if column.digits is None:
         return str(value)
     rounded = round(float(value), column.digits) + 0.0  # -0.0 becomes 0.0
+    if column.probability and rounded == 0:
+        return f"<{10**-column.digits:.{column.digits}f}"
     shown = f"{rounded:+.{column.digits}f}" if column.signed and rounded else None
     return (shown or f"{rounded:.{column.digits}f}").replace("-", "−")
 

@@ -16,6 +16,7 @@ from headrank.tables import (
     pairs_table,
     seeds_table,
 )
+from headrank.tables.table import Column, number
 
 
 def test_head_table_counts_shared_heads_and_shows_stability():
@@ -81,6 +82,13 @@ def test_ablation_table_leaves_the_default_untested():
     assert "| 8 (default) | 0.600 | – | – |" in text
     assert "| 16 | 0.550 | −0.050 \\[−0.080, −0.020\\] | 0.004 |" in text
     assert "(family of 1)" in text
+
+
+def test_a_p_value_is_never_printed_as_zero():
+    column = Column("p", "p", digits=3, probability=True)
+    shown = {0.0: "<0.001", 0.0004: "<0.001", 0.0006: "0.001", 0.04: "0.040", 1.0: "1.000"}
+    assert {p: number(p, column) for p in shown} == shown
+    assert number(0.0, Column("d", "d", digits=3)) == "0.000"
 
 
 def test_middle_table_keeps_the_order_of_systems():
