@@ -286,6 +286,11 @@ def _weights_digest(path: str | os.PathLike, revision: str | None) -> str:
     if not folder.is_dir():
         # Loaded by now, so the cache holds it, in a folder that the commit names.
         cached = try_to_load_from_cache(str(path), "config.json", revision=revision)
+        if not isinstance(cached, str):
+            raise HeadRankError(
+                f"{path}: the hub's cache does not tell the commit of this model, so heads cannot "
+                "be tied to its weights; give a folder that holds it"
+            )
         return f"commit-{Path(cached).parent.name}"
     if (folder / PROVENANCE).is_file():
         hashes = read_json(folder / PROVENANCE)["sha256"]

@@ -51,7 +51,7 @@ def by_position(
     Relevance is z-scored within each list; the prompt is cut in ``parts`` of equal length,
     so lists of different lengths join. Rows: part (from 1) x kind (all, relevant, other).
     Columns: part, start, stop (shares of the prompt), kind, documents, mean, sd (NaN if
-    fewer than two documents).
+    fewer than two documents). Lists of several training seeds count each on its own.
 
     Args:
         relevance_level: lowest grade that is relevant, as for AP and R (2 for TREC DL).

@@ -17,6 +17,7 @@ from transformers import AutoConfig, Gemma3Config, Gemma3ForConditionalGeneratio
 from headrank.errors import HeadRankError
 from headrank.models import (
     SUPPORTED,
+    _weights_digest,
     check_tokenizer,
     load_model,
     record_model,
@@ -220,6 +221,12 @@ def test_the_digest_of_a_hub_repository_is_its_commit(folder, tmp_path):
         check=True,
     )
     assert found.stdout.strip() == f"commit-{commit}"
+
+
+def test_a_hub_repository_without_a_commit_is_refused(monkeypatch):
+    monkeypatch.setattr("headrank.models.try_to_load_from_cache", lambda *_, **__: None)
+    with pytest.raises(HeadRankError, match="someone/tiny: the hub's cache does not tell"):
+        _weights_digest("someone/tiny", None)
 
 
 def test_a_card_that_notes_no_weights_is_refused(folder):
