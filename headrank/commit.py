@@ -28,6 +28,11 @@ def source(repository: str | os.PathLike, code: str) -> dict[str, object]:
     return {"headrank": headrank.__version__, "code": code, "git": git_state(repository)}
 
 
+def versions() -> dict[str, str]:
+    """Return ``{package: version}`` of what a model's scores and gradients depend on."""
+    return {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
 def git_state(repository: str | os.PathLike) -> dict | None:
     """Return ``{commit, dirty}`` of a checkout; None if neither git nor the environment knows.
 
@@ -64,6 +69,6 @@ def save_reader(run: str | os.PathLike, code: str, *, device: str, gpu: Mapping 
         **source(Path(headrank.__file__).parents[1], code),
         "device": device,
         "gpu": gpu,
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "versions": versions(),
     }
     write_json(f"{os.fspath(run).removesuffix('.run')}{READER_SUFFIX}", made)

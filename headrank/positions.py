@@ -18,10 +18,10 @@ from headrank.heads import HeadSet
 from headrank.methods import Fold, fold, zscore
 from headrank.middle import middle_zone
 from headrank.reading import ReadingFile
+from headrank.significance import bca_interval
 from headrank.trec import Qrels
 
 ZONES = ("start", "middle", "end")
-_SAMPLES = 2000  # of the bootstrap
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ def zone_spread(lists: Iterable[Scored], confidence: float = 0.95, seed: int = 0
 
     The standard deviation of a zone's scores over that of the list's: near 0 the zone is
     homogenised, near 1 it is as wide as the list. Rows: zone. Columns: zone, spread (root of
-    the variances' ratio, averaged over queries, each the mean of its lists), low, high
-    (percentiles of a bootstrap over queries), queries. The middle is positions n/4 to 3n/4.
+    the variances' ratio, averaged over queries, each the mean of its lists), low, high (BCa
+    over queries), queries. The middle is positions n/4 to 3n/4.
     Left out are lists with fewer than two documents in a zone or scores that do not differ;
     without any list the spread is NaN.
     """
@@ -115,20 +115,17 @@ def zone_spread(lists: Iterable[Scored], confidence: float = 0.95, seed: int = 0
             whole = scores.var(ddof=1)
             rows.append([item.query_id, *(part.var(ddof=1) / whole for part in cut)])
     if not rows:
-        return pd.DataFrame(
-            {"zone": ZONES, "spread": np.nan, "low": np.nan, "high": np.nan}
-        ).assign(queries=0)
-    values = pd.DataFrame(rows, columns=["query", *ZONES]).groupby("query").mean().to_numpy()
-    drawn = np.random.default_rng(seed).integers(len(values), size=(_SAMPLES, len(values)))
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    low, high = np.sqrt(np.quantile(values[drawn].mean(axis=1), tails, axis=0))
+        nothing = dict.fromkeys(("spread", "low", "high"), np.nan)
+        return pd.DataFrame({"zone": ZONES, **nothing, "queries": 0})
+    ratios = pd.DataFrame(rows, columns=["query", *ZONES]).groupby("query").mean()
+    bounds = [bca_interval(ratios[zone], confidence, seed=seed) for zone in ZONES]
     return pd.DataFrame(
         {
             "zone": ZONES,
-            "spread": np.sqrt(values.mean(axis=0)),
-            "low": low,
-            "high": high,
-            "queries": len(values),
+            "spread": np.sqrt(ratios[list(ZONES)].mean().to_numpy()),
+            "low": np.sqrt([low for low, _ in bounds]),
+            "high": np.sqrt([high for _, high in bounds]),
+            "queries": len(ratios),
         }
     )
 

@@ -38,18 +38,10 @@ def panel_files(model, kind):
 
 def unaligned(name):
     """The experiment's method that is this aligned one without its adapter; None without one."""
-    plain = {k: v for k, v in METHODS[name].items() if k not in ("adapter", "reselect")}
-    return next(
-        (
-            other
-            for other in EXPERIMENT["methods"]
-            if other in METHODS
-            and "adapter" in METHODS[name]
-            and "adapter" not in METHODS[other]
-            and plain == {k: v for k, v in METHODS[other].items() if k != "reselect"}
-        ),
-        None,
-    )
+    if "adapter" not in METHODS[name]:
+        return None
+    plain = {k: v for k, v in METHODS[name].items() if k != "adapter"} | {"reselect": False}
+    return next((other for other in EXPERIMENT["methods"] if METHODS.get(other) == plain), None)
 
 
 def middle_cells(model):

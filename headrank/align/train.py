@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import logging
 import math
@@ -25,7 +24,7 @@ from headrank.align.divergence import check_gradient, check_trend, check_weights
 from headrank.align.forward import selected_mass
 from headrank.align.options import AlignOptions
 from headrank.align.validate import validation_ndcg
-from headrank.commit import PACKAGES
+from headrank.commit import versions
 from headrank.errors import HeadRankError
 from headrank.files import atomic_dir
 from headrank.heads import HeadSet
@@ -70,6 +69,8 @@ def align(
             unbroken one; removed at the end.
         labelled_queries: how many queries the lists were made from, for the card; None: as
             many as there are lists.
+        provenance: noted on the card; its ``code``, a digest of the modules, must also be a
+            checkpoint's.
 
     Raises:
         HeadRankError: heads of another model, pairs of other lists or judgments, fewer lists
@@ -162,7 +163,7 @@ class Training:
                 "seed": self.seed,
                 "data": self.data_digest(),
                 "code": self.code,
-                "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+                "versions": versions(),
             },
             sort_keys=True,
         )

@@ -97,7 +97,7 @@ def homogenisation_table(
         "Explained by position: share of the variance of irrelevant documents' relevance (z-scored "
         "in its list) that the place in the prompt explains.",
         "Spread: standard deviation of relevance in that part of the prompt over that of the whole "
-        f"list, over all queries; brackets: {confidence:.0%} bootstrap intervals over queries. "
+        f"list, over all queries; brackets: {confidence:.0%} BCa intervals over queries. "
         "Near 0 a part is homogenised.",
     )
     return from_frame(

@@ -1,6 +1,5 @@
 """Train an adapter on mined pairs; a killed run goes on from its last checkpoint."""
 
-import importlib.metadata
 import os
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import headrank
 from headrank.align.data import load_training
 from headrank.align.options import AlignOptions
 from headrank.align.train import align
-from headrank.commit import source
+from headrank.commit import source, versions
 from headrank.files import folder_of
 from headrank.gpu import on_device, one_gpu
 from headrank.heads import HeadSet
@@ -50,7 +49,6 @@ def main(
     builder = PromptBuilder(loaded.tokenizer, PromptOptions(**prompt), loaded.context)
     lists, qrels = load_training(sets, documents, queries)
     mined = PairSet.load(pairs)
-    packages = ("torch", "transformers", "peft", "numpy")
     align(
         loaded,
         builder,
@@ -69,7 +67,7 @@ def main(
         provenance={
             "training": [path.name for path in sets],
             "validation": validation.name,
-            "versions": {name: importlib.metadata.version(name) for name in packages},
+            "versions": versions(),
             **weights,
             "gpu": loaded.gpu,
             **source(Path(headrank.__file__).parents[1], code),
