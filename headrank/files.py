@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from headrank import texts
 from headrank.errors import HeadRankError
 
 CHUNK = 1 << 20
@@ -117,51 +118,68 @@ def write_json(path: str | os.PathLike, value: object) -> None:
 
 
 def read_json(path: str | os.PathLike) -> object:
-    """Return the JSON value of a file.
+    """Return the JSON value of a file; see `headrank.texts` for what is read and refused.
 
     Raises:
-        HeadRankError: the file is missing or is not JSON.
+        HeadRankError: the file is missing, is not JSON, or gives a key twice.
     """
+    data = texts.read_bytes(path)
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise HeadRankError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise HeadRankError(f"{path}: not valid JSON ({error}); make it anew") from None
+    try:
+        return texts.strict_json(text)
+    except texts.JsonRefused as error:
+        line = texts.fault_line(text, error)
+        raise HeadRankError(f"{path}:{line}: {error}" if line else f"{path}: {error}") from None
+    except ValueError as error:
         raise HeadRankError(f"{path}: not valid JSON ({error}); make it anew") from None
 
 
 def write_jsonl(path: str | os.PathLike, records: Iterable[dict]) -> None:
-    """Write one JSON object a line, whole or not at all."""
-    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        for record in records:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
-
-
-def read_jsonl(path: str | os.PathLike) -> Iterator[tuple[int, dict]]:
-    """Yield ``(line number, object)`` for each non-empty line; numbers count from 1.
+    """Write one JSON object a line, whole or not at all.
 
     Raises:
-        HeadRankError: a line is not UTF-8 or not a JSON object; the message names it.
+        HeadRankError: as `atomic`, or a text that UTF-8 cannot hold.
     """
-    try:
-        file = open(path, "rb")
-    except FileNotFoundError:
-        raise HeadRankError(f"{path}: no such file") from None
-    with file:
-        for number, raw in enumerate(file, start=1):
-            if not raw.strip():
-                continue
+    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        for number, record in enumerate(records, start=1):
             try:
-                record = json.loads(raw.decode("utf-8"))
-            except (UnicodeDecodeError, json.JSONDecodeError) as error:
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            except UnicodeEncodeError as error:
                 raise HeadRankError(
-                    f"{path}:{number}: not a line of JSON in UTF-8 ({error})"
+                    f"{path}: record {number} ({record!r:.80}) holds half of a surrogate pair at "
+                    f"character {error.start}, which is no text; repair the source's encoding"
                 ) from None
-            if not isinstance(record, dict):
-                raise HeadRankError(
-                    f"{path}:{number}: expected a JSON object, found {type(record).__name__}"
-                )
-            yield number, record
+
+
+def read_jsonl(path: str | os.PathLike, stdin: bool = False) -> Iterator[tuple[int, dict]]:
+    """Yield ``(line number, object)`` for each non-empty line; numbers count from 1.
+
+    Args:
+        path: plain or packed by gzip.
+        stdin: ``-`` is the standard input.
+
+    Raises:
+        HeadRankError: a line is not UTF-8 or not a JSON object, or gives a key twice; the
+            message names it.
+    """
+    name = "<stdin>" if stdin and path == "-" else path
+    for number, raw in texts.byte_lines(path, stdin):
+        if not raw.strip():
+            continue
+        try:
+            record = texts.strict_json(raw.decode("utf-8"))
+        except texts.JsonRefused as error:
+            raise HeadRankError(f"{name}:{number}: {error}") from None
+        except ValueError as error:  # also what is not UTF-8
+            raise HeadRankError(f"{name}:{number}: not a line of JSON in UTF-8 ({error})") from None
+        if not isinstance(record, dict):
+            raise HeadRankError(
+                f"{name}:{number}: expected a JSON object, found {type(record).__name__}"
+            )
+        yield number, record
 
 
 def folder_of(path: str | os.PathLike) -> Path:
