@@ -22,6 +22,7 @@ from headrank.manifest import (
     missing_queries,
     prompt_digest,
 )
+from headrank.texts import read_text
 
 SUFFIX = ".ir_metadata.yaml"
 SCHEMA_VERSION = "0.1"
@@ -263,10 +264,8 @@ def load_metadata(path: str | os.PathLike) -> dict:
     import yaml
 
     try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise HeadRankError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        found = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
         raise HeadRankError(f"{path}: not YAML ({error}); make it anew") from None
     if not isinstance(found, dict) or "sha256" not in found.get("headrank", {}):
         raise HeadRankError(f"{path}: not the metadata of a run; make it anew")
