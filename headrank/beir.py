@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from headrank.errors import HeadRankError
-from headrank.records import QRELS, SPLIT, file_of
+from headrank.records import CORPUS, QRELS, QUERIES, SPLIT, file_of
 from headrank.texts import local_path
 from headrank.trec import Qrels
 
@@ -61,3 +61,9 @@ def load_beir_qrels(files: dict[str, Path]) -> tuple[Qrels, dict[str, str]]:
         grades.update(part)
         splits.update(dict.fromkeys(part, split))
     return Qrels(grades), splits
+
+
+def source_files(folder: str | os.PathLike) -> list[str]:
+    """Return the files that an import of a folder must read, whether they exist or not."""
+    judged = list(beir_qrels(folder).values()) or [file_of(folder, QRELS)]
+    return [str(path) for path in (file_of(folder, CORPUS), file_of(folder, QUERIES), *judged)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 
 import numpy as np
 
@@ -173,6 +173,13 @@ def _provenance(value: object) -> dict:
                 f"'provenance.{name}' is {value[name]!r:.60}, expected {shown}; remove it or "
                 "profile the heads again"
             )
+    from headrank.prompt import PromptOptions
+
+    known = [field.name for field in fields(PromptOptions)]
+    if unknown := set(value.get("prompt") or {}) - set(known):
+        raise HeadRankError(
+            f"'provenance.prompt' has the field {min(unknown)!r}; allowed: {', '.join(known)}"
+        )
     return value
 
 

@@ -21,7 +21,7 @@ import pandas as pd
 from headrank.errors import HeadRankError
 from headrank.files import atomic
 from headrank.lists import query_generator
-from headrank.texts import read_bytes
+from headrank.texts import local_path, read_bytes
 from headrank.trec import check_grade, plain_grade
 
 HARDNESS = ("hard", "random", "all-levels")
@@ -98,7 +98,7 @@ class PairSet:
         Raises:
             HeadRankError: missing file, columns other than a pair's, or a row that is no pair.
         """
-        if not os.path.exists(path):
+        if not os.path.exists(local_path(path)):
             raise HeadRankError(f"{path}: no such pairs")
         pairs = []
         try:

@@ -275,7 +275,8 @@ def _no_constant(name: str) -> None:
 
 def is_blank(text: str) -> bool:
     """Return whether nothing of a text can be seen: white space, controls and formats alone."""
-    if text[:1].isalnum():  # nearly every text, told by its first character
+    first = text[:1]
+    if first.isascii() and first.isalnum():  # nearly every text, told by its first character
         return False
     return all(
         unicodedata.category(character) in _INVISIBLE or character in _FILLERS

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
+from array import array
 from collections.abc import Iterable, Sequence
 from itertools import groupby, pairwise
 from typing import NamedTuple
-
-import numpy as np
 
 from headrank.errors import HeadRankError
 
@@ -17,7 +17,6 @@ TIES = (TREC_EVAL, FILE_RANK)
 """Ways to order documents of one score."""
 
 _RANK = re.compile(r"-?[0-9]{1,18}", re.ASCII)
-_FLOAT32 = np.finfo(np.float32)
 
 
 class Line(NamedTuple):
@@ -74,15 +73,13 @@ def trec_eval_order(ranking: Iterable[tuple[str, float]]) -> list[tuple[str, flo
     scores fall or stay along the ranking.
     """
     ranking = list(ranking)
-    scores = np.array([score for _, score in ranking], np.float64)
-    # trec_eval's infinity is a tie of all that is too large for float32.
-    rounded = np.clip(scores, _FLOAT32.min, _FLOAT32.max).astype(np.float32).tolist()
-    documents = [document for document, _ in ranking]
-    keyed = sorted(zip(rounded, documents, scores.tolist(), strict=True))
-    result, lowest = [], np.inf
-    for _, document, score in reversed(keyed):
+    # An array of C floats; what is too large for one becomes infinite, and ties, there as here.
+    rounded = array("f", [score for _, score in ranking])
+    keyed = [(single, *pair) for single, pair in zip(rounded, ranking, strict=True)]
+    result, lowest = [], math.inf
+    for _, document, score in sorted(keyed, reverse=True):
         lowest = min(lowest, score)
-        result.append((document, float(lowest)))
+        result.append((document, lowest))
     return result
 
 
@@ -98,7 +95,7 @@ def contradiction(queries: Iterable[Sequence[Line]]) -> Contradiction | None:
             continue
         # From the worst rank up: the highest score of all worse ranks is known at each.
         ranked = sorted(lines, key=lambda line: -int(line.rank))
-        best = -np.inf
+        best = -math.inf
         for _, group in groupby(ranked, key=lambda line: int(line.rank)):
             same = list(group)
             found += [line.number for line in same if line.score < best]
