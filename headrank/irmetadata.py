@@ -27,11 +27,14 @@ from headrank.texts import read_text
 SUFFIX = ".ir_metadata.yaml"
 SCHEMA_VERSION = "0.1"
 READER = ("headrank", "code", "git", "device", "gpu", "versions")
-# How headrank.analysis turns text into terms.
+# How headrank.analysis turns text into terms, by the analyser's name.
 ANALYSIS = {
-    "tokenizer": "words of UAX#29, lower case, without possessives",
-    "stemmer": "Porter",
-    "stopwords": "33 English words (Lucene)",
+    "lucene-english": {
+        "tokenizer": "words of UAX#29, lower case, without possessives",
+        "stemmer": "Porter",
+        "stopwords": "33 English words (Lucene)",
+    },
+    "unicode": {"tokenizer": "words of UAX#29, lower case", "stemmer": "none", "stopwords": "none"},
 }
 
 
@@ -77,6 +80,7 @@ def run_metadata(
     sampled = config["sets"][cell["set"]]
     card = read_json(collection)
     bm25 = _is_bm25(config["collections"][sampled["collection"]], sampled["split"], card)
+    analyzer = config["first_stage"].get("analyzer", "lucene-english")
     git = host["git"] or {}
     return {
         "schema version": SCHEMA_VERSION,
@@ -122,7 +126,7 @@ def run_metadata(
         "method": {
             "automatic": True,
             "score ties": "document id, ascending",
-            **({"indexing": dict(ANALYSIS)} if bm25 else {}),
+            **({"indexing": dict(ANALYSIS[analyzer])} if bm25 else {}),
             "retrieval": _stages(cell, config, bm25),
         },
         "data": {
