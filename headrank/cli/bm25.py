@@ -64,7 +64,10 @@ def run(args: argparse.Namespace) -> None:
     from headrank.collection import iter_documents, load_exclusions, load_queries
     from headrank.files import sha256
     from headrank.records import CORPUS, file_of
+    from headrank.texts import local_path
 
+    if args.index is not None:
+        args.index = local_path(args.index)
     queries = load_queries(args.collection, args.split)
     corpus = sha256(file_of(args.collection, CORPUS))
     if args.index is not None and (Path(args.index) / "index.json").is_file():
