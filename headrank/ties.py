@@ -120,7 +120,7 @@ def _needed(line: Line, path: str | os.PathLike) -> int:
     """Return the rank of a line that ties with another."""
     if not _RANK.fullmatch(line.rank):
         raise HeadRankError(
-            f"{path}:{line.number}: rank {line.rank!r} is not a whole number, and the score ties "
-            f"with another's; give ranks, or order ties as {TREC_EVAL} does"
+            f"{path}:{line.number}: rank {line.rank[:40]!r} is not a whole number, and the score "
+            f"ties with another's; give ranks, or order ties as {TREC_EVAL} does"
         )
     return int(line.rank)

@@ -274,7 +274,7 @@ def _score(text: str, path: str | os.PathLike, number: int) -> float:
     except ValueError:
         score = math.nan
     if not math.isfinite(score):
-        raise HeadRankError(f"{path}:{number}: score {text!r} is not a finite number")
+        raise HeadRankError(f"{path}:{number}: score {text[:40]!r} is not a finite number")
     return score
 
 
