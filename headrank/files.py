@@ -126,12 +126,15 @@ def readable(path: str | os.PathLike) -> BinaryIO:
     """Return a file opened for its bytes.
 
     Raises:
-        HeadRankError: missing, a folder, or not to be read.
+        HeadRankError: missing, a folder, below a file, or not to be read.
     """
     try:
         return open(path, "rb")
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         raise HeadRankError(f"{path}: no such file") from None
+    except NotADirectoryError:
+        above = next((folder for folder in Path(path).parents if folder.is_file()), path)
+        raise HeadRankError(f"{above}: is a file; give a folder") from None
     except IsADirectoryError:
         raise HeadRankError(f"{path}: is a folder; give a file{_inside(Path(path))}") from None
     except OSError as error:

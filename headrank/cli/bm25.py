@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from headrank.cli.options import whole
+from headrank.cli.options import collection_files, whole
 from headrank.errors import HeadRankError
 
 _DESCRIPTION = """\
@@ -47,7 +47,12 @@ def run(args: argparse.Namespace) -> None:
     from headrank.bm25 import Bm25Index
     from headrank.collection import iter_documents, load_exclusions, load_queries
     from headrank.files import sha256
+    from headrank.folders import INDEX, check_replaceable
+    from headrank.targets import check_output
 
+    check_output(args.output, collection_files(args.collection))
+    if args.index is not None and not (Path(args.index) / "index.json").is_file():
+        check_replaceable(args.index, INDEX)
     queries = load_queries(args.collection, args.split)
     corpus = sha256(Path(args.collection) / "corpus.jsonl")
     if args.index is not None and (Path(args.index) / "index.json").is_file():

@@ -113,6 +113,22 @@ def add_prompt(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def collection_files(folder: str | None) -> list[str]:
+    """Return the files that are read of a collection's folder."""
+    from headrank.records import CARD, EXCLUDED, REQUIRED
+
+    if folder is None:
+        return []
+    return [os.path.join(folder, name) for name in (*REQUIRED, EXCLUDED, CARD)]
+
+
+def read_files(args: argparse.Namespace) -> list[str | None]:
+    """Return every file that a command's arguments name as an input."""
+    names = ("lists", "run_file", "qrels", "heads", "prompt")
+    given = [getattr(args, name, None) for name in names]
+    return [*given, *collection_files(args.collection)]
+
+
 def prompt_options(args: argparse.Namespace, base: PromptOptions | None) -> PromptOptions | None:
     """Return the prompt's options under the arguments; None if nothing was asked for.
 

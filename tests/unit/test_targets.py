@@ -150,5 +150,5 @@ def test_a_folder_is_no_input_file(tmp_path):
         HeadSet.load(tmp_path)
     with pytest.raises(HeadRankError, match="is a folder, not the file of a reading"):
         ArrayFile(tmp_path, "reading", "read again")
-    with pytest.raises(HeadRankError, match="no such file"):
+    with pytest.raises(HeadRankError, match=r"heads\.json: is a file; give a folder"):
         read_json(tmp_path / "heads.json/below")
