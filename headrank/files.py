@@ -12,8 +12,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
 
+from headrank import texts
 from headrank.errors import HeadRankError
 from headrank.targets import Target, file_target
 
@@ -122,73 +122,69 @@ def write_json(path: str | os.PathLike, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def readable(path: str | os.PathLike) -> BinaryIO:
-    """Return a file opened for its bytes.
-
-    Raises:
-        HeadRankError: missing, a folder, below a file, or not to be read.
-    """
-    try:
-        return open(path, "rb")
-    except FileNotFoundError:
-        raise HeadRankError(f"{path}: no such file") from None
-    except NotADirectoryError:
-        above = next((folder for folder in Path(path).parents if folder.is_file()), path)
-        raise HeadRankError(f"{above}: is a file; give a folder") from None
-    except IsADirectoryError:
-        raise HeadRankError(f"{path}: is a folder; give a file{_inside(Path(path))}") from None
-    except OSError as error:
-        raise HeadRankError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _inside(folder: Path) -> str:
-    """Return which file of a folder may be meant, for an error."""
-    known = sorted(path.name for path in folder.glob("*.json*") if path.is_file())
-    return f", such as {folder / known[0]}" if len(known) == 1 else ""
-
-
 def read_json(path: str | os.PathLike) -> object:
-    """Return the JSON value of a file.
+    """Return the JSON value of a file; see `headrank.texts` for what is read and refused.
 
     Raises:
-        HeadRankError: the file is missing, a folder, or is not JSON.
+        HeadRankError: the file is missing, is not JSON, or gives a key twice.
     """
-    with readable(path) as file:
-        text = file.read()
+    data = texts.read_bytes(path)
     try:
-        return json.loads(text.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise HeadRankError(f"{path}: not valid JSON ({error}); make it anew") from None
+    try:
+        return texts.strict_json(text)
+    except texts.JsonRefused as error:
+        line = texts.fault_line(text, error)
+        raise HeadRankError(f"{path}:{line}: {error}" if line else f"{path}: {error}") from None
+    except ValueError as error:
         raise HeadRankError(f"{path}: not valid JSON ({error}); make it anew") from None
 
 
 def write_jsonl(path: str | os.PathLike, records: Iterable[dict]) -> None:
-    """Write one JSON object a line, whole or not at all."""
-    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        for record in records:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
-
-
-def read_jsonl(path: str | os.PathLike) -> Iterator[tuple[int, dict]]:
-    """Yield ``(line number, object)`` for each non-empty line; numbers count from 1.
+    """Write one JSON object a line, whole or not at all.
 
     Raises:
-        HeadRankError: a line is not UTF-8 or not a JSON object; the message names it.
+        HeadRankError: as `atomic`, or a text that UTF-8 cannot hold.
     """
-    with readable(path) as file:
-        for number, raw in enumerate(file, start=1):
-            if not raw.strip():
-                continue
+    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        for number, record in enumerate(records, start=1):
             try:
-                record = json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
-            except (ValueError, RecursionError) as error:
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            except UnicodeEncodeError as error:
                 raise HeadRankError(
-                    f"{path}:{number}: not a line of JSON in UTF-8 ({error})"
+                    f"{path}: record {number} ({record!r:.80}) holds half of a surrogate pair at "
+                    f"character {error.start}, which is no text; repair the source's encoding"
                 ) from None
-            if not isinstance(record, dict):
-                raise HeadRankError(
-                    f"{path}:{number}: expected a JSON object, found {type(record).__name__}"
-                )
-            yield number, record
+
+
+def read_jsonl(path: str | os.PathLike, stdin: bool = False) -> Iterator[tuple[int, dict]]:
+    """Yield ``(line number, object)`` for each non-empty line; numbers count from 1.
+
+    Args:
+        path: plain or packed by gzip.
+        stdin: ``-`` is the standard input.
+
+    Raises:
+        HeadRankError: a line is not UTF-8 or not a JSON object, or gives a key twice; the
+            message names it.
+    """
+    name = "<stdin>" if stdin and path == "-" else path
+    for number, raw in texts.byte_lines(path, stdin):
+        if not raw.strip():
+            continue
+        try:
+            record = texts.strict_json(raw.decode("utf-8"))
+        except texts.JsonRefused as error:
+            raise HeadRankError(f"{name}:{number}: {error}") from None
+        except ValueError as error:  # also what is not UTF-8
+            raise HeadRankError(f"{name}:{number}: not a line of JSON in UTF-8 ({error})") from None
+        if not isinstance(record, dict):
+            raise HeadRankError(
+                f"{name}:{number}: expected a JSON object, found {type(record).__name__}"
+            )
+        yield number, record
 
 
 def folder_of(path: str | os.PathLike) -> Path:

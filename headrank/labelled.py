@@ -31,7 +31,7 @@ from headrank.profile import profile_heads as profile_readings
 from headrank.prompt import PromptBuilder, PromptOptions
 from headrank.reader import read_lists
 from headrank.reading import load_shards, save_readings
-from headrank.trec import Qrels
+from headrank.trec import Qrels, check_grade
 
 
 @dataclass(frozen=True)
@@ -55,23 +55,21 @@ def as_lists(examples: Iterable[LabelledQuery]) -> tuple[list[CandidateList], Qr
 
     Raises:
         HeadRankError: another number of grades than passages, a grade that is not a whole
-            number, or two queries of one id.
+            number or beyond `headrank.trec.MAX_GRADE`, or two queries of one id.
     """
     lists, grades = [], {}
     for example in examples:
         candidates = as_candidates(example.query, example.passages, query_id=example.query_id)
         name = candidates.query_id
-        if len(example.grades) != len(example.passages):
+        checked = [check_grade(grade, f"query {name}") for grade in example.grades]
+        if len(checked) != len(candidates.doc_ids):
             raise HeadRankError(
-                f"query {name}: {len(example.grades)} grades for {len(example.passages)} passages"
+                f"query {name}: {len(checked)} grades for {len(candidates.doc_ids)} passages"
             )
-        for grade in example.grades:
-            if isinstance(grade, bool) or not isinstance(grade, int):
-                raise HeadRankError(f"query {name}: grade {grade!r} is not a whole number")
         if name in grades:
             raise HeadRankError(f"query {name} stands twice among the labelled queries")
         lists.append(candidates)
-        grades[name] = dict(zip(candidates.doc_ids, example.grades, strict=True))
+        grades[name] = dict(zip(candidates.doc_ids, checked, strict=True))
     return lists, Qrels(grades)
 
 

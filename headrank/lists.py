@@ -13,6 +13,7 @@ import numpy as np
 
 from headrank.errors import HeadRankError
 from headrank.files import read_jsonl, write_jsonl
+from headrank.texts import half_pair
 from headrank.trec import Qrels, Run
 
 POOLS = ("judged", "rerankable")
@@ -47,6 +48,16 @@ class CandidateList:
             raise HeadRankError(
                 f"query {self.query_id}: document {twice} is listed twice; keep one"
             )
+        for name in (self.query_id, *self.doc_ids):
+            if not isinstance(name, str):
+                raise HeadRankError(
+                    f"query {self.query_id!r}: id {name!r} is a {type(name).__name__}; give a text"
+                )
+            if not name.isascii() and half_pair(name) is not None:
+                raise HeadRankError(
+                    f"query {self.query_id!r}: id {name!r} holds half of a surrogate pair, which "
+                    "is no text; repair the input's encoding"
+                )
 
 
 def arrange(candidates: CandidateList, order: str, seed: int) -> CandidateList:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,10 @@ from dataclasses import dataclass
 from headrank.collection import load_candidates, load_documents, load_qrels, load_queries
 from headrank.errors import HeadRankError
 from headrank.lists import CandidateList, Passage, normalised, sample_queries
+from headrank.ties import TREC_EVAL
 from headrank.trec import Qrels, Run
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -105,17 +109,20 @@ def import_run(
     """Return a first stage made elsewhere, for the given queries, without excluded documents.
 
     Args:
-        path: a TREC run; None takes the collection's own candidates.
+        path: a TREC run, ordered as trec_eval orders it; None takes the collection's own
+            candidates.
 
     Raises:
         HeadRankError: no path, and the collection has no candidates.
     """
-    run = load_candidates(collection) if path is None else Run.load(path)
+    run = load_candidates(collection) if path is None else Run.load(path, TREC_EVAL)
     if run is None:
         raise HeadRankError(
             f"{collection}: the collection has no candidates.run, but first_stage: own asks for "
             "it; set first_stage: bm25 or give a run of the split"
         )
+    if run.contradicted:
+        logger.warning("%s", run.contradicted.told(path or collection))
     rankings = {
         query: [
             pair for pair in run.rankings.get(query, []) if pair[0] not in excluded.get(query, ())

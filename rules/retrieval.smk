@@ -16,6 +16,7 @@ rule index:
     params:
         k1=config["first_stage"]["k1"],
         b=config["first_stage"]["b"],
+        analyzer=config["first_stage"].get("analyzer", "lucene-english"),
         code=code("build_index"),
     message:
         "Index {wildcards.collection} for BM25"

@@ -82,11 +82,11 @@ def declarations(path: Path) -> dict[str, tuple[str, Mapping[str, Any]]]:
     """
     import yaml
 
+    from headrank.texts import read_text
+
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise HeadRankError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        config = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
         raise HeadRankError(f"{path}: not YAML ({error})") from None
     found: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for kind in ("models", "encoders", "collections"):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 METHODS = ("headrank", "icr", "qrhead", "core")
 CRITERIA = ("graded", "contrastive", "contrastive-z", "mass")
 DTYPES = ("float32", "bfloat16")
+TIES = ("trec_eval", "file-rank")
 
 
 class UsageError(HeadRankError):
@@ -69,10 +70,21 @@ def add_input(parser: argparse.ArgumentParser, labelled: bool) -> None:
     group.add_argument(
         "--depth", type=int, metavar="N", help="documents a query taken from the run (default: 20)"
     )
+    add_ties(group)
     if labelled:
         group.add_argument(
             "--qrels", metavar="FILE", help="judgments (default: those of the collection)"
         )
+
+
+def add_ties(group: argparse._ActionsContainer) -> None:
+    """Add the argument that says how documents of one score stand."""
+    group.add_argument(
+        "--ties",
+        choices=TIES,
+        help="documents of one score in a run: by docid descending, scores compared as float32, "
+        "as trec_eval does whatever the ranks say (default), or as the file ranks them",
+    )
 
 
 def add_model(parser: argparse.ArgumentParser, what: str) -> None:
@@ -113,16 +125,18 @@ def add_prompt(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def collection_files(folder: str | None) -> list[str]:
+def collection_files(folder: str | None) -> list[Path]:
     """Return the files that are read of a collection's folder."""
-    from headrank.records import CARD, EXCLUDED, REQUIRED
+    from headrank.beir import beir_qrels
+    from headrank.records import CARD, EXCLUDED, REQUIRED, file_of
 
     if folder is None:
         return []
-    return [os.path.join(folder, name) for name in (*REQUIRED, EXCLUDED, CARD)]
+    own = [file_of(folder, name) for name in (*REQUIRED, EXCLUDED, CARD)]
+    return [*own, *beir_qrels(folder).values()]
 
 
-def read_files(args: argparse.Namespace) -> list[str | None]:
+def read_files(args: argparse.Namespace) -> list[str | Path | None]:
     """Return every file that a command's arguments name as an input."""
     names = ("lists", "run_file", "qrels", "heads", "prompt")
     given = [getattr(args, name, None) for name in names]

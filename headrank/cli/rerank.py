@@ -151,7 +151,7 @@ def json_line(one: InputList, ranking: list[RankedPassage]) -> str:
     """Return one list's ranking as a line of JSON."""
     return json.dumps(
         {
-            "query_id": one.candidates.query_id,
+            "query_id": one.query_id,
             "query": one.candidates.query,
             "docs": [{"id": one.ids[p.doc_id], "score": p.score} for p in ranking],
         },

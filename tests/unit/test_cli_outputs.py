@@ -281,14 +281,14 @@ def test_folders_given_for_files_and_files_for_folders(tmp_path, capsys, heads, 
     rerank = ["rerank", lists, "--model", model]
     (tmp_path / "folder").mkdir()
     folder, adapter = str(tmp_path / "folder"), [*rerank, "--adapter"]
-    assert "is a folder; give a file" in refused(capsys, [*rerank, "--heads", folder])
+    assert "is a folder; give" in refused(capsys, [*rerank, "--heads", folder])
     prompt = [*rerank, "--heads", heads, "--prompt", folder]
-    assert "is a folder; give a file" in refused(capsys, prompt)
+    assert "is a folder; give" in refused(capsys, prompt)
     assert f"{heads}: is a file; give a folder" in refused(capsys, [*adapter, heads])
     assert "heads.json: no such file" in refused(capsys, [*adapter, folder])
-    assert "cannot be read" in refused(capsys, ["rerank", folder, *rerank[2:], "--heads", heads])
+    assert "is a folder; give" in refused(capsys, ["rerank", folder, *rerank[2:], "--heads", heads])
     assert "no such file" in refused(capsys, ["bm25", "--collection", heads])
-    assert "cannot be read" in refused(capsys, ["fetch", "--config", folder])
+    assert "is a folder; give" in refused(capsys, ["fetch", "--config", folder])
     assert "no such file" in refused(capsys, ["verify", heads])
     into = ["fetch", "smollm2", "--into", heads]
     assert "is a file, not a folder" in refused(capsys, into)

@@ -144,9 +144,9 @@ def test_a_closed_folder_is_told_early(tmp_path):
 
 def test_a_folder_is_no_input_file(tmp_path):
     write_json(tmp_path / "heads.json", {})
-    with pytest.raises(HeadRankError, match=r"is a folder; give a file, such as .*heads\.json"):
+    with pytest.raises(HeadRankError, match="is a folder; give"):
         read_json(tmp_path)
-    with pytest.raises(HeadRankError, match="is a folder; give a file"):
+    with pytest.raises(HeadRankError, match="is a folder; give"):
         HeadSet.load(tmp_path)
     with pytest.raises(HeadRankError, match="is a folder, not the file of a reading"):
         ArrayFile(tmp_path, "reading", "read again")
