@@ -17,7 +17,8 @@ from tqdm import tqdm
 from headrank.analysis import ENGLISH
 from headrank.analysis import analyzer as terms_by
 from headrank.errors import HeadRankError
-from headrank.files import atomic_dir, read_json, sha256, write_json
+from headrank.files import read_json, sha256, write_json
+from headrank.folders import INDEX, atomic_dir
 from headrank.postings import LuceneScores, Tokens, best
 from headrank.trec import Run
 
@@ -172,8 +173,11 @@ class Bm25Index:
 
         The arrays, the vocabulary and the parameters are bm25s' files; ``documents.json``
         holds the ids and ``index.json`` the counts and the SHA-256 of every other file.
+
+        Raises:
+            HeadRankError: the folder holds anything but an index that was written here.
         """
-        with atomic_dir(folder) as temporary:
+        with atomic_dir(folder, INDEX) as temporary:
             self.scorer.save(temporary, show_progress=False)
             write_json(temporary / "documents.json", self.documents)
             files = sorted(path.name for path in temporary.iterdir())

@@ -27,7 +27,6 @@ from headrank.beir import beir_qrels, load_beir_qrels
 from headrank.checks import check_counts, check_parts, unique_queries
 from headrank.errors import HeadRankError
 from headrank.files import (
-    atomic_dir,
     check_sha256,
     read_json,
     sha256,
@@ -35,6 +34,7 @@ from headrank.files import (
     write_jsonl,
     write_text,
 )
+from headrank.folders import COLLECTION, atomic_dir
 from headrank.records import (
     CANDIDATES,
     CARD,
@@ -189,7 +189,7 @@ def save_collection(
     """Write a collection whole or not at all, after every check; return its counts.
 
     Args:
-        folder: replaced if it exists.
+        folder: may be absent or empty, or a collection that was written there.
         documents: may be a generator; it is written as it comes.
         queries, qrels: of all splits; each query needs a judgment.
         description: where the data comes from and how it was made, kept as ``source``.
@@ -206,7 +206,7 @@ def save_collection(
     for query, grades in qrels.grades.items():
         for name, field in ((query, "query_id"), *((document, "doc_id") for document in grades)):
             check_id(name, field, f"{target / QRELS}")
-    with atomic_dir(target) as temporary:
+    with atomic_dir(target, COLLECTION) as temporary:
         write_jsonl(
             temporary / CORPUS,
             ({"doc_id": d.doc_id, "title": d.title, "text": d.text} for d in documents),

@@ -15,15 +15,17 @@ from pathlib import Path
 
 from headrank import texts
 from headrank.errors import HeadRankError
+from headrank.targets import Target, file_target
 
 CHUNK = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
 
 
 @contextlib.contextmanager
-def _told(target: Path) -> Iterator[None]:
-    """Turn what the system says of a disk that takes no more into an error with a remedy."""
+def told(target: str | os.PathLike) -> Iterator[None]:
+    """Turn what the system says of a place that takes no file into an error with a remedy."""
     try:
         yield
     except OSError as error:
@@ -37,23 +39,43 @@ def _told(target: Path) -> Iterator[None]:
                 f"{error.filename or target}: cannot be written or read ({error.strerror}); "
                 "choose a folder that you may write to, or correct its permissions"
             ) from None
+        if error.errno in _NO_FOLDER:
+            raise HeadRankError(
+                f"{target}: {error.filename or target} is a file, not a folder; choose another path"
+            ) from None
         raise
+
+
+def file_mode() -> int:
+    """Return the mode of a new file under this process's umask."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
 
 
 @contextlib.contextmanager
 def atomic(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary path in the target's folder; rename it over the target at the end.
+    """Yield a temporary path; what the block writes there becomes the target at the end.
 
-    If the block raises, the temporary file is removed and the target stays as it
-    was. The data is flushed to disk before the rename, so a power cut leaves the
-    old file or the new one, never half of one.
+    The temporary file lies in the target's folder and is renamed over it. If the block
+    raises, it is removed and the target stays as it was. The data is flushed to disk before
+    the rename, so a power cut leaves the old file or the new one, never half of one. A
+    symbolic link is kept: the file that it names is replaced. A device, a pipe or an open
+    descriptor (``/dev/null``, a FIFO, ``/dev/stdout``) is never replaced but written to, once
+    the block is done.
 
     Raises:
-        HeadRankError: the disk is full, or the folder may not be written to.
+        HeadRankError: the disk is full, the folder may not be written to, or the target is no
+            file that can be written (`headrank.targets.file_target`).
     """
-    target = Path(path)
-    with _told(target), _renamed_file(target) as temporary:
-        yield temporary
+    target = file_target(path)
+    with told(path):
+        if target.through:
+            with _written_through(target) as temporary:
+                yield temporary
+        else:
+            with _renamed_file(Path(target.place)) as temporary:
+                yield temporary
 
 
 @contextlib.contextmanager
@@ -67,43 +89,26 @@ def _renamed_file(target: Path) -> Iterator[Path]:
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         # mkstemp makes files private; a result is as readable as any new file.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(file_mode())
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def atomic_dir(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary folder beside the target; it replaces the target at the end.
-
-    Raises:
-        HeadRankError: as `atomic`.
-    """
-    target = Path(path)
-    with _told(target), _renamed_folder(target) as temporary:
+def _written_through(target: Target) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder) / "output"
+        temporary.touch()
         yield temporary
-
-
-@contextlib.contextmanager
-def _renamed_folder(target: Path) -> Iterator[Path]:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part"))
-    old = temporary.with_suffix(".old")
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
-        if target.is_dir():
-            # Moved aside whole: a folder killed halfway through its removal looks finished.
-            os.replace(target, old)
-        os.replace(temporary, target)
-    finally:
-        for folder in (temporary, old):
-            shutil.rmtree(folder, ignore_errors=True)
+        # Neither created nor cut: it is there, and belongs to somebody else.
+        handle = (
+            os.open(target.place, os.O_WRONLY)
+            if isinstance(target.place, str)
+            else os.dup(target.place)
+        )
+        with open(temporary, "rb") as source, open(handle, "wb") as file:
+            shutil.copyfileobj(source, file, CHUNK)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

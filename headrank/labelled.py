@@ -19,6 +19,7 @@ from headrank import sight
 from headrank.align.data import trim_all
 from headrank.align.mine import mine_with_model
 from headrank.align.options import AlignOptions
+from headrank.align.places import check_folders
 from headrank.errors import HeadRankError
 from headrank.heads import HeadSet
 from headrank.lists import CandidateList, Passage, arrange, normalised, query_generator
@@ -161,8 +162,10 @@ def align(
 
     Raises:
         HeadRankError: as ``profile_heads``; heads of another model; too few queries to hold
-            any out or to fill a step; a validation query that also trains.
+            any out or to fill a step; a validation query that also trains; a folder that
+            holds anything but an adapter that was written there, or a checkpoint inside it.
     """
+    check_folders(target, checkpoint)
     lists, qrels = as_lists(examples)
     held_out, held_qrels = as_lists(validation) if validation is not None else ([], qrels)
     if validation is None:
@@ -208,6 +211,7 @@ def align_lists(
     """Trim lists, mine their pairs under the unaligned heads and train; see ``align``."""
     from headrank.align.train import align as train
 
+    check_folders(target, checkpoint)
     heads.check_model(model.layers, model.heads, model.digest)
     _check_held_out(lists, validation)
     if prompt is None:

@@ -12,6 +12,7 @@ import unicodedata
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import BinaryIO
 
 from headrank.errors import HeadRankError
@@ -86,6 +87,9 @@ def open_bytes(path: str | os.PathLike, stdin: bool = False) -> Iterator[BinaryI
         raise HeadRankError(f"{path}: no such file, so it cannot be read") from None
     except IsADirectoryError:
         raise HeadRankError(f"{path}: this is a folder; give the path of a file") from None
+    except NotADirectoryError:
+        above = next((part for part in Path(path).parents if part.is_file()), path)
+        raise HeadRankError(f"{above}: is a file; give a folder") from None
     except OSError as error:
         raise HeadRankError(f"{path}: cannot be read ({error.strerror})") from None
     with file:

@@ -23,10 +23,11 @@ from headrank.align.data import TrainingList, pair_lists, shuffled
 from headrank.align.divergence import check_gradient, check_trend, check_weights
 from headrank.align.forward import selected_mass
 from headrank.align.options import AlignOptions
+from headrank.align.places import check_folders
 from headrank.align.validate import validation_ndcg
 from headrank.commit import versions
 from headrank.errors import HeadRankError
-from headrank.files import atomic_dir
+from headrank.folders import ADAPTER, atomic_dir
 from headrank.heads import HeadSet
 from headrank.lists import CandidateList, query_generator
 from headrank.models import LoadedModel
@@ -66,7 +67,8 @@ def align(
         pairs: mined on these lists.
         validation: held-out lists, read in a seeded shuffled order.
         checkpoint: folder from which a killed run goes on, with the same result as an
-            unbroken one; removed at the end.
+            unbroken one. Its own files are removed at the end, and it with them if nothing
+            else is in it and it was made here.
         labelled_queries: how many queries the lists were made from, for the card; None: as
             many as there are lists.
         provenance: noted on the card; its ``code``, a digest of the modules, must also be a
@@ -74,9 +76,10 @@ def align(
 
     Raises:
         HeadRankError: heads of another model, pairs of other lists or judgments, fewer lists
-            than one step takes, training that diverges, or a checkpoint of other settings,
-            data, code or packages.
+            than one step takes, training that diverges, a checkpoint of other settings, data,
+            code or packages, or a folder as `headrank.align.places.check_folders` refuses.
     """
+    check_folders(target, checkpoint)
     matched = pair_lists(lists, pairs, qrels)
     if len(matched) < options.batch:
         raise HeadRankError(
@@ -124,7 +127,7 @@ def align(
         "provenance": provenance or {},
     }
     table = pd.DataFrame(run.progress.validation)
-    with atomic_dir(target) as folder:
+    with atomic_dir(target, ADAPTER) as folder:
         adapters.restore_state(wrapped, run.best_state)
         adapters.save_adapter(wrapped, folder, heads, card)
         pd.DataFrame(run.progress.log).to_csv(folder / "training.csv", index=False)

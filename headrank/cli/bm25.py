@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrank.cli.options import whole
+from headrank.cli.options import collection_files, whole
 from headrank.errors import HeadRankError
 
 if TYPE_CHECKING:
@@ -63,11 +63,16 @@ def run(args: argparse.Namespace) -> None:
     from headrank.bm25 import Bm25Index
     from headrank.collection import iter_documents, load_exclusions, load_queries
     from headrank.files import sha256
+    from headrank.folders import INDEX, check_replaceable
     from headrank.records import CORPUS, file_of
+    from headrank.targets import check_output
     from headrank.texts import local_path
 
+    check_output(args.output, collection_files(args.collection))
     if args.index is not None:
         args.index = local_path(args.index)
+        if not (Path(args.index) / "index.json").is_file():
+            check_replaceable(args.index, INDEX)
     queries = load_queries(args.collection, args.split)
     corpus = sha256(file_of(args.collection, CORPUS))
     if args.index is not None and (Path(args.index) / "index.json").is_file():

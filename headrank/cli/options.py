@@ -133,6 +133,24 @@ def add_prompt(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def collection_files(folder: str | None) -> list[Path]:
+    """Return the files that are read of a collection's folder."""
+    from headrank.beir import beir_qrels
+    from headrank.records import CARD, EXCLUDED, REQUIRED, file_of
+
+    if folder is None:
+        return []
+    own = [file_of(folder, name) for name in (*REQUIRED, EXCLUDED, CARD)]
+    return [*own, *beir_qrels(folder).values()]
+
+
+def read_files(args: argparse.Namespace) -> list[str | Path | None]:
+    """Return every file that a command's arguments name as an input."""
+    names = ("lists", "run_file", "qrels", "heads", "prompt")
+    given = [getattr(args, name, None) for name in names]
+    return [*given, *collection_files(args.collection)]
+
+
 def prompt_options(args: argparse.Namespace, base: PromptOptions | None) -> PromptOptions | None:
     """Return the prompt's options under the arguments; None if nothing was asked for.
 

@@ -17,10 +17,12 @@ from headrank.cli.options import (
     add_prompt,
     prepare_torch,
     prompt_options,
+    read_files,
     whole,
 )
 from headrank.errors import HeadRankError
 from headrank.files import atomic
+from headrank.targets import check_output
 
 if TYPE_CHECKING:
     from headrank.cli.inputs import InputList
@@ -47,6 +49,11 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     add_input(parser, labelled=False)
     add_model(parser, "folder of a saved ranker or of a model, or a hub repository")
+    parser.add_argument(
+        "--base",
+        metavar="PATH",
+        help="base model of a saved ranker, if it is not where the ranker's card says",
+    )
     group = parser.add_argument_group("method")
     group.add_argument("--method", choices=METHODS, help="default: headrank, or the saved ranker's")
     group.add_argument("--heads", metavar="FILE", help="JSON that `headrank profile` wrote")
@@ -81,6 +88,7 @@ def run(args: argparse.Namespace) -> None:
     if args.name is not None and any(c.isspace() for c in args.name):
         raise UsageError(f"--name is {args.name!r}; a TREC tag holds no white space")
     form = args.format or ("jsonl" if args.run_file is None else "trec")
+    check_output(args.output, read_files(args))
     lists = read_input(args, labelled=False)
     if form == "trec":
         check_trec(lists)
@@ -123,6 +131,7 @@ def load(args: argparse.Namespace) -> HeadRanker:
         device=args.device,
         merge=args.merge,
         revision=args.revision,
+        model=args.base,
     )
 
 

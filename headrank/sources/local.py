@@ -42,7 +42,7 @@ def import_local(
     Args:
         source: a folder with corpus.jsonl, queries.jsonl, qrels.tsv and the optional files, or
             one in BEIR's form; see `headrank.collection`. A leading ``~`` is the home folder.
-        target: replaced if it exists.
+        target: may be absent or empty, or a collection that was written there.
         empty: ``error`` refuses documents without text; ``drop`` leaves them out and keeps
             their judgments, which count as never retrieved.
         unjudged: ``error`` refuses queries without judgments; ``drop`` leaves them out.

@@ -199,7 +199,7 @@ def test_a_damaged_index_is_refused_with_the_remedy(tmp_path):
     with pytest.raises(HeadRankError, match=r"no BM25 index here .*; build it"):
         Bm25Index.load(folder)
     build(SMALL).save(folder)
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.glob("[!.]*")):
         whole = path.read_bytes()
         path.write_bytes(whole[:-3])
         with pytest.raises(HeadRankError, match=re.escape(str(path)) + ".*(again|anew)"):

@@ -184,6 +184,18 @@ def test_weights_overwritten_in_place_are_prepared_again(work, model):
     assert result.returncode == 0, result.stdout
     assert digest() != first
     assert planned(work, config, CARD) == {}
+    # An earlier version left no list of its files: without its card, which Snakemake deletes
+    # before the job, the folder could be a user's own.
+    made = work / "resources/models"
+    assert [path.name for path in made.iterdir()] == ["unused"]
+    (made / "unused/.headrank.json").unlink()
+    earlier, second = (made / "unused/model.safetensors").read_bytes(), digest()
+    weights(model / "model.safetensors", 3)
+    result = snakemake(work, config, CARD)
+    assert result.returncode == 0, result.stdout
+    assert digest() not in (first, second)
+    assert (made / "unused.before/model.safetensors").read_bytes() == earlier
+    assert "unused.before; delete it" in (work / "logs/models/unused.log").read_text()
 
 
 def test_a_model_folder_that_is_missing_is_named(work):
