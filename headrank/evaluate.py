@@ -91,17 +91,6 @@ def evaluate(
     return pd.DataFrame(rows, columns=["query", "measure", "value"])
 
 
-def mean(per_query: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean over queries and their number: columns ``mean`` and ``n``.
-
-    One row for each combination of the other columns (measure, and whatever the caller has
-    added, such as method), in order of first appearance.
-    """
-    keys = [column for column in per_query.columns if column not in ("query", "value")]
-    groups = per_query.groupby(keys, sort=False, dropna=False, observed=True)
-    return groups["value"].agg(mean="mean", n="size").reset_index()
-
-
 def _official(name: str) -> str | None:
     """Return trec_eval's name of a measure, None for the one we compute ourselves."""
     found = re.fullmatch(r"(nDCG|P|R|judged)@([1-9][0-9]*)|(AP|RR)", name)

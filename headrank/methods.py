@@ -32,7 +32,7 @@ class Fold:
         calibrate: subtract the content-free query's mass (ICR).
         outliers: after summing the heads, drop each document's tokens whose calibrated
             mass is at most its mean minus two standard deviations (ICR).
-        aggregation: ``sum`` of masses; ``log-sum``, its logarithm (DESIGN: relevance z);
+        aggregation: ``sum`` of masses; ``log-sum``, its logarithm (the relevance z);
             ``mean-z``, mean of each head's z-scores; ``mean-log-share``, mean of the
             logarithms of each head's shares. [ours, but for sum]
     """
