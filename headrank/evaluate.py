@@ -97,17 +97,6 @@ def missing_queries(run: Run, qrels: Qrels) -> list[str]:
     return [query for query, grades in qrels.grades.items() if grades and query not in run.rankings]
 
 
-def mean(per_query: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean over queries and their number: columns ``mean`` and ``n``.
-
-    One row for each combination of the other columns (measure, and whatever the caller has
-    added, such as method), in order of first appearance.
-    """
-    keys = [column for column in per_query.columns if column not in ("query", "value")]
-    groups = per_query.groupby(keys, sort=False, dropna=False, observed=True)
-    return groups["value"].agg(mean="mean", n="size").reset_index()
-
-
 def _official(name: str) -> str | None:
     """Return trec_eval's name of a measure, None for the one we compute ourselves."""
     found = re.fullmatch(r"(nDCG|P|R|judged)@([1-9][0-9]*)|(AP|RR)", name)

@@ -188,11 +188,6 @@ def every_head(layers: int, heads: int) -> HeadSet:
     return HeadSet(tuple(Head(layer, head) for layer in range(layers) for head in range(heads)))
 
 
-def overlap(first: HeadSet, second: HeadSet) -> int:
-    """Return how many heads two sets share."""
-    return len(set(first.pairs) & set(second.pairs))
-
-
 def top(scores: np.ndarray, count: int) -> Sequence[tuple[int, int]]:
     """Return the ``count`` best ``(layer, head)`` of ``[layers, heads]``; ties by layer, head."""
     flat = np.argsort(-scores, axis=None, kind="stable")[:count]

@@ -13,8 +13,8 @@ from headrank.evaluate import evaluate
 from headrank.heads import Head, HeadSet
 from headrank.methods import Fold, random_run, rank
 from headrank.profile import Profile, SelectionOptions
-from headrank.reading import ReadingFile
-from headrank.sight import KEY, blind_heads
+from headrank.reading import ReadingFile, blind_heads
+from headrank.sight import KEY
 from headrank.significance import bca_interval
 from headrank.trec import Qrels, Run
 
