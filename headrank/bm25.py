@@ -12,12 +12,12 @@ from pathlib import Path
 
 import bm25s
 import numpy as np
-from tqdm import tqdm
 
 from headrank.analysis import analyze
 from headrank.errors import HeadRankError
 from headrank.files import atomic_dir, read_json, sha256, write_json
 from headrank.postings import LuceneScores, Tokens, best
+from headrank.progress import follow
 from headrank.trec import Run
 
 FORMAT = "headrank-bm25/1"
@@ -70,7 +70,9 @@ class Bm25Index:
         names: list[str] = []
         vocabulary: dict[str, int] = {}
         terms, lengths = array("i"), array("i")
-        bar = tqdm(documents, desc="index", unit=" documents", disable=not progress, mininterval=1)
+        bar = follow(
+            documents, desc="index", unit=" documents", disable=not progress, mininterval=1
+        )
         for name, contents in bar:
             ids = [vocabulary.setdefault(term, len(vocabulary)) for term in analyze(contents)]
             names.append(name)
@@ -129,7 +131,7 @@ class Bm25Index:
         scores = self.scorer.scores
         totals = np.zeros(len(self.documents))
         rankings = {}
-        bar = tqdm(
+        bar = follow(
             queries.items(), desc="search", unit=" queries", disable=not progress, mininterval=1
         )
         for query, text in bar:

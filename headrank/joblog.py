@@ -8,10 +8,14 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from headrank.errors import HeadRankError, visible
+from headrank.progress import told_besides
 
 logger = logging.getLogger(__name__)
+# What libraries warn of though it asks for nothing: layers are on one device on purpose.
+QUIET = ("transformers.distributed.tensor_parallel",)
 
 
 class _Visible(logging.Formatter):
@@ -26,14 +30,19 @@ class _Visible(logging.Formatter):
 def job_log(path: str | os.PathLike) -> Iterator[None]:
     """Send the block's log messages and standard error to a file, line by line.
 
+    Progress of more than a minute is told on the former standard error besides, a line a minute.
+
     An error of the user's (:class:`HeadRankError`) ends the process with its message
     alone; any other keeps its traceback.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
+    terminal = sys.stderr
     with (
         open(target, "w", encoding="utf-8", buffering=1) as file,
         contextlib.redirect_stderr(file),
+        told_besides(terminal, path_name(target)),
+        _moved(terminal, file),
     ):
         handler = logging.StreamHandler(file)
         handler.setFormatter(_Visible("%(asctime)s %(message)s"))
@@ -49,3 +58,35 @@ def job_log(path: str | os.PathLike) -> Iterator[None]:
         finally:
             # A handler must not outlive the file it writes to.
             logging.getLogger().handlers.clear()
+
+
+def path_name(log: Path) -> str:
+    """Return the log's path as it is told: relative to the working folder where it lies there."""
+    with contextlib.suppress(ValueError):
+        return log.resolve().relative_to(Path.cwd()).as_posix()
+    return str(log)
+
+
+@contextlib.contextmanager
+def _moved(old: TextIO, new: TextIO) -> Iterator[None]:
+    """Let libraries' own handlers, which took the stream when they were imported, write to another.
+
+    Loggers that ask for nothing are silent meanwhile.
+    """
+    # What `logging` knows besides loggers are placeholders, which have no handlers.
+    loggers = list(logging.root.manager.loggerDict.values())
+    handlers = [h for entry in loggers for h in getattr(entry, "handlers", ())]
+    taken = [h for h in handlers if getattr(h, "stream", None) is old]
+    quiet = [logging.getLogger(name) for name in QUIET]
+    levels = [entry.level for entry in quiet]
+    for handler in taken:
+        handler.setStream(new)
+    for entry in quiet:
+        entry.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for handler in taken:
+            handler.setStream(old)
+        for entry, level in zip(quiet, levels, strict=True):
+            entry.setLevel(level)

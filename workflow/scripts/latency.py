@@ -9,7 +9,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from headrank.costs import costs
 from headrank.cross import CrossEncoder
@@ -28,6 +27,7 @@ from headrank.latency import (
 from headrank.lists import arrange, load_lists
 from headrank.methods import Fold
 from headrank.models import verify_model
+from headrank.progress import follow
 from headrank.prompt import PromptOptions
 from headrank.ranker import HeadRanker
 
@@ -56,7 +56,7 @@ def main(
     tables = []
 
     def measure(name: str, system) -> None:
-        bar = tqdm(chosen, desc=f"time {name}", unit="list")
+        bar = follow(chosen, desc=f"time {name}", unit="list")
         tables.append(costs({name: system}, bar, rounds, clock(weights["device"])))
         gc.collect()
 
