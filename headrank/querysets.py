@@ -52,7 +52,7 @@ def build_set(
             under another id (an evaluation question seen in training would be cheating).
 
     Raises:
-        HeadRankError: the split is too small, or every query of the sample is in an
+        HeadRankError: no query of the split is left, or every query of the sample is in an
             earlier set.
     """
     queries = load_queries(collection, split)
@@ -63,6 +63,12 @@ def build_set(
     sampled = sample_queries(
         run, qrels, depth=candidates, pool=pool, take=take, skip=skip, seed=seed
     )
+    if not sampled:
+        raise HeadRankError(
+            f"{collection}: no query of split {split!r} is left: {len(qrels.grades)} are judged, and "
+            f"of the pool {pool!r} {skip} are skipped; lower `skip`"
+            + (", or choose pool: judged" if pool != "judged" else "")
+        )
     taken = {
         normalised(text): name for name, texts in (earlier or {}).items() for text in texts.values()
     }
