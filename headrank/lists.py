@@ -14,6 +14,7 @@ import numpy as np
 
 from headrank.errors import HeadRankError
 from headrank.files import read_jsonl, write_jsonl
+from headrank.roles import normalised
 from headrank.trec import Qrels, Run
 
 logger = logging.getLogger(__name__)
@@ -141,11 +142,6 @@ def sample_queries(
             skip,
         )
     return sample
-
-
-def normalised(text: str) -> str:
-    """Return a query's text as it is compared between roles: case-folded, single spaces."""
-    return " ".join(text.casefold().split())
 
 
 def save_set(

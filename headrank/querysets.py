@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from headrank.collection import load_candidates, load_documents, load_qrels, load_queries
 from headrank.errors import HeadRankError
-from headrank.lists import CandidateList, Passage, normalised, sample_queries
+from headrank.lists import CandidateList, Passage, sample_queries
+from headrank.roles import normalised
 from headrank.trec import Qrels, Run
 
 
@@ -65,8 +66,8 @@ def build_set(
     )
     if not sampled:
         raise HeadRankError(
-            f"{collection}: no query of split {split!r} is left: {len(qrels.grades)} are judged, and "
-            f"of the pool {pool!r} {skip} are skipped; lower `skip`"
+            f"{collection}: no query of split {split!r} is left: {len(qrels.grades)} are judged, "
+            f"and of the pool {pool!r} {skip} are skipped; lower `skip`"
             + (", or choose pool: judged" if pool != "judged" else "")
         )
     taken = {

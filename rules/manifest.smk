@@ -69,6 +69,7 @@ rule manifest:
     params:
         config=config,
         queries=[f"{RESULTS}/sets/{cell[0]}/queries.jsonl" for cell in CELLS],
+        own=OWN,
         partial=STORED,
         code=code("write_manifest"),
     message:
