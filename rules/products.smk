@@ -140,6 +140,8 @@ def product_files():
 def products():
     """Every table and figure of a run without a target."""
     asked_for = set() if REPORT["ablations"] else {"table_ablations", "figure_ablations"}
+    if not REPORT["latency"]:
+        asked_for |= {"table_latency", "figure_quality_latency"}
     return [
         *([f"{RESULTS}/claims.csv", f"{RESULTS}/claims.md"] if CLAIMED else []),
         *(
