@@ -1,4 +1,5 @@
 import functools
+import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,6 +9,7 @@ from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
+from headrank.caches import keep_caches_here
 from headrank.changes import replaced
 from headrank.clock import check_clock
 from headrank.codedigest import code_digest
@@ -30,10 +32,12 @@ from headrank.originals import splits as splits_of
 from headrank.planning import look_behind_ancient
 from headrank.roles import ROLES, roles, roles_before
 from headrank.sources.pypi import pinned_files
+from headrank.shown import first_stage_names, other_first_stages, shown, told_first_stage
 from headrank.variants import settings
 
 ROOT = Path(workflow.basedir)
 
+keep_caches_here(os.environ, ".")
 # A user's collection is an ancient input of what is made from its splits (`settled`).
 look_behind_ancient(DAG)
 
@@ -389,7 +393,7 @@ def check_own_files():
     found = list(size_problems(config, sets_of(*ROLES), own_splits))
     if refused := [message for wrong, message in found if wrong]:
         raise HeadRankError("\n".join(refused))
-    for _, message in found:
+    for message in (*(m for _, m in found), *other_first_stages(config, own_run)):
         logger.warning(message)
     if change := replaced_originals(f"{RESULTS}/manifest.json", noted(own_in_use(), HASHES)):
         logger.warning(change)

@@ -1,5 +1,7 @@
 # What the report's tables and figures are made from.
-REPORT = config["report"]
+REPORT = shown(config)
+# A method keyed bm25 may keep the order of an imported run.
+REPORT["names"] = first_stage_names(config, own_run) | REPORT["names"]
 REPORT_SET = REPORT["set"] or EXPERIMENT["sets"][0]
 REPORT_ORDER = config["evaluation"]["orders"][0]
 

@@ -7,6 +7,8 @@ def all_cores(wildcards):
 
     Neither a cluster nor `snakemake --report` has a number of cores; the work's own suffice there.
     """
+    if workflow.non_local_exec:
+        return config["reading"]["threads"]
     try:
         return workflow.cores
     except WorkflowError:

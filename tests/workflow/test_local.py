@@ -199,6 +199,7 @@ def test_a_change_repeats_what_it_decides_whatever_its_time(work):
     jobs = planned(work, config, *TARGETS)
     assert jobs["collection"] == jobs["retrieve"] == jobs["query_set"] == 1
     assert not jobs.keys() & {"index", "rank_at_random", "main_table", "evaluate"}
+    assert jobs["check_roles"] == 1
     changed = yaml.safe_load(config.read_text()) | {"candidates": 2}
     config.write_text(yaml.safe_dump(changed))
     jobs = planned(work, config, *TARGETS)
