@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from headrank.grid import split_method, used_recipes
+from headrank.grid import split_method, used_recipes, used_selections
 
 BM25, RUN, OWN = "bm25", "run", "own"
 
@@ -92,7 +92,9 @@ def first_stage_names(config: Mapping, own_run: Callable[[str], bool]) -> dict[s
 def other_first_stages(config: Mapping, own_run: Callable[[str], bool]) -> Iterator[str]:
     """Yield where heads or adapters learn from another first stage than they rerank."""
     reranked = {first_stage_of(config, name, own_run) for name in config["experiment"]["sets"]}
-    learned = {"heads are selected": list(config["profiling"]["sets"])}
+    learned = {}
+    if used_selections(config):
+        learned["heads are selected"] = list(config["profiling"]["sets"])
     for recipe in used_recipes(config):
         entry = config["alignments"][recipe]
         learned[f"adapter {recipe} is trained"] = [*entry["training"], entry["validation"]]

@@ -59,10 +59,14 @@ def experiment(runs=None, first_stage="auto", evaluated=("exam",)):
             "exam": {"collection": "food", "split": "test"},
             "heads": {"collection": "food", "split": "train"},
         },
-        "methods": {"bm25": {"kind": "first-stage"}, "icr": {"kind": "attention", "heads": "all"}},
+        "methods": {
+            "bm25": {"kind": "first-stage"},
+            "core": {"kind": "attention", "heads": "core"},
+        },
+        "selections": {"core": {}},
         "alignments": {},
         "profiling": {"sets": ["heads"]},
-        "experiment": {"sets": list(evaluated), "methods": ["bm25", "icr"]},
+        "experiment": {"sets": list(evaluated), "methods": ["bm25", "core"]},
         "report": {"names": {"exam": "Exam"}},
     }
 
@@ -118,4 +122,7 @@ def test_heads_that_learn_from_another_first_stage_are_told():
         "are reranked; a run for collections.food.runs.train makes them alike"
     )
     assert not list(other_first_stages(experiment(), no_run))
+    without = experiment({"test": "a.run"})
+    without["experiment"]["methods"] = ["bm25"]
+    assert not list(other_first_stages(without, no_run))
     assert not list(other_first_stages(experiment({"test": "a", "train": "b"}), no_run))

@@ -132,6 +132,30 @@ def test_candidates_of_the_folder_are_the_first_stage(work):
     assert run.rankings["q2"] == [("d7", 2.0), ("d2", 1.0)]
 
 
+def test_the_report_of_an_own_experiment_names_the_first_stage_that_it_was(work):
+    config = yaml.safe_load((work / "config.yaml").read_text())
+    config["collections"]["food"]["runs"] = {"test": "theirs.run"}
+    config["report"] = {"panels": []}
+    (work / "config.yaml").write_text(yaml.safe_dump(config))
+    Run({f"q{n}": [("d7", 2.0), (f"d{n}", 1.0)] for n in range(4)}).save(work / "theirs.run")
+    result = snakemake(work, work / "config.yaml", "report")
+    assert result.returncode == 0, result.stdout
+    assert "First stage: the imported run theirs.run." in (work / "results/report.html").read_text()
+    assert "Imported first stage" in (work / "results/tables/main.md").read_text()
+    # How it ends: the table, the tests, the report; and none of what Snakemake says of its own.
+    assert re.search(r"^Imported first stage +0\.\d{3}$", result.stdout, re.M), result.stdout
+    assert "of 1 comparisons differ" in result.stdout
+    assert "report: results/report.html" in result.stdout
+    assert "script code" not in result.stdout
+    # A run that changes under its name is read again, whatever its time.
+    Run({f"q{n}": [(f"d{n}", 1.0)] for n in range(4)}).save(work / "theirs.run")
+    os.utime(work / "theirs.run", (1e9, 1e9))
+    assert planned(work, work / "config.yaml")["retrieve"] == 1
+    (work / "theirs.run").unlink()
+    result = snakemake(work, work / "config.yaml")
+    assert "collections.food.runs.test is 'theirs.run', and there is no such path" in result.stdout
+
+
 def test_a_fault_in_the_data_is_told_with_file_and_line(work):
     with open(work / "food/qrels.tsv", "a") as file:
         file.write("q0 0 nowhere 1\n")
