@@ -323,7 +323,11 @@ def note_problems(
             if not file.is_file():
                 yield True, f"{file}: gone since the results were made from it ({key})"
             elif sha256(file) != expected:
-                yield True, f"{file}: changed since the results were made from it ({key})"
+                yield (
+                    True,
+                    f"{file}: changed since the results were made from it ({key}); put it back, or "
+                    "run the workflow again",
+                )
 
 
 def short(values: object) -> str:

@@ -53,8 +53,8 @@ def run(args: argparse.Namespace) -> None:
     if not found.sound:
         raise HeadRankError(
             f"{args.folder}: {len(found.missing)} missing, {len(found.changed)} changed, "
-            f"{len(found.unlisted)} unlisted; delete what is changed and run `snakemake --cores "
-            "all` again; if files were added on purpose, write the manifest anew with "
-            "`--forcerun manifest`"
+            f"{len(found.unlisted)} unlisted; delete the results that changed and run "
+            "`snakemake --cores all` again; if files were added on purpose, write the manifest "
+            "anew with `--forcerun manifest`"
         )
     print(f"{args.folder}: {found.checked} files are as noted")

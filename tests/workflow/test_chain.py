@@ -129,9 +129,9 @@ def test_manifest_traces_every_result(finished):
 
 def test_report_is_one_file_with_every_figure(finished):
     # As a user calls it, without a number of cores.
-    result = snakemake(finished, TINY, "--report", "report.html", cores=None)
+    result = snakemake(finished, TINY, "report", cores=None)
     assert result.returncode == 0, result.stdout
-    text = (finished / "report.html").read_text()
+    text = (finished / "results/report.html").read_text()
     for words in ("homogenisation", "significance", "Selection score of every head"):
         assert words in text
 
@@ -153,6 +153,8 @@ def test_a_selection_s_option_selects_again(finished, tmp_path):
     config = tiny(tmp_path / "changed.yaml", lambda c: c["selections"]["core"].update(heads=4))
     jobs = planned(finished, config)
     assert (jobs["select_heads"], jobs["rank_by_attention"], jobs["profile"]) == (1, 2, 0)
+    # The method of these heads is timed again, and no other.
+    assert jobs["latency"] == 1
     assert not COSTLY & jobs.keys()
 
 
