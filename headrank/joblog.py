@@ -26,11 +26,19 @@ class _Visible(logging.Formatter):
         return visible(super().format(record), keep="\n\t")
 
 
+def _our_warning(record: logging.LogRecord) -> bool:
+    """Return whether a record is a warning of this package or of the script that runs."""
+    ours = record.name == "__main__" or record.name.partition(".")[0] == "headrank"
+    return ours and record.levelno == logging.WARNING
+
+
 @contextlib.contextmanager
 def job_log(path: str | os.PathLike) -> Iterator[None]:
     """Send the block's log messages and standard error to a file, line by line.
 
-    Progress of more than a minute is told on the former standard error besides, a line a minute.
+    On the former standard error are told besides, behind the log's path: progress of more than a
+    minute, a line a minute, and our own warnings. Errors are not: whoever started the job shows
+    the log of one that failed.
 
     An error of the user's (:class:`HeadRankError`) ends the process with its message
     alone; any other keeps its traceback.
@@ -46,7 +54,10 @@ def job_log(path: str | os.PathLike) -> Iterator[None]:
     ):
         handler = logging.StreamHandler(file)
         handler.setFormatter(_Visible("%(asctime)s %(message)s"))
-        logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+        warned = logging.StreamHandler(terminal)
+        warned.setFormatter(_Visible(f"[{path_name(target)}] %(message)s"))
+        warned.addFilter(_our_warning)
+        logging.basicConfig(handlers=[handler, warned], level=logging.INFO, force=True)
         try:
             yield
         except HeadRankError as error:

@@ -57,3 +57,17 @@ def test_handlers_of_libraries_write_to_the_log_and_what_needs_no_act_is_silent(
     assert terminal.getvalue() == ""
     text = (tmp_path / "job.log").read_text()
     assert "not sharded" not in text and "broken" in text
+
+
+def test_our_warnings_alone_are_told_in_the_terminal_too(tmp_path, monkeypatch):
+    terminal = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit), job_log("logs/set.log"):
+        logging.getLogger("headrank.lists").warning("20 taken, 40 asked for")
+        logging.getLogger("headrank.lists").info("20 queries")
+        logging.getLogger("transformers").warning("something")
+        raise HeadRankError("broken")
+    assert terminal.getvalue() == "[logs/set.log] 20 taken, 40 asked for\n"
+    log = (tmp_path / "logs/set.log").read_text()
+    assert all(words in log for words in ("20 taken", "20 queries", "something", "broken"))
