@@ -12,7 +12,6 @@ from pathlib import Path
 
 import bm25s
 import numpy as np
-from tqdm import tqdm
 
 from headrank.analysis import ENGLISH
 from headrank.analysis import analyzer as terms_by
@@ -20,6 +19,7 @@ from headrank.errors import HeadRankError
 from headrank.files import read_json, sha256, write_json
 from headrank.folders import INDEX, atomic_dir
 from headrank.postings import LuceneScores, Tokens, best
+from headrank.progress import follow
 from headrank.trec import Run
 
 FORMAT = "headrank-bm25/1"
@@ -78,7 +78,9 @@ class Bm25Index:
         names: list[str] = []
         vocabulary: dict[str, int] = {}
         terms, lengths = array("i"), array("i")
-        bar = tqdm(documents, desc="index", unit=" documents", disable=not progress, mininterval=1)
+        bar = follow(
+            documents, desc="index", unit=" documents", disable=not progress, mininterval=1
+        )
         for name, contents in bar:
             ids = [vocabulary.setdefault(term, len(vocabulary)) for term in terms_of(contents)]
             names.append(name)
@@ -138,7 +140,7 @@ class Bm25Index:
         scores = self.scorer.scores
         totals = np.zeros(len(self.documents))
         rankings = {}
-        bar = tqdm(
+        bar = follow(
             queries.items(), desc="search", unit=" queries", disable=not progress, mininterval=1
         )
         for query, text in bar:

@@ -19,7 +19,10 @@ PLUMBING = frozenset(
         "headrank.errors",
         "headrank.files",
         "headrank.gpu",
+        "headrank.folders",
         "headrank.joblog",
+        "headrank.progress",
+        "headrank.targets",
     }
 )
 

@@ -269,10 +269,13 @@ def _check_whole(report: dict, where: str | os.PathLike) -> None:
 
 
 class _quiet_loading:
-    """Silences transformers' report of weights left out on purpose (lm_head, cut layers)."""
+    """Silences transformers where it tells of what is on purpose.
+
+    Weights are left out (lm_head, cut layers), and layers stand on one device.
+    """
 
     def __enter__(self) -> None:
-        self.logger = logging.getLogger("transformers.modeling_utils")
+        self.logger = logging.getLogger("transformers")
         self.level = self.logger.level
         self.logger.setLevel(logging.ERROR)
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from headrank.collection import load_candidates, load_documents, load_qrels, load_queries
 from headrank.errors import HeadRankError
-from headrank.lists import CandidateList, Passage, normalised, sample_queries
+from headrank.lists import CandidateList, Passage, sample_queries
+from headrank.roles import normalised
 from headrank.ties import TREC_EVAL
 from headrank.trec import Qrels, Run
 
@@ -56,7 +57,7 @@ def build_set(
             under another id (an evaluation question seen in training would be cheating).
 
     Raises:
-        HeadRankError: the split is too small, or every query of the sample is in an
+        HeadRankError: no query of the split is left, or every query of the sample is in an
             earlier set.
     """
     queries = load_queries(collection, split)
@@ -67,6 +68,12 @@ def build_set(
     sampled = sample_queries(
         run, qrels, depth=candidates, pool=pool, take=take, skip=skip, seed=seed
     )
+    if not sampled:
+        raise HeadRankError(
+            f"{collection}: no query of split {split!r} is left: {len(qrels.grades)} are judged, "
+            f"and of the pool {pool!r} {skip} are skipped; lower `skip`"
+            + (", or choose pool: judged" if pool != "judged" else "")
+        )
     taken = {
         normalised(text): name for name, texts in (earlier or {}).items() for text in texts.values()
     }

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from headrank import __version__
 from headrank.align import adapter as adapters
@@ -32,6 +31,7 @@ from headrank.heads import HeadSet
 from headrank.lists import CandidateList, query_generator
 from headrank.models import LoadedModel
 from headrank.pairs import PairSet
+from headrank.progress import follow
 from headrank.prompt import PromptBuilder
 from headrank.trec import Qrels
 
@@ -200,7 +200,7 @@ class Training:
         if not self.progress.validation:
             self.validate(0)
         done = self.progress.total
-        bar = tqdm(
+        bar = follow(
             total=self.steps * self.options.epochs,
             initial=done,
             desc="aligning",

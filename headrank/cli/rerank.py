@@ -139,10 +139,10 @@ def rankings(
     ranker: HeadRanker, lists: list[InputList], args: argparse.Namespace
 ) -> Iterable[list[RankedPassage]]:
     """Yield each list's ranking, cut to the top asked for, with progress on stderr."""
-    from tqdm import tqdm
+    from headrank.progress import follow
 
     found = ranker.rerank_lists((one.candidates for one in lists), batch=args.batch)
-    bar = tqdm(found, total=len(lists), desc="reranking", unit="query", disable=args.quiet)
+    bar = follow(found, total=len(lists), desc="reranking", unit="query", disable=args.quiet)
     for ranking in bar:
         yield ranking[: args.top]
 

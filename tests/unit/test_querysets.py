@@ -70,6 +70,12 @@ def test_a_sample_of_known_queries_alone_is_refused(collection):
         build_set(collection, first_stage(), split="test", candidates=3, take=4, earlier=earlier)
 
 
+def test_a_set_that_skips_every_query_is_refused(collection):
+    options = {"split": "test", "candidates": 3, "skip": COUNT}
+    with pytest.raises(HeadRankError, match=rf"no query .* is left: .* {COUNT} are skipped"):
+        build_set(collection, first_stage(), **options)
+
+
 def test_an_unknown_split_is_refused(collection):
     with pytest.raises(HeadRankError, match="no query has split 'dev'"):
         build_set(collection, first_stage(), split="dev", candidates=3)
