@@ -22,7 +22,7 @@ from headrank.align.options import AlignOptions
 from headrank.align.places import check_folders
 from headrank.errors import HeadRankError
 from headrank.heads import HeadSet
-from headrank.lists import CandidateList, Passage, arrange, normalised, query_generator
+from headrank.lists import CandidateList, Passage, arrange, query_generator
 from headrank.models import LoadedModel, load_model
 from headrank.pairs import PairOptions
 from headrank.passages import as_candidates
@@ -31,6 +31,7 @@ from headrank.profile import profile_heads as profile_readings
 from headrank.prompt import PromptBuilder, PromptOptions
 from headrank.reader import read_lists
 from headrank.reading import load_shards, save_readings
+from headrank.texts import normalised
 from headrank.trec import Qrels, check_grade
 
 

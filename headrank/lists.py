@@ -14,8 +14,7 @@ import numpy as np
 
 from headrank.errors import HeadRankError
 from headrank.files import read_jsonl, write_jsonl
-from headrank.roles import normalised
-from headrank.texts import half_pair
+from headrank.texts import half_pair, normalised
 from headrank.trec import Qrels, Run
 
 logger = logging.getLogger(__name__)

@@ -295,3 +295,8 @@ def half_pair(text: str) -> int | None:
     except UnicodeEncodeError as error:
         return error.start
     return None
+
+
+def normalised(text: str) -> str:
+    """Return a query's text as it is compared between roles: case-folded, single spaces."""
+    return " ".join(text.casefold().split())
