@@ -123,7 +123,7 @@ class HeadSet:
         for number, entry in enumerate(entries):
             try:
                 heads.append(_head(entry))
-            except (KeyError, TypeError, ValueError):
+            except (KeyError, TypeError, ValueError, OverflowError):
                 raise HeadRankError(
                     f"{path}: entry {number} is {entry!r}; each needs 'layer' and 'head', "
                     "whole numbers from 0, and 'window', if given, a whole number from 1"

@@ -125,7 +125,11 @@ def run_metadata(
         },
         "method": {
             "automatic": True,
-            "score ties": "document id, ascending",
+            "score ties": (
+                "document id, ascending"
+                if bm25 or method["kind"] != "first-stage"
+                else "as in the run that was given"
+            ),
             **({"indexing": dict(ANALYSIS[analyzer])} if bm25 else {}),
             "retrieval": _stages(cell, config, bm25),
         },

@@ -125,9 +125,11 @@ def file_of(folder: str | os.PathLike, name: str) -> Path:
 
 def empty_text(document: Document, where: str) -> HeadRankError:
     """Return the error for a document that has neither a title nor a text."""
+    hidden = (document.title + document.text).strip()
     return HeadRankError(
-        f"{where}: document {document.doc_id} has an empty text and no title; give it a text, "
-        "remove it, or import the collection with `empty: drop`"
+        f"{where}: document {document.doc_id} has an empty text and no title"
+        + (" (invisible characters alone)" if hidden else "")
+        + "; give it a text, remove it, or import the collection with `empty: drop`"
     )
 
 

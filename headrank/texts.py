@@ -209,7 +209,7 @@ def strict_json(text: str) -> object:
         # Python's own words tell how to lift its limit; the file is what is wrong.
         found = re.search(r"has (\d+) digits", str(error))
         raise ValueError(f"a number of {found[1]} digits" if found else str(error)) from None
-    if _SURROGATE_ESCAPE.search(text):
+    if "\\u" in text and _SURROGATE_ESCAPE.search(text):
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:

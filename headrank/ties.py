@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import operator
 import os
 import re
 from array import array
 from collections.abc import Iterable, Sequence
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import NamedTuple
 
 from headrank.errors import HeadRankError
@@ -17,6 +18,9 @@ TIES = (TREC_EVAL, FILE_RANK)
 """Ways to order documents of one score."""
 
 _RANK = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+
+
+_COUNTED = [str(rank) for rank in range(1, 10_001)]
 
 
 class Line(NamedTuple):
@@ -54,8 +58,8 @@ def ordered(lines: Sequence[Line], ties: str, path: str | os.PathLike) -> list[t
     """
     if ties == TREC_EVAL:
         return trec_eval_order([(line.document, line.score) for line in lines])
-    best = sorted(lines, key=lambda line: -line.score)
-    if all(one.score > other.score for one, other in pairwise(best)):
+    best = lines if _falling(lines) else sorted(lines, key=lambda line: -line.score)
+    if best is lines or _falling(best):
         return [(line.document, line.score) for line in best]
     ranking = []
     for score, tied in groupby(best, key=lambda line: line.score):
@@ -91,6 +95,9 @@ def contradiction(queries: Iterable[Sequence[Line]]) -> Contradiction | None:
     """
     found: list[int] = []
     for lines in queries:
+        # Most files: ranks count from 1, scores fall.
+        if _falling(lines) and [line.rank for line in lines] == _COUNTED[: len(lines)]:
+            continue
         if any(not _RANK.fullmatch(line.rank) for line in lines):
             continue
         # From the worst rank up: the highest score of all worse ranks is known at each.
@@ -103,11 +110,17 @@ def contradiction(queries: Iterable[Sequence[Line]]) -> Contradiction | None:
     return Contradiction(len(found), min(found)) if found else None
 
 
+def _falling(lines: Sequence[Line]) -> bool:
+    """Return whether each line's score is below the one before."""
+    scores = [line.score for line in lines]
+    return all(map(operator.gt, scores, scores[1:]))
+
+
 def _needed(line: Line, path: str | os.PathLike) -> int:
     """Return the rank of a line that ties with another."""
     if not _RANK.fullmatch(line.rank):
         raise HeadRankError(
-            f"{path}:{line.number}: rank {line.rank!r} is not a whole number, and the score ties "
-            f"with another's; give ranks, or order ties as {TREC_EVAL} does"
+            f"{path}:{line.number}: rank {line.rank[:40]!r} is not a whole number, and the score "
+            f"ties with another's; give ranks, or order ties as {TREC_EVAL} does"
         )
     return int(line.rank)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from headrank.errors import HeadRankError
 from headrank.files import write_text
-from headrank.texts import half_pair, text_lines
+from headrank.texts import text_lines
 from headrank.ties import FILE_RANK, Contradiction, Line, check_ties, contradiction, ordered
 
 MAX_GRADE = 1000
@@ -24,6 +24,7 @@ of later ones become 0. Scales in use end at 4, in per cent at 100; what lies be
 time, a count or an id in the wrong column.
 """
 
+_SPELT = {str(grade): grade for grade in range(-MAX_GRADE, MAX_GRADE + 1)}
 _GRADE = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
 _RUN = "query Q0 document rank score tag"
 _QRELS = "query 0 document grade"
@@ -68,8 +69,8 @@ class Run:
         """Write TREC's six columns; each score survives the round trip exactly.
 
         Raises:
-            HeadRankError: an id or the name holds white space or half of a surrogate pair, or
-                is empty.
+            HeadRankError: an id or the name is empty, or holds white space or a character
+                that cannot be seen.
         """
         lines = [
             f"{query} Q0 {document} {rank} {score!r} {self.name}"
@@ -77,10 +78,10 @@ class Run:
             for rank, (document, score) in enumerate(ranking, start=1)
         ]
         for line in lines:
-            if len(line.split()) != 6 or half_pair(line) is not None:
+            if len(line.split()) != 6 or not line.isprintable():
                 raise HeadRankError(
                     f"{path}: {line!r} is no line of a run; an id or a name that is empty, or "
-                    "holds white space or half of a surrogate pair, cannot stand in a TREC file"
+                    "holds white space or an invisible character, cannot stand in a TREC file"
                 )
         write_text(path, "".join(line + "\n" for line in lines))
 
@@ -107,7 +108,8 @@ class Run:
             if len(fields) != 6:
                 raise _columns(path, number, fields, 6, _RUN)
             query, _, document, rank, text, name = fields
-            _check_visible(path, number, query, document)
+            if not (query + document).isprintable():
+                raise _invisible(path, number, query, document)
             lines = read.setdefault(query, {})
             if document in lines:
                 raise HeadRankError(
@@ -184,8 +186,11 @@ class Qrels:
                 expected = (4, _QRELS) if header is None else (3, " ".join(_BEIR))
                 raise _columns(path, number, fields, *expected)
             query, document, text = fields[0], fields[-2], fields[-1]
-            _check_visible(path, number, query, document)
-            grade = plain_grade(text, f"{path}:{number}")
+            if not (query + document).isprintable():
+                raise _invisible(path, number, query, document)
+            grade = _SPELT.get(text)
+            if grade is None:
+                grade = plain_grade(text, f"{path}:{number}")
             known = grades.setdefault(query, {}).setdefault(document, grade)
             if known != grade:
                 raise HeadRankError(
@@ -207,10 +212,10 @@ class Qrels:
             for document, grade in documents.items():
                 whole = check_grade(grade, f"{path}: query {query}, document {document}")
                 line = f"{query}\t0\t{document}\t{whole}\n"
-                if len(line.split()) != 4 or half_pair(line) is not None:
+                if len(line.split()) != 4 or not f"{query}{document}".isprintable():
                     raise HeadRankError(
                         f"{path}: {line!r} is no line of qrels; an id that is empty, or holds "
-                        "white space or half of a surrogate pair, cannot stand in a TREC file"
+                        "white space or an invisible character, cannot stand in a TREC file"
                     )
                 lines.append(line)
         write_text(path, "".join(lines))
@@ -269,17 +274,16 @@ def _score(text: str, path: str | os.PathLike, number: int) -> float:
     except ValueError:
         score = math.nan
     if not math.isfinite(score):
-        raise HeadRankError(f"{path}:{number}: score {text!r} is not a finite number")
+        raise HeadRankError(f"{path}:{number}: score {text[:40]!r} is not a finite number")
     return score
 
 
-def _check_visible(path: str | os.PathLike, number: int, *names: str) -> None:
-    """Refuse ids with a character that cannot be seen: two that look the same would differ."""
-    for name in names:
-        if not name.isprintable():
-            raise HeadRankError(
-                f"{path}:{number}: id {name!r} holds a control or invisible character; remove it"
-            )
+def _invisible(path: str | os.PathLike, number: int, *names: str) -> HeadRankError:
+    """Return the error for an id with a character that cannot be seen: it looks like another."""
+    name = next(name for name in names if not name.isprintable())
+    return HeadRankError(
+        f"{path}:{number}: id {name!r} holds a control or invisible character; remove it"
+    )
 
 
 def _columns(

@@ -66,10 +66,13 @@ def run(args: argparse.Namespace) -> None:
     from headrank.folders import INDEX, check_replaceable
     from headrank.records import CORPUS, file_of
     from headrank.targets import check_output
+    from headrank.texts import local_path
 
     check_output(args.output, collection_files(args.collection))
-    if args.index is not None and not (Path(args.index) / "index.json").is_file():
-        check_replaceable(args.index, INDEX)
+    if args.index is not None:
+        args.index = local_path(args.index)
+        if not (Path(args.index) / "index.json").is_file():
+            check_replaceable(args.index, INDEX)
     queries = load_queries(args.collection, args.split)
     corpus = sha256(file_of(args.collection, CORPUS))
     if args.index is not None and (Path(args.index) / "index.json").is_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,15 +30,19 @@ def whole(least: int):
     """Return an argparse type: a whole number from ``least``."""
 
     def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        value = digits(text)
         if value < least:
             raise argparse.ArgumentTypeError(f"{value} is too small; the least is {least}")
         return value
 
     return parse
+
+
+def digits(text: str) -> int:
+    """Return an argparse value: a whole number as digits 0 to 9; Python also reads 1_0 and ١."""
+    if not re.fullmatch(r"-?[0-9]{1,18}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
 
 
 def order(text: str) -> str:
@@ -68,7 +73,10 @@ def add_input(parser: argparse.ArgumentParser, labelled: bool) -> None:
     group.add_argument("--run", dest="run_file", metavar="RUN", help="TREC run, in place of LISTS")
     group.add_argument("--collection", metavar="DIR", help="folder that holds the run's texts")
     group.add_argument(
-        "--depth", type=int, metavar="N", help="documents a query taken from the run (default: 20)"
+        "--depth",
+        type=digits,
+        metavar="N",
+        help="documents a query taken from the run (default: 20)",
     )
     add_ties(group)
     if labelled:

@@ -175,3 +175,8 @@ def check_trec(lists: list[InputList]) -> None:
                     f"{one.where}: id {name!r} holds white space, which a TREC run cannot; use "
                     "--format jsonl"
                 )
+            if not name.isprintable():
+                raise HeadRankError(
+                    f"{one.where}: id {name!r} holds an invisible character, which a TREC run "
+                    "cannot; use --format jsonl"
+                )

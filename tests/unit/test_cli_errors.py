@@ -109,6 +109,10 @@ def test_ids_that_a_run_cannot_hold_are_refused(tmp_path, capsys, heads, model):
     assert '"id": "a b"' in capsys.readouterr().out
     message = refused(capsys, [*arguments, "--format", "trec"])
     assert "lists.jsonl:1: id 'a b' holds white space" in message
+    docs[0]["id"] = "a\u200b"
+    write(tmp_path / "lists.jsonl", [{"query": "x", "docs": docs}])
+    message = refused(capsys, [*arguments, "--format", "trec"])
+    assert r"lists.jsonl:1: id 'a\u200b' holds an invisible character" in message
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_ids_that_trec_eval_cannot_read():
         evaluate(Run({1: [("a", 1.0)]}), Qrels({1: {"a": 1}}), ["AP"])
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a\ud800", "a\tb"])
+@pytest.mark.parametrize("name", ["", "a b", "a\ud800", "a\tb", "a\u200b", "\x1b[2J"])
 def test_ids_that_no_trec_file_can_hold_are_not_written(tmp_path, name):
     with refused("a.run: ", "is no line of a run"):
         Run({"q": [(name, 1.0)]}).save(tmp_path / "a.run")

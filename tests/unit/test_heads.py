@@ -122,3 +122,11 @@ def test_weights_that_nobody_hashed_match_no_heads(digest, known):
     heads = HeadSet((Head(0, 0),), {"model_digest": known})
     with pytest.raises(HeadRankError, match=r"has no digest.*convert them to safetensors"):
         heads.check_model(4, 3, digest)
+
+
+@pytest.mark.parametrize("score", ["1e999", "-1e999", "9" * 400])
+def test_a_score_that_no_float_holds_is_refused(tmp_path, score):
+    path = tmp_path / "heads.json"
+    path.write_text(f'[{{"layer": 0, "head": 1, "score": {score}}}]')
+    with pytest.raises(HeadRankError, match=r"heads\.json: entry 0"):
+        HeadSet.load(path)

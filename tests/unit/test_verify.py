@@ -330,6 +330,20 @@ def test_candidates_of_another_system_are_not_called_bm25(work):
     assert "indexing" not in made["method"]
 
 
+@pytest.mark.parametrize(("chosen", "stemmer"), [({}, "Porter"), ({"analyzer": "unicode"}, "none")])
+def test_metadata_tell_how_text_became_terms(work, chosen, stemmer):
+    config = json.loads(json.dumps(CONFIG))
+    config["first_stage"] |= chosen
+    options = {"name": RUN, "queries": "results/sets/exam/queries.jsonl", "model": None}
+    options |= {"made_from": {}, "command": COMMAND}
+    host = {"git": None, "machine": machine(), "packages": {}}
+    collection = "resources/collections/food/collection.json"
+    made = run_metadata(RUN, CELL, config, collection=collection, host=host, **options)["method"]
+    assert made["indexing"]["stemmer"] == stemmer
+    assert made["retrieval"][0].get("analyzer") == chosen.get("analyzer")
+    assert made["score ties"] == "document id, ascending"
+
+
 def test_damaged_metadata_are_refused(work):
     path = work / metadata_path(RUN)
     path.write_text("tag: [")
