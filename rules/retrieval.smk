@@ -1,8 +1,8 @@
 rule index:
     input:
-        collection=collection_part("{collection}", "corpus.jsonl", "collection.json"),
+        collection=experiment.collection_part("{collection}", "corpus.jsonl", "collection.json"),
     output:
-        index_files("{collection}"),
+        experiment.index_files("{collection}"),
     log:
         "<logs>/indexes/{collection}.log",
     benchmark:
@@ -11,8 +11,8 @@ rule index:
     conda:
         "../envs/ir.yaml"
     resources:
-        mem_mb=collection_memory,
-        runtime=collection_minutes,
+        mem_mb=sizes.collection_memory,
+        runtime=sizes.collection_minutes,
     params:
         k1=config["first_stage"]["k1"],
         b=config["first_stage"]["b"],
@@ -25,8 +25,10 @@ rule index:
 
 rule retrieve:
     input:
-        unpack(first_stage_source),
-        collection=collection_part("{collection}", "queries.jsonl", "qrels.tsv", "collection.json"),
+        unpack(experiment.first_stage_source),
+        collection=experiment.collection_part(
+            "{collection}", "queries.jsonl", "qrels.tsv", "collection.json"
+        ),
     output:
         "<results>/retrieval/{collection}/{split}.run",
     log:
@@ -37,8 +39,8 @@ rule retrieve:
     conda:
         "../envs/ir.yaml"
     resources:
-        mem_mb=collection_memory,
-        runtime=collection_minutes,
+        mem_mb=sizes.collection_memory,
+        runtime=sizes.collection_minutes,
     params:
         depth=config["first_stage"]["depth"],
         code=code("retrieve"),
@@ -46,50 +48,3 @@ rule retrieve:
         "Retrieve the first stage of {wildcards.collection}, split {wildcards.split}"
     script:
         "../workflow/scripts/retrieve.py"
-
-
-rule query_set:
-    input:
-        collection=lambda wildcards: collection_part(
-            SETS[wildcards.set]["collection"], *COLLECTION_FILES, "collection.json"
-        ),
-        run=first_stage_run,
-        earlier=earlier_sets,
-    output:
-        **{kind: path.format(set="{set}") for kind, path in set_files("{set}").items()},
-    log:
-        "<logs>/sets/{set}.log",
-    wildcard_constraints:
-        set=one_of(SETS),
-    priority: FIRST
-    conda:
-        "../envs/ir.yaml"
-    params:
-        options=lambda wildcards: SETS[wildcards.set],
-        candidates=config["candidates"],
-        seed=config["seed"],
-        code=code("sample_set"),
-    message:
-        "Sample the query set {wildcards.set}"
-    script:
-        "../workflow/scripts/sample_set.py"
-
-
-rule check_roles:
-    input:
-        [f"{RESULTS}/sets/{name}/queries.jsonl" for name in sets_of(*ROLES)],
-    output:
-        "<results>/sets/roles.json",
-    log:
-        "<logs>/sets/roles.log",
-    priority: FIRST
-    localrule: True
-    conda:
-        "../envs/ir.yaml"
-    params:
-        sets={name: ROLE[name] for name in sets_of(*ROLES)},
-        code=code("check_roles"),
-    message:
-        "Check that no query stands in sets of two roles"
-    script:
-        "../workflow/scripts/check_roles.py"

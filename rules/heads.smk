@@ -1,9 +1,7 @@
 rule profile:
     input:
-        readings=lambda wildcards: readings(
-            config["profiling"]["sets"], wildcards.model, "none", config["profiling"]["order"]
-        ),
-        qrels=[f"{RESULTS}/sets/{name}/qrels.tsv" for name in config["profiling"]["sets"]],
+        readings=experiment.profiled,
+        qrels=experiment.qrels_of(config["profiling"]["sets"]),
     output:
         profile="<results>/profiles/{model}/profile.npz",
         table="<results>/profiles/{model}/profile.csv",
@@ -24,13 +22,8 @@ rule profile:
 # The heads of an aligned model, for methods that select theirs again after training.
 use rule profile as profile_aligned with:
     input:
-        readings=lambda wildcards: readings(
-            config["profiling"]["sets"],
-            wildcards.model,
-            wildcards.adapter,
-            config["profiling"]["order"],
-        ),
-        qrels=[f"{RESULTS}/sets/{name}/qrels.tsv" for name in config["profiling"]["sets"]],
+        readings=experiment.profiled,
+        qrels=experiment.qrels_of(config["profiling"]["sets"]),
     output:
         profile="<results>/profiles/{model}/aligned/{adapter}/profile.npz",
         table="<results>/profiles/{model}/aligned/{adapter}/profile.csv",
