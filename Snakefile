@@ -47,6 +47,10 @@ include: "rules/provenance.smk"
 include: "rules/estimate.smk"
 
 
+onsuccess:
+    print_ending()
+
+
 rule all:
     default_target: True
     input:

@@ -9,7 +9,7 @@ query of the calibration) are short and share its key/value cache.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -300,8 +300,3 @@ def _text(passage: Passage) -> str:
     """Return title and text as one string without line breaks at its ends."""
     title, text = passage.title.strip(), passage.text.strip()
     return f"{title}\n{text}" if title and text else title or text
-
-
-def without_calibration(prompt: Prompt) -> Prompt:
-    """Return the prompt with the query's suffix alone."""
-    return replace(prompt, suffixes=prompt.suffixes[:1])

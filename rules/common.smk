@@ -1,22 +1,37 @@
+import os
 import re
+import sys
+import time
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 
 import yaml
+from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
+from headrank.caches import keep_caches_here
 from headrank.changes import replaced
 from headrank.clock import check_clock
 from headrank.codedigest import code_digest
 from headrank.config import configure
 from headrank.errors import HeadRankError
 from headrank.files import json_sha256
+from headrank.originals import Hashes
+from headrank.planning import look_behind_ancient
+from headrank.shown import told_first_stage
 from headrank.workflow.experiment import FIRST, Experiment
 from headrank.workflow.job_sizes import JobSizes
+from headrank.workflow.own_files import OwnFiles
 from headrank.workflow.provenance_inputs import ProvenanceInputs
 
 ROOT = Path(workflow.basedir)
+STARTED = time.time()
+
+keep_caches_here(os.environ, ".")
+# A user's collection is an ancient input of what is made from its splits (`settled`).
+look_behind_ancient(DAG)
 
 try:
     configure(config, yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text()))
@@ -24,12 +39,16 @@ except HeadRankError as error:
     raise WorkflowError(str(error)) from None
 
 
+# The config as it decides results. Captions of the report see the one of Snakemake alone.
+CONFIG = deepcopy(config)
+
+
 # A folder of results may be named after all that decides them: results-<config>.
 pathvars:
     config=json_sha256(config)[:12],
 
 
-# What `<results>` in the rules' patterns stands for.
+# What `<results>` stands for.
 RESULTS = workflow.pathvars.apply("<results>")
 # Whether files lie in an object store. It holds what rules declare and nothing else.
 STORAGE = workflow.storage_settings.default_storage_provider
@@ -47,19 +66,36 @@ except HeadRankError as error:
 def cores():
     """This run's cores; None on a cluster and for `snakemake --report`, which have none."""
     try:
-        return workflow.cores
+        return None if workflow.non_local_exec else workflow.cores
     except WorkflowError:
         return None
-
-
-experiment = Experiment(config, RESULTS, stored=STORED, exists=exists)
-sizes = JobSizes(experiment, cores)
-provenance = ProvenanceInputs(experiment, ROOT, workflow.overwrite_configfiles)
 
 
 def code(script):
     """Digest of a script and the library behind it, so that a change of either repeats its jobs."""
     return code_digest(ROOT / f"workflow/scripts/{script}.py", ROOT)
+
+
+experiment = Experiment(CONFIG, RESULTS, stored=STORED, exists=lambda path: exists(path))
+config["told"] = {"first_stage": told_first_stage(CONFIG, experiment.own_run)}
+sizes = JobSizes(experiment, cores)
+own = OwnFiles(experiment, Hashes("resources/.originals.json"), code("build_collection"))
+provenance = ProvenanceInputs(experiment, ROOT, workflow.overwrite_configfiles)
+
+try:
+    if workflow.is_main_process:
+        for message in own.check():
+            logger.warning(message)
+except HeadRankError as error:
+    raise WorkflowError(str(error)) from None
+
+
+def settled(collection, parts):
+    """Parts of a collection whose content `own.data_of` tells: of a user's folder their time does not.
+
+    The collection is made anew after any change of the folder, and with it its files' times.
+    """
+    return ancient(parts) if own.is_own(collection) else parts
 
 
 def one_of(names):
@@ -68,7 +104,7 @@ def one_of(names):
 
 
 def made(folder, **files):
-    """What a rule declares of a folder that it makes: files, or in an object store the folder.
+    """What is declared of a folder that is made: files, or in an object store the folder.
 
     Never both: Snakemake removes its local copy of a file that no job asks for, and the folder that
     another job asks for would lack it.
@@ -87,6 +123,12 @@ def told(function, *arguments):
             raise WorkflowError(str(error)) from None
 
     return files
+
+
+def print_ending():
+    """Tell the main table, the tests' outcome and the report, if this run finished the results."""
+    if text := provenance.ending(STARTED):
+        print(f"\n{text}\n", file=sys.stderr)
 
 
 def remembering_no_absence(exists):

@@ -36,6 +36,7 @@ rule model:
         runtime=sizes.minutes,
     params:
         source=lambda wildcards: experiment.weights[wildcards.model]["source"],
+        own=own.of_model,
         format=lambda wildcards: experiment.weights[wildcards.model].get("format", "safetensors"),
         # Code decides the weights only where they are dequantised. Safetensors are copied as they
         # are, and a change of code must not download gigabytes again.
@@ -73,6 +74,7 @@ rule collection:
         runtime=sizes.collection_minutes,
     params:
         source=lambda wildcards: experiment.collections[wildcards.collection]["source"],
+        own=own.of_collection,
         code=code("build_collection"),
     message:
         "Build the collection {wildcards.collection}"

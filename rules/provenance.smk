@@ -1,3 +1,7 @@
+from headrank.joblog import job_log
+from headrank.workflow.report_file import write_report
+
+
 # Beside the runs, not in them: a run's bytes hold no time and no machine. All sets have the same
 # cells. One job for all would make Snakemake compare each of its outputs with each of its inputs.
 rule describe_runs:
@@ -16,7 +20,7 @@ rule describe_runs:
     conda:
         "../envs/ir.yaml"
     params:
-        config=config,
+        config=CONFIG,
         cells=lambda wildcards: provenance.cells(wildcards.set),
         runs=lambda wildcards: provenance.runs(wildcards.set),
         made_from=lambda wildcards: [
@@ -48,11 +52,35 @@ rule manifest:
     conda:
         "../envs/ir.yaml"
     params:
-        config=config,
+        config=CONFIG,
         queries=provenance.queries(),
+        own=own.of_results(),
         partial=STORED,
         code=code("write_manifest"),
     message:
         "Note what the results were made with"
     script:
         "../workflow/scripts/write_manifest.py"
+
+
+# Every table and figure in one file that needs no other: `snakemake report`. Snakemake's language
+# has a word `report`, so the rule is named like this.
+rule:
+    # Not a script: an environment of its own would lack Snakemake.
+    name:
+        "report"
+    input:
+        told(provenance.shown),
+        manifest="<results>/manifest.json",
+    output:
+        "<results>/report.html",
+    log:
+        "<logs>/report.log",
+    localrule: True
+    params:
+        options=provenance.options(workflow.config_settings.config),
+    message:
+        "Write the report"
+    run:
+        with job_log(log[0]):
+            write_report(output[0], params.options)

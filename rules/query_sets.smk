@@ -1,8 +1,11 @@
 rule query_set:
     input:
-        collection=experiment.collection_of_set,
+        collection=lambda wildcards: settled(
+            experiment.declared_sets[wildcards.set]["collection"],
+            experiment.collection_of_set(wildcards),
+        ),
         run=experiment.first_stage_run,
-        earlier=experiment.earlier_sets,
+        earlier=own.earlier_sets,
     output:
         **{kind: path.format(set="{set}") for kind, path in experiment.set_files("{set}").items()},
     log:
@@ -16,6 +19,7 @@ rule query_set:
         options=lambda wildcards: experiment.declared_sets[wildcards.set],
         candidates=config["candidates"],
         seed=config["seed"],
+        data=own.data_of_set,
         code=code("sample_set"),
     message:
         "Sample the query set {wildcards.set}"

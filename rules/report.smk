@@ -22,7 +22,7 @@ for product in PRODUCTS.values():
         wildcard_constraints:
             **product.constraints(experiment, one_of),
         conda:
-            "../envs/figures.yaml"
+            f"../envs/{product.env}.yaml"
         params:
             product=product.rule,
             options=partial(product.options, experiment),
@@ -48,6 +48,14 @@ for target in targets():
 rule table_significance:
     input:
         told(studies.significance_files, experiment),
+    localrule: True
+
+
+# What a list costs each method: the table and the figure.
+rule timing:
+    input:
+        told(target_files, experiment, "table_latency"),
+        told(target_files, experiment, "figure_quality_latency"),
     localrule: True
 
 

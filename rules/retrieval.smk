@@ -1,6 +1,9 @@
 rule index:
     input:
-        collection=experiment.collection_part("{collection}", "corpus.jsonl", "collection.json"),
+        collection=lambda wildcards: settled(
+            wildcards.collection,
+            experiment.collection_part(wildcards.collection, "corpus.jsonl", "collection.json"),
+        ),
     output:
         experiment.index_files("{collection}"),
     log:
@@ -16,6 +19,8 @@ rule index:
     params:
         k1=config["first_stage"]["k1"],
         b=config["first_stage"]["b"],
+        analyzer=config["first_stage"].get("analyzer", "lucene-english"),
+        data=lambda wildcards: own.data_of(wildcards.collection),
         code=code("build_index"),
     message:
         "Index {wildcards.collection} for BM25"
@@ -26,8 +31,11 @@ rule index:
 rule retrieve:
     input:
         unpack(experiment.first_stage_source),
-        collection=experiment.collection_part(
-            "{collection}", "queries.jsonl", "qrels.tsv", "collection.json"
+        collection=lambda wildcards: settled(
+            wildcards.collection,
+            experiment.collection_part(
+                wildcards.collection, "queries.jsonl", "qrels.tsv", "collection.json"
+            ),
         ),
     output:
         "<results>/retrieval/{collection}/{split}.run",
@@ -43,6 +51,8 @@ rule retrieve:
         runtime=sizes.collection_minutes,
     params:
         depth=config["first_stage"]["depth"],
+        data=lambda wildcards: own.data_of(wildcards.collection, wildcards.split),
+        own=own.of_run,
         code=code("retrieve"),
     message:
         "Retrieve the first stage of {wildcards.collection}, split {wildcards.split}"

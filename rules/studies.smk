@@ -47,7 +47,7 @@ rule head_controls:
             )
         ],
         qrels=experiment.qrels_of([experiment.report_set]),
-        heads=lambda wildcards: experiment.heads_of([config["report"]["method"]], wildcards.model),
+        heads=lambda wildcards: experiment.heads_of([experiment.report["method"]], wildcards.model),
     output:
         "<results>/studies/{model}/head_controls.csv",
     log:
@@ -57,7 +57,9 @@ rule head_controls:
     params:
         orders=config["orders"],
         fold=(
-            experiment.fold_of(config["report"]["method"]) if config["report"]["method"] else None
+            experiment.fold_of(experiment.report["method"])
+            if experiment.report["method"]
+            else None
         ),
         options=studies.study_options(experiment),
         code=code("study_head_controls"),

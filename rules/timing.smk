@@ -2,15 +2,16 @@ from headrank.workflow import timed
 
 
 # What a list costs each method, by the path a deployment takes: a truncated model, selected heads.
+# `snakemake timing`; with `report.latency` every run. A job a method: only what changed is timed again.
 rule latency:
     input:
-        lambda wildcards: timed.timed_files(experiment, wildcards.model),
+        lambda wildcards: timed.timed_files(experiment, wildcards.model, wildcards.method),
         **experiment.set_files(experiment.report_set),
         model=experiment.model_part("{model}"),
     output:
-        "<results>/latency/{model}.csv",
+        "<results>/latency/{model}/{method}.csv",
     log:
-        "<logs>/latency/{model}.log",
+        "<logs>/latency/{model}/{method}.log",
     wildcard_constraints:
         model=one_of(experiment.model_names),
     conda:
@@ -28,13 +29,12 @@ rule latency:
         order=experiment.report_order,
         seed=config["seed"],
         working_threads=config["reading"]["threads"],
-        attention=lambda wildcards: timed.timed_attention(experiment, wildcards.model),
-        encoders=timed.timed_encoders(experiment),
-        generative=timed.timed_generative(experiment),
-        latency=config["latency"],
+        system=lambda wildcards: timed.timed_systems(experiment, wildcards.model)[wildcards.method],
+        lists=config["latency"]["lists"],
+        rounds=config["latency"]["rounds"],
         code=code("latency"),
     message:
-        "Time the methods of {wildcards.model}"
+        "Time {wildcards.method} on {wildcards.model}"
     script:
         "../workflow/scripts/latency.py"
 

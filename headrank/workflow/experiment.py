@@ -9,7 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from headrank.grid import mined_as, read_sets, shards, split_method, used_recipes
-from headrank.roles import ROLES, roles, roles_before
+from headrank.originals import place
+from headrank.roles import ROLES, roles
+from headrank.shown import first_stage_names, shown
 from headrank.sources.pypi import pinned_files
 
 Cell = tuple[str, str, str, str, str]
@@ -58,13 +60,13 @@ class Experiment:
         self.config = config
         self.results = results
         self.stored = stored
+        self.exists = exists
         self.models = config["models"]
         self.weights = config["models"] | config["encoders"]
         self.collections = config["collections"]
         self.declared_sets = config["sets"]
         self.declared = config["methods"]
         self.recipes = config["alignments"]
-        self.report = config["report"]
         self.sets: list[str] = config["experiment"]["sets"]
         self.model_names: list[str] = config["experiment"]["models"]
         self.methods: list[str] = config["experiment"]["methods"]
@@ -85,12 +87,16 @@ class Experiment:
         self._optional = {
             name: [
                 path
-                for path in (f"{entry['source']['path']}/{file}" for file in OPTIONAL_FILES)
+                for path in (f"{place(entry['source']['path'])}/{file}" for file in OPTIONAL_FILES)
                 if exists(path)
             ]
             for name, entry in self.collections.items()
             if entry["source"]["kind"] == "local"
         }
+        # What the report shows where the config leaves it open. A method keyed bm25 may keep the
+        # order of an imported run.
+        self.report = shown(config)
+        self.report["names"] = first_stage_names(config, self.own_run) | self.report["names"]
 
     # Parts of the config by name
 
@@ -270,11 +276,11 @@ class Experiment:
             return [f"resources/archives/{archive['file']}" for archive in pinned_files(source)]
         if self.stored:
             return [source["path"]]
-        folder = Path(source["path"])
+        folder = Path(place(source["path"]))
         files = (path for path in folder.rglob("*") if path.is_file())
         # What tools keep beside the weights (.git, .cache) makes no model.
         seen = (p for p in files if not any(n.startswith(".") for n in p.relative_to(folder).parts))
-        return sorted(map(str, seen)) or [source["path"]]
+        return sorted(map(str, seen)) or [str(folder)]
 
     def model_origin(self, wildcards: Any) -> list[str]:
         """Return the files that a model or encoder is made from."""
@@ -285,7 +291,7 @@ class Experiment:
         source = self.collections[wildcards.collection]["source"]
         if source["kind"] != "local":
             return self.origin(source)
-        own = [f"{source['path']}/{name}" for name in COLLECTION_FILES]
+        own = [f"{place(source['path'])}/{name}" for name in COLLECTION_FILES]
         return own + self._optional[wildcards.collection]
 
     def own_run(self, collection: str) -> bool:
@@ -307,7 +313,7 @@ class Experiment:
         """Return a split's imported run, or the BM25 index; none if the collection has its own."""
         name, split = wildcards.collection, wildcards.split
         if split in self.collections[name]["runs"]:
-            return {"run": self.collections[name]["runs"][split]}
+            return {"run": place(self.collections[name]["runs"][split])}
         if self.imported(name, split):
             return {}
         card, *others = self.index_files(name)
@@ -336,11 +342,6 @@ class Experiment:
         """Return the first stage's run that a set of queries is sampled from."""
         chosen = self.declared_sets[wildcards.set]
         return f"{self.results}/retrieval/{chosen['collection']}/{chosen['split']}.run"
-
-    def earlier_sets(self, wildcards: Any) -> list[str]:
-        """Return the queries that this set may not hold: those of the roles before its own."""
-        earlier = self.sets_of(*roles_before(self.roles[wildcards.set]))
-        return [self.set_files(name)["queries"] for name in earlier]
 
     # Readings, heads and adapters
 
@@ -404,12 +405,11 @@ class Experiment:
         return f"{self.results}/pairs/{wildcards.model}/{recipe}/pairs.csv"
 
     def training_input(self, wildcards: Any) -> dict[str, Any]:
-        """Return the sets, model and heads that a recipe trains with."""
+        """Return the sets' files, model and heads that a recipe trains with."""
         recipe = self.recipe_of(wildcards)
         files = [self.set_files(name) for name in recipe["training"]]
         kinds = ("queries", "documents", "candidates", "qrels")
         return {kind: [entry[kind] for entry in files] for kind in kinds} | {
-            "roles": f"{self.results}/sets/roles.json",
             "model": self.model_part(wildcards.model),
             "heads": f"{self.results}/profiles/{wildcards.model}/heads/{recipe['selection']}.json",
         }

@@ -23,8 +23,8 @@ class JobSizes:
     """Resources of an experiment's rules; each method is a resource function of Snakemake.
 
     Args:
-        cores: returns this run's cores; None where it has none: on a cluster, or for
-            ``snakemake --report``.
+        cores: returns this run's cores; None where jobs run elsewhere, on a cluster, or not at
+            all, for ``snakemake --report``.
     """
 
     def __init__(self, experiment: Experiment, cores: Callable[[], int | None]) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from headrank.ending import ending
+from headrank.errors import HeadRankError
 from headrank.irmetadata import metadata_path
 from headrank.workflow.claimed import claim_files
 from headrank.workflow.experiment import Cell, Experiment
@@ -36,6 +39,20 @@ class ProvenanceInputs:
         ]
         options = ["--configfile", *names] if names else []
         return " ".join(["snakemake", "--cores", "all", *targets, *options])
+
+    def options(self, given: Mapping[str, object]) -> list[str]:
+        """Return options with which another Snakemake plans what this one does.
+
+        Args:
+            given: keys of the config that the command line sets.
+        """
+        files = [str(Path(path).resolve()) for path in self._configfiles]
+        keys = [f"{key}={json.dumps(value)}" for key, value in given.items()]
+        return [
+            *("--snakefile", str(self._root / "Snakefile"), "--directory", ".", "--quiet", "all"),
+            *(["--configfile", *files] if files else []),
+            *(["--config", *keys] if keys else []),
+        ]
 
     def cells(self, name: str | None = None) -> list[Cell]:
         """Return the runs of a set; by default of all sets."""
@@ -82,6 +99,43 @@ class ProvenanceInputs:
     def queries(self) -> list[str]:
         """Return the queries of each run's set."""
         return [self._x.set_files(cell[0])["queries"] for cell in self._x.cells]
+
+    def shown(self) -> list[str]:
+        """Return what the report shows.
+
+        Raises:
+            HeadRankError: the results lie in an object store.
+        """
+        if self._x.stored:
+            raise HeadRankError(
+                "report: results lie in an object store; `snakemake --report report.html` with "
+                "the same profile and config brings them here"
+            )
+        return self.results()
+
+    def ending(self, started: float) -> str | None:
+        """Return the main table, the tests' outcome and where the report is.
+
+        Nothing if the run that began at ``started`` (seconds since the epoch) did not finish
+        the results, or where they lie in an object store.
+        """
+        x = self._x
+        try:
+            finished = Path(x.results, "manifest.json").stat().st_mtime >= started
+        except FileNotFoundError:
+            return None
+        if not finished or x.stored:
+            return None
+        return ending(
+            x.results,
+            methods=x.methods,
+            sets=x.sets,
+            order=x.report_order,
+            measure=x.config["evaluation"]["main"],
+            alpha=x.report["alpha"],
+            names=x.report["names"],
+            call=self.command("report"),
+        )
 
     def results(self) -> list[str]:
         """Return evaluation, tables, figures and claims of a run without a target."""

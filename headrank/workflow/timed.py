@@ -75,19 +75,29 @@ def timed_generative(x: Experiment) -> dict[str, dict[str, Any]]:
     return timed
 
 
-def timed_files(x: Experiment, model: str) -> list[str]:
-    """Return the files that the timed methods load."""
-    methods = timed_attention(x, model).values()
-    adapters = dict.fromkeys(method["adapter"] for method in methods if method["adapter"])
-    return [
-        *dict.fromkeys(method["heads"] for method in methods if method["heads"]),
-        *(f"{folder}/{name}" for folder in adapters for name in ADAPTER_FILES),
-        *(
-            path
-            for encoder in timed_encoders(x).values()
-            for path in x.part_of(encoder["path"], "headrank.json")
-        ),
-    ]
+def timed_systems(x: Experiment, model: str) -> dict[str, dict[str, Any]]:
+    """Return every method that is timed on a model: its kind, and what it is made from."""
+    return {
+        name: {"kind": kind, **how}
+        for kind, found in (
+            ("attention", timed_attention(x, model)),
+            ("encoder", timed_encoders(x)),
+            ("generative", timed_generative(x)),
+        )
+        for name, how in found.items()
+    }
+
+
+def timed_files(x: Experiment, model: str, method: str) -> list[str]:
+    """Return the files that a timed method loads."""
+    system = timed_systems(x, model)[method]
+    if system["kind"] == "encoder":
+        return x.part_of(system["path"], "headrank.json")
+    if system["kind"] != "attention":
+        return []
+    heads = [system["heads"]] if system["heads"] else []
+    folder = system["adapter"]
+    return [*heads, *(f"{folder}/{name}" for name in ADAPTER_FILES if folder)]
 
 
 def report_index(x: Experiment) -> list[str]:
@@ -99,7 +109,7 @@ def report_index(x: Experiment) -> list[str]:
 
 def latency_files(x: Experiment, model: str) -> list[str]:
     """Return the costs of a model's methods and of a first stage that is ours."""
-    files = [f"{x.results}/latency/{model}.csv"]
+    files = [f"{x.results}/latency/{model}/{name}.csv" for name in timed_systems(x, model)]
     if report_index(x) and timed_methods(x, "first-stage"):
         files.append(f"{x.results}/latency/first-stage.csv")
     return files

@@ -9,9 +9,11 @@ from base_config import BASE, SCHEMA
 
 from headrank.config import configure
 from headrank.errors import HeadRankError
+from headrank.originals import Hashes
 from headrank.workflow.claimed import claim_files, claim_inputs, claim_setup, claimed_method
 from headrank.workflow.experiment import Experiment
 from headrank.workflow.job_sizes import JobSizes
+from headrank.workflow.own_files import OwnFiles
 from headrank.workflow.provenance_inputs import ProvenanceInputs
 from headrank.workflow.studies import evaluation_files, middle_before, significance_files
 from headrank.workflow.timed import latency_files, report_index, timed_files
@@ -122,10 +124,11 @@ def test_an_object_store_is_asked_for_folders():
 
 def test_a_role_gives_up_the_queries_of_those_before_it():
     x = experiment()
-    tested = x.earlier_sets(named(set=x.sets[0]))
+    own = OwnFiles(x, Hashes(), "code")
+    tested = own.earlier_sets(named(set=x.sets[0]))
     assert tested == []
     profiled = x.config["profiling"]["sets"][0]
-    earlier = x.earlier_sets(named(set=profiled))
+    earlier = own.earlier_sets(named(set=profiled))
     assert {f"out/sets/{name}/queries.jsonl" for name in x.sets} <= set(earlier)
 
 
@@ -158,9 +161,12 @@ def test_an_aligned_methods_middle_zone_is_paired_with_its_unaligned_one():
 
 def test_what_is_timed_is_asked_for():
     x = experiment()
-    files = timed_files(x, "smollm2")
-    assert any(path.endswith("heads/headrank.json") for path in files)
-    assert len(files) == len(set(files))
+    files = timed_files(x, "smollm2", "headrank")
+    assert files[0] == "out/profiles/smollm2/heads/headrank.json"
+    assert all(path.startswith("out/adapters/smollm2/") for path in files[1:]) and files[1:]
+    assert timed_files(x, "smollm2", "icr") == []
+    (card,) = timed_files(x, "smollm2", "minilm")
+    assert card == "resources/models/minilm/headrank.json"
     first = "out/latency/first-stage.csv"
     assert (first in latency_files(x, "smollm2")) == bool(report_index(x))
 

@@ -51,6 +51,10 @@ def ablated(x: Experiment) -> bool:
     return bool(settings(x.config))
 
 
+def latency_wanted(x: Experiment) -> bool:
+    return x.report["latency"]
+
+
 def ablations_wanted(x: Experiment) -> bool:
     return x.report["ablations"]
 
@@ -67,11 +71,14 @@ def no_recipe(x: Experiment) -> str:
 
 
 def no_panels(x: Experiment) -> str:
-    return "report.panels is []; name the methods that are compared along the prompt"
+    return "experiment.methods names none that reads a model; add one, or name report.panels"
 
 
 def no_method(x: Experiment) -> str:
-    return "report.method is null; name the method whose heads are shown"
+    return (
+        "experiment.methods names none of selected heads without an adapter; add one, or name one "
+        "in report.method"
+    )
 
 
 def no_selected(x: Experiment) -> str:

@@ -7,6 +7,7 @@ from headrank.workflow.products.conditions import (
     ablations_wanted,
     benchmark_inputs,
     curves,
+    latency_wanted,
     measure,
     models,
     named,
@@ -57,6 +58,7 @@ FIGURES = (
         lacks=no_model,
         caption="latency",
         label="effectiveness and cost",
+        wanted=latency_wanted,
     ),
     Product(
         target="figure_heads",

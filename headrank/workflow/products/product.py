@@ -34,6 +34,7 @@ class Product:
         label: what the report calls it.
         wide: a table that has more than one number a cell is written in a wide form, too,
             which the report shows.
+        env: conda environment of ``envs``, without its ending.
         wanted: whether a run without a target makes it; else it is made on request.
     """
 
@@ -48,6 +49,7 @@ class Product:
     caption: str
     label: str
     wide: bool = False
+    env: str = "figures"
     wanted: Callable[[Experiment], object] = lambda x: True
 
     @property

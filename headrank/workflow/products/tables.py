@@ -9,6 +9,7 @@ from headrank.workflow.products.conditions import (
     benchmark_inputs,
     confidence,
     confident,
+    latency_wanted,
     layout,
     main_inputs,
     main_options,
@@ -35,7 +36,7 @@ from headrank.workflow.products.conditions import (
 )
 from headrank.workflow.products.product import Product
 from headrank.workflow.studies import published_splits
-from headrank.workflow.timed import latency_files
+from headrank.workflow.timed import latency_files, timed_generative
 
 TABLES = (
     Product(
@@ -146,12 +147,14 @@ TABLES = (
             "lists": x.config["latency"]["lists"],
             "rounds": x.config["latency"]["rounds"],
             "candidates": x.config["candidates"],
+            "generative": list(timed_generative(x)),
             "names": names(x),
         },
         lacks=no_model,
         caption="latency",
         label="cost of a list, {model}",
         wide=True,
+        wanted=latency_wanted,
     ),
     Product(
         target="table_formatting",
@@ -170,6 +173,7 @@ TABLES = (
         caption="formatting",
         label="form of generated answers, {model}",
         wide=True,
+        env="ir",
     ),
     Product(
         target="table_heads",
