@@ -8,8 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from headrank.beir import source_files
 from headrank.grid import mined_as, read_sets, shards, split_method, used_recipes
 from headrank.originals import place
+from headrank.records import file_of
 from headrank.roles import ROLES, roles
 from headrank.shown import first_stage_names, shown
 from headrank.sources.pypi import pinned_files
@@ -85,11 +87,7 @@ class Experiment:
         self.shards = {name: shards(config, name) for name in read_sets(config)}
         # An object store is asked here: an input function may not.
         self._optional = {
-            name: [
-                path
-                for path in (f"{place(entry['source']['path'])}/{file}" for file in OPTIONAL_FILES)
-                if exists(path)
-            ]
+            name: [path for path in self._optional_files(entry["source"]["path"]) if exists(path)]
             for name, entry in self.collections.items()
             if entry["source"]["kind"] == "local"
         }
@@ -291,12 +289,21 @@ class Experiment:
         source = self.collections[wildcards.collection]["source"]
         if source["kind"] != "local":
             return self.origin(source)
-        own = [f"{place(source['path'])}/{name}" for name in COLLECTION_FILES]
+        folder = place(source["path"])
+        if self.stored:  # its folders cannot be listed
+            own = [f"{folder}/{name}" for name in COLLECTION_FILES]
+        else:
+            own = source_files(folder)
         return own + self._optional[wildcards.collection]
+
+    def _optional_files(self, folder: str) -> list[str]:
+        if self.stored:
+            return [f"{folder}/{name}" for name in OPTIONAL_FILES]
+        return [str(file_of(place(folder), name)) for name in OPTIONAL_FILES]
 
     def own_run(self, collection: str) -> bool:
         """Return whether a user's folder brings candidates of its own."""
-        return any(Path(p).name == "candidates.run" for p in self._optional.get(collection, []))
+        return any("candidates.run" in Path(p).name for p in self._optional.get(collection, []))
 
     def imported(self, collection: str, split: str) -> bool:
         """Return whether a split's first stage was made elsewhere."""

@@ -22,9 +22,10 @@ from headrank.originals import (
     size_problems,
     splits,
 )
+from headrank.records import CORPUS
 from headrank.roles import ROLES, roles_before
 from headrank.shown import other_first_stages
-from headrank.workflow.experiment import Experiment
+from headrank.workflow.experiment import COLLECTION_FILES, Experiment
 
 
 class OwnFiles:
@@ -97,7 +98,7 @@ class OwnFiles:
         if split is not None:
             part = hashes if own is None else own.digests.get(split)
         how = {key: value for key, value in source.items() if key != "path"}
-        return short([hashes.get("corpus.jsonl"), part, how, self._build])
+        return short([hashes.get(CORPUS) or hashes.get(f"{CORPUS}.gz"), part, how, self._build])
 
     def data_of_set(self, wildcards: Any) -> str | None:
         """Return the digest of a set's split."""
@@ -161,9 +162,9 @@ class OwnFiles:
     def _missing_in_store(self) -> Iterator[str]:
         for one in self._in_use():
             # A folder of weights is asked for as a whole, and no list tells what it holds.
-            if not (one.needed or one.file):
+            if not (one.collection or one.file):
                 continue
-            for name in one.needed or ("",):
-                path = f"{one.path}/{name}" if name else one.path
+            names = COLLECTION_FILES if one.collection else ("",)
+            for path in (f"{one.path}/{name}" if name else one.path for name in names):
                 if not self._x.exists(path):
                     yield f"{one.key} is {one.path!r}, and there is no {path}; copy it to the store"
