@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,8 @@ class ListReading:
         windows: of each layer, None for full attention; None if every layer is full.
         distance: ``[docs]``: tokens from a document's end to the first row read; None if no
             layer slides (see :mod:`headrank.sight`).
+        cut: ``{doc_id: (tokens, tokens that were read)}`` of documents that were cut; empty also
+            in files of versions that did not note it.
     """
 
     query_id: str
@@ -49,6 +51,7 @@ class ListReading:
     tokens: np.ndarray | None = None
     windows: Windows | None = None
     distance: np.ndarray | None = None
+    cut: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def check(self, where: str) -> None:
         """Refuse values that no softmax gives.
@@ -112,6 +115,7 @@ class ReadingFile:
                 entry["query_id"],
                 tuple(entry["doc_ids"]),
                 windows=None if windows is None else tuple(windows),
+                cut={name: tuple(size) for name, size in entry.get("cut", {}).items()},
                 **found,
             )
             reading.check(str(self.path))
@@ -131,7 +135,14 @@ def save_readings(
         "format": _FORMAT,
         "tokens": all(reading.tokens is not None for reading in readings),
         "provenance": dict(provenance),
-        "queries": [{"query_id": r.query_id, "doc_ids": list(r.doc_ids)} for r in readings],
+        "queries": [
+            {
+                "query_id": reading.query_id,
+                "doc_ids": list(reading.doc_ids),
+                **({"cut": dict(reading.cut)} if reading.cut else {}),
+            }
+            for reading in readings
+        ],
     }
     arrays = {
         f"{name}.{number}": values

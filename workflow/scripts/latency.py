@@ -69,6 +69,8 @@ def main(
             fold=Fold(**method["fold"]),
             prompt=options,
             order="first-stage",
+            # As a deployment has it: the adapter costs nothing.
+            merge=True,
             **weights,
         )
         measure(name, attention_system(ranker))
