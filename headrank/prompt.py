@@ -203,7 +203,7 @@ class PromptBuilder:
         prompt = self._assemble(texts, queries)
         if self.context is None or prompt.length <= self.context:
             return prompt
-        fits, shorter = self._shrink(texts, queries, max(prompt.widths))
+        fits, shorter = self._shrink(texts, queries, prompt)
         if fits >= budget:
             return replace(shorter, tokens=prompt.widths)
         return self._within(candidates, texts, queries, budget, self.options.overlong)
@@ -227,10 +227,9 @@ class PromptBuilder:
         if self.context is None or prompt.length <= self.context:
             widths = prompt.widths
             return replace(prompt, tokens=tuple(uncut.get(i, n) for i, n in enumerate(widths)))
-        # Some of the documents are too many already: how long the others are is not known.
-        whole = len(parts) == len(texts)
-        longest = max(prompt.widths) if whole else self.context
-        fits, shorter = self._shrink(texts, queries, longest)
+        # Some of the documents may be too many already: how long the others are is not known.
+        whole = prompt if len(parts) == len(texts) else None
+        fits, shorter = self._shrink(texts, queries, whole)
         if shorter is None:
             self._check_query(candidates, texts, queries)
             raise self._too_many(candidates)
@@ -293,26 +292,33 @@ class PromptBuilder:
         )
 
     def _shrink(
-        self, texts: Sequence[str], queries: Sequence[str], longest: int
+        self, texts: Sequence[str], queries: Sequence[str], whole: Prompt | None
     ) -> tuple[int, Prompt | None]:
         """Return the largest equal document budget that fits and its prompt; (0, None) if none.
 
-        Budgets are tried from 1 upwards in doubling steps, so no try encodes much more than
-        the context holds.
+        Budgets are tried from a guess, or from 1, in doubling steps, then by halves.
 
         Args:
-            longest: tokens of the longest document.
+            whole: the prompt of all the texts, from which a budget is guessed; None if it is too
+                long to be made: then no try encodes much more than the context holds.
         """
-        low, high, best, budget = 0, min(longest, self.context), None, 1
-        doubling = True
+        low, high, best, step = 0, self.context, None, 1
+        budget, fitted, failed = 1, False, False
+        if whole is not None:
+            high = min(max(whole.widths), high)
+            budget = _equal_budget(whole, self.context)
         while low < high:
             short, _ = self._cut([self._manageable(text, budget) for text in texts], budget)
             attempt = self._assemble(short, queries)
             if attempt.length <= self.context:
-                low, best = budget, attempt
+                low, best, fitted = budget, attempt, True
             else:
-                high, doubling = budget - 1, False
-            budget = min(2 * budget, high) if doubling else (low + high + 1) // 2
+                high, failed = budget - 1, True
+            if fitted and failed:
+                budget = (low + high + 1) // 2
+            else:
+                budget = min(low + step, high) if fitted else max(high - step + 1, 1)
+                step *= 2
         return low, best
 
     def _manageable(self, text: str, limit: int | None) -> str:
@@ -397,6 +403,21 @@ def _text(passage: Passage) -> str:
     """Return title and text as one string without line breaks at its ends."""
     title, text = passage.title.strip(), passage.text.strip()
     return f"{title}\n{text}" if title and text else title or text
+
+
+def _equal_budget(prompt: Prompt, context: int) -> int:
+    """Return about the largest equal budget of its documents with which a prompt fits; 1 or more.
+
+    A cut text can take a token less or more, so this is where to look, not the answer.
+    """
+    widths = sorted(prompt.widths)
+    room = context - (prompt.length - sum(widths))
+    for number, width in enumerate(widths):
+        left = len(widths) - number
+        if width * left > room:
+            return max(room // left, 1)
+        room -= width
+    return widths[-1]
 
 
 def _leading(texts: list[str], characters: int) -> list[str]:
