@@ -56,6 +56,11 @@ class PromptOptions:
     overlong: str = "error"
 
     def __post_init__(self) -> None:
+        for name in ("header", "marker", "separator", "instruction", "query", "calibration"):
+            if not isinstance(getattr(self, name), str):
+                raise HeadRankError(f"prompt.{name} is {getattr(self, name)!r}; it must be a text")
+        if not isinstance(self.chat, bool):
+            raise HeadRankError(f"prompt.chat is {self.chat!r}; it must be true or false")
         for name, value, allowed in (
             ("rows", self.rows, ROWS),
             ("overlong", self.overlong, OVERLONG),
@@ -75,9 +80,13 @@ class PromptOptions:
             raise HeadRankError(
                 f"prompt.marker is {self.marker!r}; {{number}} is all that may stand in braces"
             ) from None
-        if self.document_tokens is not None and self.document_tokens < 1:
+        # JSON's true is an int to Python, and would cut every document to one token.
+        if self.document_tokens is not None and (
+            type(self.document_tokens) is not int or self.document_tokens < 1
+        ):
             raise HeadRankError(
-                f"prompt.document_tokens is {self.document_tokens}; it must be 1 or more"
+                f"prompt.document_tokens is {self.document_tokens!r}; it must be 1 or more, whole, "
+                "or null for all"
             )
 
 

@@ -9,7 +9,7 @@ every document token and head (``tokens``), and always keeps it summed over all 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -151,6 +151,24 @@ def save_readings(
         if (values := getattr(reading, name)) is not None
     }
     save_arrays(path, meta, arrays)
+
+
+def cut_summary(shards: Iterable[ReadingFile]) -> dict[str, int]:
+    """Return how many documents of some readings were cut, and what was read of those.
+
+    Returns:
+        ``documents`` (of all lists), ``cut`` (how many of them), ``tokens`` and ``kept_tokens``
+        (of the cut ones); no array is opened.
+    """
+    total = {"documents": 0, "cut": 0, "tokens": 0, "kept_tokens": 0}
+    for shard in shards:
+        for entry in shard.meta["queries"]:
+            sizes = entry.get("cut", {}).values()
+            total["documents"] += len(entry["doc_ids"])
+            total["cut"] += len(sizes)
+            total["tokens"] += sum(tokens for tokens, _ in sizes)
+            total["kept_tokens"] += sum(kept for _, kept in sizes)
+    return total
 
 
 def load_shards(paths: Sequence[str | os.PathLike]) -> list[ReadingFile]:

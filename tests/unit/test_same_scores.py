@@ -20,6 +20,7 @@ from headrank.models import record_model
 from headrank.profile import SelectionOptions
 from headrank.prompt import PromptOptions
 from headrank.ranker import METHODS, HeadRanker
+from headrank.reading import ReadingFile, cut_summary
 from headrank.trec import Qrels, Run
 
 ROOT = Path(__file__).parents[2]
@@ -224,8 +225,6 @@ def test_texts_that_do_not_fit_whole_are_cut_alike_but_not_below_the_heads_budge
 
 
 def test_readings_note_what_was_cut(tmp_path, trained):
-    from headrank.reading import ReadingFile
-
     dtype, model, folder = trained
     lists = lists_of(tiny.TEXTS)
     heads = str(folder / "heads.json")
@@ -235,6 +234,13 @@ def test_readings_note_what_was_cut(tmp_path, trained):
         by_workflow(target, lists, model, heads, None, dtype, {"document_tokens": budget})
         cuts = [reading.cut for reading in ReadingFile(target / "0.npz")]
         assert any(cuts) == (budget is not None)
+        found = [size for cut in cuts for size in cut.values()]
+        assert cut_summary([ReadingFile(target / "0.npz")]) == {
+            "documents": sum(len(one.doc_ids) for one in lists),
+            "cut": len(found),
+            "tokens": sum(tokens for tokens, _ in found),
+            "kept_tokens": sum(kept for _, kept in found),
+        }
         for cut in cuts:
             assert all(kept <= budget < tokens for tokens, kept in cut.values())
 
