@@ -255,3 +255,26 @@ def test_objects_are_shown_on_one_line(trained):
 def test_heads_of_one_layer_tell_nothing_of_dtype():
     ranker = HeadRanker.from_pretrained(tiny.folder("qwen3"), HeadSet((Head(2, 3),)))
     assert ranker.model.dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    ("provenance", "message"),
+    [
+        ([], "provenance is a list; it must be an object"),
+        (None, "provenance is a NoneType; it must be an object"),
+        ({"prompt": 3}, "the prompt is 3; expected an object with fields of header"),
+        ({"prompt": {"colour": 1}}, "expected an object with fields of header"),
+        ({"dtype": "int8"}, r"dtype is 'int8'; allowed: float32, bfloat16\. Correct it"),
+    ],
+)
+def test_a_provenance_of_another_shape_is_told_in_one_line(tmp_path, provenance, message):
+    text = json.dumps({"provenance": provenance, "heads": [{"layer": 1, "head": 0}]})
+    (tmp_path / "heads.json").write_text(text)
+    with pytest.raises(HeadRankError, match=message):
+        HeadRanker.from_pretrained(tiny.folder("qwen3"), tmp_path / "heads.json")
+
+
+@pytest.mark.parametrize("budget", [0, True, 1.5, "all"])
+def test_a_budget_that_is_none_is_told_with_what_is_allowed(budget):
+    with pytest.raises(HeadRankError, match="allowed: a whole number from 1, fit, heads"):
+        HeadRanker.from_pretrained(tiny.folder("qwen3"), method="icr", document_tokens=budget)
