@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
     from headrank.align.options import AlignOptions
     from headrank.labelled import align_lists, split
     from headrank.models import load_model
-    from headrank.saved import known_prompt
+    from headrank.saved import Origin
 
     names = (
         "epochs",
@@ -89,6 +89,7 @@ def run(args: argparse.Namespace) -> None:
     )
     given = {name: getattr(args, name) for name in names}
     options = AlignOptions(**{k: v for k, v in given.items() if v is not None})
+    origin = Origin({}, heads)
     seed = 13 if args.seed is None else args.seed
     training, qrels = [one.candidates for one in lists], labels(lists)
     if held is None:
@@ -98,7 +99,7 @@ def run(args: argparse.Namespace) -> None:
         validation, validation_qrels = [one.candidates for one in held], labels(held)
     model = load_model(
         args.model,
-        dtype=args.dtype or "float32",
+        dtype=args.dtype or origin.dtype() or "float32",
         device=args.device,
         layers=heads.deepest + 1,
         revision=args.revision,
@@ -113,7 +114,7 @@ def run(args: argparse.Namespace) -> None:
         validation_qrels=validation_qrels,
         documents=args.documents,
         options=options,
-        prompt=prompt_options(args, known_prompt(args.model, args.heads, None)),
+        prompt=prompt_options(args, origin.prompt()),
         seed=seed,
         checkpoint=args.checkpoint,
         progress=not args.quiet,
