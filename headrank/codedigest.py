@@ -11,7 +11,9 @@ from pathlib import Path
 PACKAGE = "headrank"
 # Messages, logs and the writing of files: they decide no number. A change here must not
 # repeat hours of reading.
-PLUMBING = frozenset({"checks", "codedigest", "commit", "errors", "files", "gpu", "joblog"})
+PLUMBING = frozenset(
+    {"checks", "codedigest", "commit", "errors", "files", "gpu", "joblog", "settings"}
+)
 
 
 def code_digest(script: Path, root: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +12,8 @@ import numpy as np
 
 from headrank.errors import HeadRankError
 from headrank.files import read_jsonl, write_jsonl
+from headrank.options.lists import ORDER, POOLS
 from headrank.trec import Qrels, Run
-
-POOLS = ("judged", "rerankable")
-ORDER = re.compile(r"first-stage|reversed|shuffled(-\d+)?")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
-import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -20,7 +19,7 @@ from headrank.variants import settings
 ROOT = Path(workflow.basedir)
 
 try:
-    configure(config, yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text()))
+    configure(config)
 except HeadRankError as error:
     raise WorkflowError(str(error)) from None
 

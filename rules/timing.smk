@@ -57,7 +57,7 @@ def timed_generative():
     windows = {key: LATENCY[key] for key in ("window", "stride")}
     for protocol in LATENCY["generative"]:
         if protocol not in known:
-            timed[protocol] = {"protocol": protocol} | windows
+            timed[protocol] = {"protocol": protocol} | (windows if protocol == "listwise" else {})
     return timed
 
 
