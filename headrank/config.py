@@ -7,9 +7,10 @@ own dependencies are installed (jobs then bring their own environments).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from headrank.causes import Unknown, told
 from headrank.configkeys import Config
@@ -17,7 +18,7 @@ from headrank.declared import archive_problems, group_problems, shard_problems, 
 from headrank.errors import HeadRankError
 from headrank.grid import split_method, used_recipes, used_selections
 from headrank.roles import ALIGNMENT, PROFILING, set_problems, sets_with, validation_problems
-from headrank.settings import explain, fill
+from headrank.settings import explain, fill, type_of
 from headrank.variants import expand, problems
 
 ENCODED = ("dense", "cross-encoder")
@@ -59,6 +60,28 @@ def form_problems(config: dict) -> list[str]:
     fill(config, made)
     config["prompt"] = given
     return []
+
+
+def check_sources(config: Mapping, path: str | os.PathLike) -> None:
+    """Refuse declarations of models, encoders and collections that the workflow would refuse.
+
+    Args:
+        config: may lack all other parts.
+        path: the file it was read from.
+
+    Raises:
+        HeadRankError: lists every error.
+    """
+    found = []
+    for part in ("models", "encoders", "collections"):
+        if config.get(part):
+            kind = type_of(Config, part)
+            try:
+                TypeAdapter(kind).validate_python(config[part])
+            except ValidationError as error:
+                found += explain(error, kind, part)
+    if found:
+        raise HeadRankError("\n".join(f"{path}: {line}" for line in found))
 
 
 def cross_problems(config: Mapping) -> Iterator[str]:

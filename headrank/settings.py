@@ -240,6 +240,12 @@ def fields_of(model: type) -> Mapping[str, Any]:
     return model.__pydantic_fields__
 
 
+def type_of(model: type, key: str) -> Any:
+    """Return the type of a key of a class of settings, with its annotations."""
+    found = fields_of(model)[key]
+    return Annotated[(found.annotation, *found.metadata)] if found.metadata else found.annotation
+
+
 def is_settings(kind: Any) -> bool:
     """Return whether a type is a class of settings."""
     return isinstance(kind, type) and (
@@ -276,8 +282,7 @@ def _inside(kind: Any, part: Any) -> Any:
     """Return the type at one step of a path; None if it is unknown."""
     kind, _ = bare(kind)
     if is_settings(kind):
-        found = fields_of(kind).get(part)
-        return None if found is None else Annotated[(found.annotation, None, *found.metadata)]
+        return type_of(kind, part) if part in fields_of(kind) else None
     if known := members(kind):
         return known.get(part)
     arguments = typing.get_args(kind)

@@ -1,4 +1,5 @@
 import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from headrank.config import configure
 from headrank.errors import HeadRankError
 from headrank.files import json_sha256
 from headrank.grid import mined_as, read_sets, shards, split_method, used_recipes
+from headrank.plainyaml import check_config
 from headrank.roles import ROLES, roles, roles_before
 from headrank.sources.pypi import pinned_files
 from headrank.variants import settings
@@ -19,6 +21,8 @@ from headrank.variants import settings
 ROOT = Path(workflow.basedir)
 
 try:
+    if workflow.is_main_process:
+        check_config(workflow.configfiles, sys.argv[1:])
     configure(config)
 except HeadRankError as error:
     raise WorkflowError(str(error)) from None

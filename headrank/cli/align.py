@@ -87,6 +87,7 @@ def run(args: argparse.Namespace) -> None:
     )
     given = {name: getattr(args, name) for name in names}
     options = AlignOptions(**{k: v for k, v in given.items() if v is not None})
+    prompt = prompt_options(args, known_prompt(args.model, args.heads, None))
     seed = 13 if args.seed is None else args.seed
     training, qrels = [one.candidates for one in lists], labels(lists)
     if held is None:
@@ -111,7 +112,7 @@ def run(args: argparse.Namespace) -> None:
         validation_qrels=validation_qrels,
         documents=args.documents,
         options=options,
-        prompt=prompt_options(args, known_prompt(args.model, args.heads, None)),
+        prompt=prompt,
         seed=seed,
         checkpoint=args.checkpoint,
         progress=not args.quiet,

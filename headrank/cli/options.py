@@ -119,18 +119,19 @@ def prompt_options(args: argparse.Namespace, base: PromptOptions | None) -> Prom
     Raises:
         HeadRankError: the prompt file is not a JSON object of known fields.
     """
-    from dataclasses import fields, replace
+    from dataclasses import replace
 
     from headrank.prompt import PromptOptions
 
     changes = {}
     if args.prompt is not None:
         changes = read_json(args.prompt)
-        known = [field.name for field in fields(PromptOptions)]
-        if not isinstance(changes, dict) or set(changes) - set(known):
-            raise HeadRankError(
-                f"{args.prompt}: expected a JSON object with fields of {', '.join(known)}"
-            )
+        if not isinstance(changes, dict):
+            raise HeadRankError(f"{args.prompt}: expected a JSON object of settings of the prompt")
+        try:
+            replace(base or PromptOptions(), **changes)
+        except HeadRankError as error:
+            raise HeadRankError(f"{args.prompt}: {error}") from None
     for name in ("document_tokens", "overlong"):
         if getattr(args, name) is not None:
             changes[name] = getattr(args, name)

@@ -68,6 +68,7 @@ def run(args: argparse.Namespace) -> None:
         "entropy_weight": args.entropy_weight,
     }
     selection = SelectionOptions(**preset | {k: v for k, v in given.items() if v is not None})
+    prompt = prompt_options(args, None)
     prepare_torch(args)
     from headrank.labelled import profile_lists
     from headrank.models import load_model
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
         model,
         [one.candidates for one in lists],
         labels(lists),
-        prompt=prompt_options(args, None),
+        prompt=prompt,
         order=args.order or "shuffled",
         seed=13 if args.seed is None else args.seed,
         progress=not args.quiet,
