@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -44,7 +45,6 @@ def told(found: Iterable[str]) -> list[str]:
         groups.setdefault(cause, []).append(error)
     lines = []
     for group in groups.values():
-        # Two may be two typing errors, each with the name that was meant.
         lines += group[:1] if not isinstance(group[0], Unknown) else _joined(group)
     return lines
 
@@ -60,16 +60,18 @@ def _joined(group: list[Unknown]) -> list[str]:
             first[value] + (f"; so is {_listed(others)}" if others else "")
             for value, (_, *others) in paths.items()
         ]
+    # Two may be two typing errors, each with the name that was meant; more have one cause.
     names = [f"{shown(value)}{hint(value, group[0].allowed)}" for value in paths]
     named = list(dict.fromkeys(error.path for error in group))
+    where, allowed = group[0].where, ", ".join(group[0].allowed) or "nothing"
     return [
-        f"{group[0].where} has no {', '.join(names)}, which {_listed(named)} name; allowed: "
-        f"{', '.join(group[0].allowed) or 'none is declared'} (add the others there, or leave them "
-        "out where they are named)"
+        f"{where} holds only {allowed}; {_listed(named)} also name {', '.join(names)} (add them to "
+        f"{where}, or leave them out there)"
     ]
 
 
 def _listed(paths: list[str]) -> str:
-    paths = list(dict.fromkeys(paths))
+    """Return some keys; items of one list are named by it."""
+    paths = list(dict.fromkeys(re.sub(r"[.][0-9]+$", "", path) for path in paths))
     more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
     return ", ".join(paths[:_SHOWN]) + more

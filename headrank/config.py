@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -23,6 +24,8 @@ from headrank.variants import expand, problems
 
 ENCODED = ("dense", "cross-encoder")
 """Kinds of methods that an encoder ranks by."""
+PARTS = ("models", "collections", "sets", "methods", "experiment")
+"""What every config must have."""
 _ALIGNED = "experiment.methods with an adapter"
 
 
@@ -53,13 +56,25 @@ def form_problems(config: dict) -> list[str]:
     try:
         made = Config.model_validate(config)
     except ValidationError as error:
-        return explain(error, Config)
+        return _whole(config) or explain(error, Config)
     # Of the prompt only what is said is kept: the rest is the library's default, and to spell it
     # out would make every reading anew.
     given = dict(config.get("prompt", {}))
     fill(config, made)
     config["prompt"] = given
     return []
+
+
+def _whole(config: Any) -> list[str]:
+    """Return the one cause of many missing keys: a file that only changes another one."""
+    absent = [key for key in PARTS if key not in config] if isinstance(config, dict) else []
+    if len(absent) < 3:
+        return []
+    return [
+        f"{', '.join(absent)} are missing: a config is a whole experiment, and only the files that "
+        "are named are read; to change the demo, name it first: --configfile config/config.yaml "
+        "CHANGES.yaml"
+    ]
 
 
 def check_sources(config: Mapping, path: str | os.PathLike) -> None:

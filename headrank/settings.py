@@ -356,7 +356,9 @@ def _explain(found: Mapping, model: Any, place: str) -> str:
 def _how(value: Any, kind: str) -> str:
     """Return how a value is written that YAML or JSON has read as something else."""
     if kind == "text" and not isinstance(value, (str, Mapping, list, type(None))):
-        return " (put it in quotes)"
+        return (
+            " (put it in quotes)" if isinstance(value, bool) else f" (put it in quotes: '{value}')"
+        )
     if kind == "whole" and isinstance(value, float) and value.is_integer():
         return f" (write {value:.0f})"
     if kind == "number" and isinstance(value, float) and not math.isfinite(value):

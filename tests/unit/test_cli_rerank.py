@@ -107,7 +107,7 @@ def test_every_reading_option_reaches_the_ranker(tmp_path, capsys, heads, model)
         ('{"document_tokens": 64.0}', "prompt.document_tokens is 64.0; allowed: a whole number"),
         ('{"document_tokens": "64"}', "write 64, without quotes"),
         ('{"chat": "yes"}', "prompt.chat is 'yes'; allowed: true or false"),
-        ('{"header": 7}', "prompt.header is 7; allowed: a text (put it in quotes)"),
+        ('{"header": 7}', "prompt.header is 7; allowed: a text (put it in quotes: '7')"),
         ("[1]", "expected a JSON object of settings of the prompt"),
     ],
 )

@@ -209,6 +209,64 @@ def test_refused(case):
         assert part in text
 
 
+WRITTEN = [
+    ("candidates", 6.0, "candidates is 6.0; allowed: a whole number from 2 (write 6)"),
+    ("candidates", True, "candidates is true; allowed: a whole number from 2"),
+    ("candidates", "20", "'20'; allowed: a whole number from 2 (this is a text: write 20, without"),
+    ("reading/threads", 1.5, "reading.threads is 1.5; allowed: a whole number from 1"),
+    ("first_stage/k1", "9e-1", "k1 is '9e-1'; allowed: a number from 0 (this is a text: write 0.9"),
+    ("first_stage/k1", float("inf"), "first_stage.k1 is inf; allowed: a number from 0 (it must be"),
+    ("selections/core/entropy_weight", float("nan"), "entropy_weight is nan; allowed: a number fr"),
+    ("selections/core/heads", True, "selections.core.heads is true; allowed: a whole number from"),
+    ("alignments/insuranceqa/options", {"spread_floor": 0}, "spread_floor is 0; allowed: a number"),
+    ("alignments/insuranceqa/seeds", [1, True], "seeds.1 is true; allowed: a whole number from 0"),
+    ("methods/icr/calibrate", "yes", "methods.icr.calibrate is 'yes'; allowed: true or false"),
+    ("methods/icr/calibrate", 1, "methods.icr.calibrate is 1; allowed: true or false"),
+    ("methods/icr", 3, "methods.icr is 3; allowed: a mapping"),
+    ("experiment/sets", [2024], "experiment.sets.0 is 2024;", "(put it in quotes: '2024')"),
+    ("experiment/sets", [False], "experiment.sets.0 is false;", "(put it in quotes)"),
+    ("sets", {2024: BASE["sets"]["lee"]}, "sets has the key 2024;", "(put it in quotes: '2024')"),
+    ("report/notes", [8], "report.notes.0 is 8; allowed: a sentence (put it in quotes: '8')"),
+    ("selections/core/layers", [1], "layers is [1]; allowed: [first, last], counted from 0, or nu"),
+    ("collections/lee/source/kind", None, "collections.lee.source.kind is missing; allowed: pypi"),
+    ("collections/lee/source", "lee", "collections.lee.source is 'lee'; allowed: a mapping"),
+]
+
+
+@pytest.mark.parametrize("case", WRITTEN, ids=lambda case: f"{case[0]}={str(case[1])[:30]}")
+def test_a_value_of_another_type_is_refused_and_told_how_to_write(case):
+    path, value, *parts = case
+    text = message(changed(path, value))
+    for part in parts:
+        assert part in text
+
+
+def test_one_cause_is_told_once():
+    # A second file that replaces the methods leaves many others that name the old ones.
+    config = deepcopy(BASE)
+    config["experiment"]["methods"] = ["bm25"]
+    text = message(config)
+    assert text.startswith("the config has 1 error:\nexperiment.methods: bm25; ")
+    assert "evaluation.comparisons" in text and "'headrank'" in text
+    # A set that many name is told once, with all of them.
+    config = changed("sets/insuranceqa-train", None)
+    config["alignments"]["other"] = config["alignments"]["insuranceqa"]
+    first = "alignments.insuranceqa.training.0 is 'insuranceqa-train'; allowed: insuranceqa-valid"
+    line = message(config).splitlines()[1]
+    assert line.startswith(first) and line.endswith("; so is alignments.other.training")
+    # Two typing errors are two lines, each with what was meant.
+    config = changed("experiment/methods", ["cor", "irc", "bm25"])
+    config["evaluation"]["comparisons"] = []
+    text = message(config)
+    assert "(did you mean 'core'?)" in text and "(did you mean 'icr'?)" in text
+    # A file of changes that is given alone.
+    text = message({"candidates": 10})
+    assert text.startswith(
+        "the config has 1 error:\nmodels, collections, sets, methods, experiment"
+    )
+    assert "--configfile config/config.yaml CHANGES.yaml" in text
+
+
 def test_all_errors_are_told_at_once():
     config = changed("seed", "x")
     config["candidates"] = 0

@@ -145,7 +145,7 @@ def test_an_empty_calibration_is_refused():
         ("document_tokens", 64.0, r"document_tokens is 64\.0; .*\(write 64\)"),
         ("document_tokens", "64", r"document_tokens is '64'; .*write 64, without quotes"),
         ("calibration", "", r"prompt\.calibration is ''; allowed: a text that is not empty"),
-        ("header", 3, r"prompt\.header is 3; allowed: a text \(put it in quotes\)"),
+        ("header", 3, r"prompt\.header is 3; allowed: a text \(put it in quotes: '3'\)"),
         ("chat", "no", r"prompt\.chat is 'no'; allowed: true or false"),
         ("markr", "", r"prompt\.markr is not a key; .*\(did you mean 'marker'\?\)"),
         ("document_tokens", 0, r"prompt\.document_tokens is 0; allowed: a whole number from 1"),
