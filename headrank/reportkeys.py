@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -14,6 +14,7 @@ from headrank.settings import (
     Inside,
     Positive,
     Rules,
+    Says,
     Settings,
     absent,
     many,
@@ -25,6 +26,7 @@ from headrank.settings import (
 )
 from headrank.sourcekeys import Name, Order
 
+Sentence = text("a sentence", least=1)
 ExperimentMethod = text("a method of the experiment")
 
 
@@ -95,7 +97,9 @@ class Report(Settings):
     the main tables as one column, the mean of their means. The group counts as one in the averages
     of the tables and in the claims' analogues. Such a column has no marks.
     """
-    notes: list[text("a sentence", least=1)] = Field(default_factory=list)
+    notes: Annotated[list[text("a sentence", least=1)], Says("a list of sentences")] = Field(
+        default_factory=list
+    )
     """Sentences below the main table."""
     learning_curve: many(Name, "a list of different methods with an adapter") = Field(
         default_factory=list

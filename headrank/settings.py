@@ -240,6 +240,14 @@ def fields_of(model: type) -> Mapping[str, Any]:
     return model.__pydantic_fields__
 
 
+def sentence_of(model: type, key: str) -> str:
+    """Return what a key means, on one line; a class that is made of another has its sentences."""
+    for base in model.__mro__:
+        if is_settings(base) and key in fields_of(base) and fields_of(base)[key].description:
+            return " ".join(fields_of(base)[key].description.split())
+    return ""
+
+
 def type_of(model: type, key: str) -> Any:
     """Return the type of a key of a class of settings, with its annotations."""
     found = fields_of(model)[key]
@@ -356,9 +364,9 @@ def _explain(found: Mapping, model: Any, place: str) -> str:
 def _how(value: Any, kind: str) -> str:
     """Return how a value is written that YAML or JSON has read as something else."""
     if kind == "text" and not isinstance(value, (str, Mapping, list, type(None))):
-        return (
-            " (put it in quotes)" if isinstance(value, bool) else f" (put it in quotes: '{value}')"
-        )
+        # Of true and false it is not known how they were written.
+        quoted = "" if isinstance(value, bool) else f": '{value}'"
+        return f" (put it in quotes{quoted})"
     if kind == "whole" and isinstance(value, float) and value.is_integer():
         return f" (write {value:.0f})"
     if kind == "number" and isinstance(value, float) and not math.isfinite(value):

@@ -20,10 +20,8 @@ from headrank.settings import (
     text,
 )
 
-Name = text(
-    "letters, digits, dot, hyphen and underscore, a letter or digit first",
-    pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$",
-)
+NAME = "letters, digits, dot, hyphen and underscore, a letter or digit first"
+Name = text(NAME, pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")
 Order = text("first-stage, reversed, shuffled, shuffled-2, ...", pattern=f"^({ORDER.pattern})$")
 Sha256 = text("64 hexadecimal digits, in lower case", pattern="^[0-9a-f]{64}$")
 Repository = text("OWNER/NAME", pattern="^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$")
