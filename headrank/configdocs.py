@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from headrank import configkeys, reportkeys, sourcekeys
+from headrank import configkeys, methodkeys, reportkeys, sourcekeys
 from headrank.errors import HeadRankError
 from headrank.files import atomic
 from headrank.options.prompt import PromptOptions
@@ -47,8 +47,8 @@ TABLES: dict[str, Any] = {
     "reading": configkeys.Reading,
     "profiling": configkeys.Profiling,
     "selections": SelectionOptions,
-    "alignments": configkeys.Recipe,
-    "methods": configkeys.Method,
+    "alignments": methodkeys.Recipe,
+    "methods": methodkeys.Method,
     "experiment": configkeys.Experiment,
     "evaluation": reportkeys.Evaluation,
     "report": reportkeys.Report,
@@ -64,7 +64,7 @@ _PLACE = re.compile(r"(<!-- keys: (.+?) -->\n).*?(<!-- end of keys -->)", re.DOT
 def json_schema() -> dict:
     """Return the JSON Schema of a config, for editors and other programs."""
     made = _untitled(configkeys.Config.model_json_schema())
-    for model in (configkeys.AttentionMethod, configkeys.GenerativeMethodKeys):
+    for model in (methodkeys.AttentionMethod, methodkeys.GenerativeMethodKeys):
         for key, part in made["$defs"][model.__name__]["properties"].items():
             part.setdefault("description", sentence_of(model, key))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}

@@ -22,6 +22,7 @@ from headrank.settings import (
 
 NAME = "letters, digits, dot, hyphen and underscore, a letter or digit first"
 Name = text(NAME, pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")
+Names = many(Name, "a list of one or more different names", least=1)
 Order = text("first-stage, reversed, shuffled, shuffled-2, ...", pattern=f"^({ORDER.pattern})$")
 Sha256 = text("64 hexadecimal digits, in lower case", pattern="^[0-9a-f]{64}$")
 Repository = text("OWNER/NAME", pattern="^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$")
