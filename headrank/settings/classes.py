@@ -47,8 +47,15 @@ def options(place: str, keywords: bool = False) -> Callable[[type], type]:
     """
 
     def decorate(cls: type) -> type:
+        settle = cls.__dict__.get("__post_init__")
+
+        def __post_init__(self: Any) -> None:
+            if settle is not None:
+                settle(self)
+            _refuse(self)
+
         if hasattr(cls, "rules"):
-            cls.__post_init__ = _refuse
+            cls.__post_init__ = __post_init__
         made = checked_dataclass(frozen=True, kw_only=keywords, config=CONFIG)(cls)
         build = made.__init__
 
