@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from headrank.errors import visible
 from headrank.settings.fields import bare, choices_of, fields_of, inside
 
 _NUMBER = re.compile(r"[+-]?[0-9]+([.][0-9]+)?([eE][+-]?[0-9]{1,3})?")
@@ -32,11 +33,11 @@ def _explain(found: Mapping, model: Any, place: str) -> str:
     for part in before:
         kind = inside(kind, part)
         if not str(part).startswith("<"):
-            steps.append(str(part))
+            steps.append(visible(str(part)))
     above = ".".join(steps) or "config"
     value, rule, told = found["input"], found["type"], found.get("ctx", {})
     if last is not None and not str(last).startswith("<"):
-        steps.append(str(last))
+        steps.append(visible(str(last)))
     path = ".".join(steps) or "config"
     if rule == "rule":
         return f"{path} {told['text']}"
