@@ -61,6 +61,10 @@ include: "rules/manifest.smk"
 include: "rules/estimate.smk"
 
 
+onsuccess:
+    print_ending()
+
+
 rule all:
     default_target: True
     input:

@@ -161,6 +161,10 @@ class FirstStage(Settings):
     """BM25's saturation of term counts, as Anserini sets it."""
     b: ZeroToOne = 0.4
     """BM25's normalisation of lengths, as Anserini sets it."""
+    analyzer: Literal["lucene-english", "unicode"] = absent()
+    """How texts become words: `lucene-english` (if not given), or `unicode` for languages that are
+    not English.
+    """
 
 
 class Reading(Settings):

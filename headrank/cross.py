@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from tqdm import tqdm
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from headrank.errors import HeadRankError
 from headrank.gpu import choose_device
 from headrank.lists import CandidateList
 from headrank.pretrained import check_weights, reason
+from headrank.progress import follow
 from headrank.trec import Run
 
 
@@ -100,7 +100,7 @@ class CrossEncoder:
     def run(self, lists: Sequence[CandidateList], name: str = "cross-encoder") -> Run:
         """Return every list ordered by its scores."""
         found = {}
-        for candidates in tqdm(lists, desc=name, unit="query"):
+        for candidates in follow(lists, desc=name, unit="query"):
             scores = self.score(candidates).scores.tolist()
             found[candidates.query_id] = dict(zip(candidates.doc_ids, scores, strict=True))
         return Run.from_scores(found, name)

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer
 
 from headrank.errors import HeadRankError
 from headrank.gpu import choose_device
 from headrank.lists import CandidateList
 from headrank.pretrained import check_weights, reason
+from headrank.progress import follow
 from headrank.trec import Run
 
 
@@ -56,7 +56,7 @@ def dense_run(
     # Neighbours of similar length waste little padding; the order changes no embedding.
     keys = sorted(texts, key=lambda key: (len(texts[key]), key))
     vectors: dict[str, np.ndarray] = {}
-    for start in tqdm(range(0, len(keys), batch), desc=name, unit="batch"):
+    for start in follow(range(0, len(keys), batch), desc=name, unit="batch"):
         chosen = keys[start : start + batch]
         tokens = tokenizer(
             [texts[key] for key in chosen],

@@ -19,9 +19,10 @@ from headrank import sight
 from headrank.align.data import trim_all
 from headrank.align.mine import mine_with_model
 from headrank.align.options import AlignOptions
+from headrank.align.places import check_folders
 from headrank.errors import HeadRankError
 from headrank.heads import HeadSet
-from headrank.lists import CandidateList, Passage, arrange, normalised, query_generator
+from headrank.lists import CandidateList, Passage, arrange, query_generator
 from headrank.models import LoadedModel, load_model
 from headrank.pairs import PairOptions
 from headrank.passages import as_candidates
@@ -30,7 +31,8 @@ from headrank.profile import profile_heads as profile_readings
 from headrank.prompt import PromptBuilder, PromptOptions
 from headrank.reader import read_lists
 from headrank.reading import load_shards, save_readings
-from headrank.trec import Qrels
+from headrank.texts import normalised
+from headrank.trec import Qrels, check_grade
 
 
 @dataclass(frozen=True)
@@ -54,23 +56,21 @@ def as_lists(examples: Iterable[LabelledQuery]) -> tuple[list[CandidateList], Qr
 
     Raises:
         HeadRankError: another number of grades than passages, a grade that is not a whole
-            number, or two queries of one id.
+            number or beyond `headrank.trec.MAX_GRADE`, or two queries of one id.
     """
     lists, grades = [], {}
     for example in examples:
         candidates = as_candidates(example.query, example.passages, query_id=example.query_id)
         name = candidates.query_id
-        if len(example.grades) != len(example.passages):
+        checked = [check_grade(grade, f"query {name}") for grade in example.grades]
+        if len(checked) != len(candidates.doc_ids):
             raise HeadRankError(
-                f"query {name}: {len(example.grades)} grades for {len(example.passages)} passages"
+                f"query {name}: {len(checked)} grades for {len(candidates.doc_ids)} passages"
             )
-        for grade in example.grades:
-            if isinstance(grade, bool) or not isinstance(grade, int):
-                raise HeadRankError(f"query {name}: grade {grade!r} is not a whole number")
         if name in grades:
             raise HeadRankError(f"query {name} stands twice among the labelled queries")
         lists.append(candidates)
-        grades[name] = dict(zip(candidates.doc_ids, example.grades, strict=True))
+        grades[name] = dict(zip(candidates.doc_ids, checked, strict=True))
     return lists, Qrels(grades)
 
 
@@ -163,8 +163,10 @@ def align(
 
     Raises:
         HeadRankError: as ``profile_heads``; heads of another model; too few queries to hold
-            any out or to fill a step; a validation query that also trains.
+            any out or to fill a step; a validation query that also trains; a folder that
+            holds anything but an adapter that was written there, or a checkpoint inside it.
     """
+    check_folders(target, checkpoint)
     lists, qrels = as_lists(examples)
     held_out, held_qrels = as_lists(validation) if validation is not None else ([], qrels)
     if validation is None:
@@ -210,6 +212,7 @@ def align_lists(
     """Trim lists, mine their pairs under the unaligned heads and train; see ``align``."""
     from headrank.align.train import align as train
 
+    check_folders(target, checkpoint)
     heads.check_model(model.layers, model.heads, model.digest)
     _check_held_out(lists, validation)
     if prompt is None:

@@ -16,7 +16,6 @@ from headrank.heads import HeadSet, every_head
 from headrank.lists import query_generator
 from headrank.options.fold import Fold
 from headrank.reading import ListReading, ReadingFile
-from headrank.sight import check_reading
 from headrank.trec import Run
 
 # Below the smallest mass a float32 softmax over a long prompt gives a document.
@@ -37,7 +36,7 @@ def fold(
             see a document.
     """
     if heads is not None and not blind:
-        check_reading(reading, heads)
+        reading.check_sight(heads)
     layers, width, _ = reading.query.shape
     if options.calibrate and reading.calibration is None:
         raise HeadRankError(

@@ -15,7 +15,8 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokeni
 
 from headrank import attention
 from headrank.errors import HeadRankError
-from headrank.files import atomic_dir, read_json, sha256, write_json
+from headrank.files import read_json, sha256, write_json
+from headrank.folders import MANIFEST, MODEL, atomic_dir, check_replaceable
 from headrank.gpu import choose_device, gpus
 from headrank.pretrained import check_weights, reason
 
@@ -80,6 +81,7 @@ def convert_gguf(gguf: str | os.PathLike, target: str | os.PathLike, source: dic
         HeadRankError: a damaged file, absent weights, an unsupported architecture, or a
             tokenizer that does not return the text it was given.
     """
+    check_replaceable(target, MODEL)
     gguf = Path(gguf)
     file: dict[str, Any] = {
         "pretrained_model_name_or_path": gguf.parent,
@@ -112,7 +114,7 @@ def convert_gguf(gguf: str | os.PathLike, target: str | os.PathLike, source: dic
     model.is_quantized = False
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    with atomic_dir(target) as folder:
+    with atomic_dir(target, MODEL) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         record_model(folder, {**source, "note": f"dequantised from {gguf.name}"})
@@ -125,7 +127,8 @@ def _not_converted(gguf: Path, error: Exception) -> HeadRankError:
 def record_model(folder: str | os.PathLike, source: dict) -> None:
     """Write ``headrank.json``: the source and the SHA-256 of every weights and tokenizer file."""
     folder = Path(folder)
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != PROVENANCE)
+    apart = (PROVENANCE, MANIFEST)
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in apart)
     hashes = {p.relative_to(folder).as_posix(): sha256(p) for p in files}
     write_json(folder / PROVENANCE, {"source": source, "sha256": hashes})
 
@@ -266,10 +269,13 @@ def _check_whole(report: dict, where: str | os.PathLike) -> None:
 
 
 class _quiet_loading:
-    """Silences transformers' report of weights left out on purpose (lm_head, cut layers)."""
+    """Silences transformers where it tells of what is on purpose.
+
+    Weights are left out (lm_head, cut layers), and layers stand on one device.
+    """
 
     def __enter__(self) -> None:
-        self.logger = logging.getLogger("transformers.modeling_utils")
+        self.logger = logging.getLogger("transformers")
         self.level = self.logger.level
         self.logger.setLevel(logging.ERROR)
 

@@ -11,12 +11,12 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from headrank.errors import HeadRankError
+from headrank.texts import read_text
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]+)?")
@@ -31,7 +31,7 @@ def load(path: str | os.PathLike) -> Any:
     Raises:
         HeadRankError: it cannot be read, is not YAML or JSON, or is not plain.
     """
-    text = _text(path)
+    text = read_text(path)
     faults = list(_faults(text, path))
     if faults:
         raise HeadRankError("\n".join(faults))
@@ -48,19 +48,10 @@ def check_config(files: Iterable[str | os.PathLike], arguments: Sequence[str] = 
     Raises:
         HeadRankError: names every fault with its line.
     """
-    found = [fault for path in files for fault in _faults(_text(path), path)]
+    found = [fault for path in files for fault in _faults(read_text(path), path)]
     found += _argument_faults(arguments)
     if found:
         raise HeadRankError("\n".join(found))
-
-
-def _text(path: str | os.PathLike) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise HeadRankError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError as error:
-        raise HeadRankError(f"{path}: not YAML in UTF-8 ({error})") from None
 
 
 def _faults(text: str, path: str | os.PathLike) -> Iterator[str]:

@@ -9,25 +9,15 @@ query of the calibration) are short and share its key/value cache.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from headrank.errors import HeadRankError
 from headrank.lists import CandidateList, Passage
-from headrank.options.prompt import OVERLONG, ROWS, PromptOptions
+from headrank.options.prompt import PromptOptions
 from headrank.spans import token_spans, within_budget
-
-__all__ = [
-    "OVERLONG",
-    "ROWS",
-    "Prompt",
-    "PromptBuilder",
-    "PromptOptions",
-    "Suffix",
-    "without_calibration",
-]
 
 _CONTENT = "\x02content\x03"
 
@@ -253,8 +243,3 @@ def _text(passage: Passage) -> str:
     """Return title and text as one string without line breaks at its ends."""
     title, text = passage.title.strip(), passage.text.strip()
     return f"{title}\n{text}" if title and text else title or text
-
-
-def without_calibration(prompt: Prompt) -> Prompt:
-    """Return the prompt with the query's suffix alone."""
-    return replace(prompt, suffixes=prompt.suffixes[:1])

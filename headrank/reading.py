@@ -9,15 +9,19 @@ every document token and head (``tokens``), and always keeps it summed over all 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from headrank.arrays import ArrayFile, save_arrays
 from headrank.errors import HeadRankError
-from headrank.sight import KEY, Windows
+from headrank.sight import KEY, Windows, out_of_sight, unseen
+
+if TYPE_CHECKING:
+    from headrank.heads import HeadSet
 
 _FORMAT = 1
 
@@ -63,6 +67,47 @@ class ListReading:
                     f"{where}: query {self.query_id} has NaN or negative attention in {name!r}; "
                     "check the model's weights, or read with dtype float32"
                 )
+
+    def unseen(self) -> np.ndarray | None:
+        """Return ``[layers, heads, docs]``, True where a document lies wholly out of the window.
+
+        None if the model has no window.
+        """
+        return unseen(self.query, self.windows, self.distance)
+
+    def check_sight(self, heads: HeadSet) -> None:
+        """Refuse heads that cannot see a document of the list.
+
+        Raises:
+            HeadRankError: names layer, head, window, document and the remedy.
+        """
+        hidden = self.unseen()
+        if hidden is None:
+            return
+        heads.check_model(*hidden.shape[:2])
+        for layer, head in heads.pairs:
+            if hidden[layer, head].any():
+                place = int(np.flatnonzero(hidden[layer, head])[0])
+                raise out_of_sight(
+                    f"query {self.query_id}: ",
+                    (layer, head, self.windows[layer]),
+                    self.doc_ids[place],
+                    None if self.distance is None else int(self.distance[place]),
+                )
+
+
+def blind_heads(readings: Iterable[ListReading]) -> np.ndarray | None:
+    """Return ``[layers, heads]``, True where a head misses a document of any list.
+
+    None if the model has no window.
+    """
+    blind = None
+    for reading in readings:
+        hidden = reading.unseen()
+        if hidden is not None:
+            missed = hidden.any(axis=-1)
+            blind = missed if blind is None else blind | missed
+    return blind
 
 
 class ReadingFile:

@@ -109,6 +109,10 @@ class Report(Settings):
     """`true` makes the ablations' table and figure in a run without a target, too, and counts them
     in `snakemake estimate`; `false` leaves them to `snakemake ablations`.
     """
+    latency: Flag = False
+    """`true` times each method in a run without a target, too; `false` leaves that to `snakemake
+    timing`.
+    """
     resamples: whole(10) = 200
     """Bootstrap samples of the profiling queries, for the stability of the selected heads."""
 

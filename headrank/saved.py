@@ -13,10 +13,11 @@ from pathlib import Path
 
 from headrank import __version__
 from headrank.errors import HeadRankError
-from headrank.files import atomic_dir, read_json, sha256, write_json
+from headrank.files import read_json, sha256, write_json
+from headrank.folders import MANIFEST, RANKER, atomic_dir
 from headrank.heads import HeadSet
 from headrank.methods import Fold
-from headrank.models import DTYPES, LoadedModel, load_model
+from headrank.models import DTYPES, PROVENANCE, LoadedModel, load_model
 from headrank.prompt import PromptOptions
 from headrank.ranker import HeadRanker, RankerOptions
 from headrank.truncated import cut_last_layer, merge_adapter
@@ -51,7 +52,8 @@ def load_ranker(
         heads = heads if heads is not None or not card["heads"] else Path(path_or_id) / HEADS
         if adapter is None and card["adapter"]:
             adapter = Path(path_or_id) / ADAPTER
-        base, revision = model or card["model"]["path"], revision or card["model"]["revision"]
+        base = model or base_model(Path(path_or_id), card)
+        revision = revision or card["model"]["revision"]
     elif model is not None:
         raise HeadRankError(
             f"{path_or_id}: no saved ranker ({CARD} is missing), so `model` has no meaning"
@@ -154,20 +156,26 @@ def known_prompt(
 
 
 def save_ranker(ranker: HeadRanker, folder: str | os.PathLike) -> None:
-    """Write the folder, whole or not at all; the base model is named, not copied."""
-    base = Path(ranker.model.name)
+    """Write the folder, whole or not at all; the base model is named, not copied.
+
+    Raises:
+        HeadRankError: the folder holds anything but a ranker that was saved there.
+    """
     dtype = next(ranker.model.decoder.parameters()).dtype
-    with atomic_dir(folder) as target:
+    with atomic_dir(folder, RANKER) as target:
         if ranker.heads is not None:
             ranker.heads.save(target / HEADS)
         if ranker.adapter is not None:
-            shutil.copytree(ranker.adapter, target / ADAPTER)
+            shutil.copytree(
+                ranker.adapter, target / ADAPTER, ignore=shutil.ignore_patterns(MANIFEST)
+            )
         files = sorted(p for p in target.rglob("*") if p.is_file())
         card = {
             "format": _FORMAT,
             "headrank": __version__,
             "model": {
-                "path": str(base.resolve() if base.is_dir() else ranker.model.name),
+                "path": _noted_base(ranker.model.name, folder),
+                "origin": _origin(ranker.model.name),
                 "revision": ranker.revision,
                 "digest": ranker.model.digest,
             },
@@ -178,6 +186,47 @@ def save_ranker(ranker: HeadRanker, folder: str | os.PathLike) -> None:
             "sha256": {p.relative_to(target).as_posix(): sha256(p) for p in files},
         }
         write_json(target / CARD, card)
+
+
+def _noted_base(name: str, folder: str | os.PathLike) -> str:
+    """Return how a card names the base model: a hub's repository, or a path from the ranker.
+
+    An absolute path would mean nothing on another machine. One from the saved folder holds
+    where both are moved together.
+    """
+    if not Path(name).is_dir():
+        return name
+    return Path(os.path.relpath(Path(name).resolve(), Path(folder).resolve())).as_posix()
+
+
+def _origin(name: str) -> str | None:
+    """Return the hub's repository and commit that a model's folder was fetched from."""
+    path = Path(name) / PROVENANCE
+    source = read_json(path).get("source", {}) if path.is_file() else {}
+    if source.get("kind") != "huggingface":
+        return None
+    return f"{source.get('repository')} at {source.get('revision')}"
+
+
+def base_model(folder: Path, card: dict) -> str:
+    """Return the base model that a saved ranker's card names, as it can be loaded from here.
+
+    Cards of earlier versions hold an absolute path.
+
+    Raises:
+        HeadRankError: the card names a folder that is not there.
+    """
+    name = card["model"]["path"]
+    if not name.startswith(("../", "./", "/")) and name != "..":
+        return name
+    path = Path(os.path.normpath(folder.resolve() / name))
+    if not path.is_dir():
+        origin = card["model"].get("origin")
+        raise HeadRankError(
+            f"{folder}: its base model is not at {path}; give its folder with `model` (on the "
+            "command line: --base)" + (f"; it is {origin}" if origin else "")
+        )
+    return str(path)
 
 
 def _read_card(folder: Path) -> dict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -90,7 +90,8 @@ def _named(kind: str, record: Mapping[str, object]) -> Iterator[tuple[str, objec
         yield "case", label(str(record["method"]))
         malformed = plain(record["malformed"])
         if malformed:
-            yield "case", f"{label(str(record['method']))} ({malformed:g} malformed answers)"
+            told = share(malformed, record["passes"])
+            yield "case", f"{label(str(record['method']))} (malformed answers: {told})"
     if target is None:
         yield "target", None
         return
@@ -147,6 +148,12 @@ def quality_by_cost(
     return pd.DataFrame(rows)
 
 
+def share(part: float, whole: float) -> str:
+    """Return a share with its counts, ``5 % (1 of 20)``."""
+    percent = 100 * part / whole if whole else 0.0
+    return f"{percent:.3g} % ({part:g} of {whole:g})"
+
+
 def latency_table(
     points: pd.DataFrame,
     *,
@@ -154,11 +161,13 @@ def latency_table(
     model: str,
     gpu: bool,
     about: str,
+    generative: Collection[str] = (),
     names: Mapping[str, str] | None = None,
 ) -> Table:
     """Return the table of ``quality_by_cost``.
 
     Args:
+        generative: methods that write answers; the others have none that could lack a form.
         gpu: seconds are the wall's on a GPU, not of CPU cores.
         about: says which lists were timed.
     """
@@ -168,10 +177,18 @@ def latency_table(
         Column("passes", "Prompts", digits=0),
         Column("tokens", "Tokens", digits=0),
         Column("seconds", unit, digits=3, better="low"),
-        Column("malformed", "Malformed", digits=1),
+        Column("malformed", "Malformed answers"),
         Column("value", measure, digits=3, better="high"),
     )
-    frame = points.assign(label=[label(method, names) for method in points["method"]])
+    frame = points.assign(
+        label=[label(method, names) for method in points["method"]],
+        malformed=[
+            share(row.malformed * row.lists, row.passes * row.lists)
+            if row.method in generative
+            else None
+            for row in points.itertuples()
+        ],
+    )
     if "value" not in frame:
         frame = frame.assign(value=float("nan"), low=float("nan"), high=float("nan"))
     return from_frame(
@@ -184,8 +201,8 @@ def latency_table(
             "time of all threads."
             if not gpu
             else f"{about} Means over lists; seconds are the median of the rounds.",
-            "Prompts: prefills of a list; malformed: generated answers that have not the form "
-            "asked for. A fusion costs both parts.",
+            "Prompts: prefills of a list; malformed answers: those of all lists that have not the "
+            "form asked for. A fusion costs both parts.",
         ),
         tidy=points,
     )

@@ -12,7 +12,7 @@ use rule evaluate as evaluate_ablations with:
     input:
         runs=[run_of(cell) for cell in ABLATED],
         qrels=[f"{RESULTS}/sets/{REPORT_SET}/qrels.tsv"],
-        roles="<results>/sets/roles.json",
+        roles=ancient("<results>/sets/roles.json"),
     output:
         per_query="<results>/ablations/per_query.parquet",
         per_run="<results>/ablations/per_run.parquet",

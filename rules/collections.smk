@@ -21,6 +21,7 @@ rule collection:
         runtime=collection_minutes,
     params:
         source=lambda wildcards: COLLECTIONS[wildcards.collection]["source"],
+        own=lambda wildcards: own_files(f"collections.{wildcards.collection}.source.path"),
         code=code("build_collection"),
     message:
         "Build the collection {wildcards.collection}"

@@ -1,11 +1,15 @@
+import functools
+import os
 import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
+from headrank.caches import keep_caches_here
 from headrank.changes import replaced
 from headrank.clock import check_clock
 from headrank.codedigest import code_digest
@@ -13,12 +17,30 @@ from headrank.config import configure
 from headrank.errors import HeadRankError
 from headrank.files import json_sha256
 from headrank.grid import mined_as, read_sets, shards, split_method, used_recipes
+from headrank.originals import (
+    Hashes,
+    check_originals,
+    noted,
+    originals,
+    place,
+    replaced_originals,
+    shares_a_query,
+    short,
+    size_problems,
+)
+from headrank.originals import splits as splits_of
+from headrank.planning import look_behind_ancient
 from headrank.plainyaml import check_config
 from headrank.roles import ROLES, roles, roles_before
 from headrank.sources.pypi import pinned_files
+from headrank.shown import first_stage_names, other_first_stages, shown, told_first_stage
 from headrank.variants import settings
 
 ROOT = Path(workflow.basedir)
+
+keep_caches_here(os.environ, ".")
+# A user's collection is an ancient input of what is made from its splits (`settled`).
+look_behind_ancient(DAG)
 
 try:
     if workflow.is_main_process:
@@ -170,6 +192,62 @@ def run_of(cell):
     return str(Path(RESULTS, "runs", *folders, f"{name}.run"))
 
 
+# The user's own files. An object store's times are those of the upload, so there they tell enough.
+HASHES = Hashes("resources/.originals.json")
+
+
+def own_files(*keys):
+    """The user's files that the config names under these keys, by name with their hashes."""
+    found = [one for one in originals(config, WEIGHTS, COLLECTIONS) if one.key in keys]
+    return None if STORED else (noted(found, HASHES) or None)
+
+
+def is_own(collection):
+    """Whether a collection is a folder of the user's on this machine."""
+    return not STORED and COLLECTIONS[collection]["source"]["kind"] == "local"
+
+
+@functools.cache
+def own_splits(collection):
+    """Queries of each split of a user's folder; None of other collections, or if it is faulty."""
+    if not is_own(collection):
+        return None
+    return splits_of(place(COLLECTIONS[collection]["source"]["path"]))
+
+
+def settled(collection, parts):
+    """Parts of a collection whose content `data_of` tells: of a user's folder their time does not.
+
+    The collection is made anew after any change of the folder, and with it its files' times.
+    """
+    return ancient(parts) if is_own(collection) else parts
+
+
+@functools.cache
+def data_of(collection, split=None):
+    """Digest of what a split of a user's folder is made from, or its corpus alone; else nothing."""
+    if not is_own(collection):
+        return None
+    source = COLLECTIONS[collection]["source"]
+    files = own_files(f"collections.{collection}.source.path")
+    hashes = next(iter(files.values()))["sha256"]
+    own = own_splits(collection)
+    if split is None:
+        part = None
+    else:
+        part = hashes if own is None else own.digests.get(split)
+    how = {key: value for key, value in source.items() if key != "path"}
+    return short([hashes.get("corpus.jsonl"), part, how, code("build_collection")])
+
+
+def may_share(one, other):
+    """Whether two sets may hold the same question: those of a user's folders are read here."""
+    known = [(own_splits(SETS[name]["collection"]), SETS[name]["split"]) for name in (one, other)]
+    if any(found is None for found, _ in known):
+        return True
+    return shares_a_query(*(found.texts.get(split, {}) for found, split in known))
+
+
 def reading_priority(wildcards):
     """Readings that heads are selected on go first."""
     profiling = config["profiling"]
@@ -188,18 +266,18 @@ def origin(source):
         return [f"resources/archives/{archive['file']}" for archive in pinned_files(source)]
     if STORED:
         return [source["path"]]
-    folder = Path(source["path"])
+    folder = Path(place(source["path"]))
     files = (path for path in folder.rglob("*") if path.is_file())
     # What tools keep beside the weights (.git, .cache) makes no model.
     seen = (p for p in files if not any(n.startswith(".") for n in p.relative_to(folder).parts))
-    return sorted(map(str, seen)) or [source["path"]]
+    return sorted(map(str, seen)) or [place(source["path"])]
 
 
 # Files that a user's folder may hold. An object store is asked here: an input function may not.
 OPTIONAL = {
     name: [
         path
-        for path in (f"{entry['source']['path']}/{file}" for file in OPTIONAL_FILES)
+        for path in (f"{place(entry['source']['path'])}/{file}" for file in OPTIONAL_FILES)
         if exists(path)
     ]
     for name, entry in COLLECTIONS.items()
@@ -217,9 +295,8 @@ def collection_origin(wildcards):
     source = COLLECTIONS[wildcards.collection]["source"]
     if source["kind"] != "local":
         return origin(source)
-    return [f"{source['path']}/{name}" for name in COLLECTION_FILES] + OPTIONAL[
-        wildcards.collection
-    ]
+    folder = place(source["path"])
+    return [f"{folder}/{name}" for name in COLLECTION_FILES] + OPTIONAL[wildcards.collection]
 
 
 def first_stage_source(wildcards):
@@ -227,7 +304,7 @@ def first_stage_source(wildcards):
     name, split = wildcards.collection, wildcards.split
     collection = COLLECTIONS[name]
     if split in collection["runs"]:
-        return {"run": collection["runs"][split]}
+        return {"run": place(collection["runs"][split])}
     if collection["first_stage"] == "own" or (
         collection["first_stage"] == "auto" and own_run(name)
     ):
@@ -245,7 +322,9 @@ def first_stage_run(wildcards):
 def earlier_sets(wildcards):
     """Queries that this set may not hold: those of the roles before its own."""
     earlier = sets_of(*roles_before(ROLE[wildcards.set]))
-    return [f"{RESULTS}/sets/{name}/queries.jsonl" for name in earlier]
+    return [
+        f"{RESULTS}/sets/{name}/queries.jsonl" for name in earlier if may_share(name, wildcards.set)
+    ]
 
 
 def folded_heads(name, model, adapter):
@@ -280,6 +359,58 @@ def fold_of(name):
 
 
 CELLS = list(cells())
+
+
+def own_in_use():
+    """What the config names of the user's own and a job may ask for: used, or made earlier.
+
+    Snakemake takes a result whose source is gone for finished.
+    """
+    made = {name for name in WEIGHTS if Path(f"resources/models/{name}/headrank.json").exists()}
+    kept = {
+        name
+        for name in COLLECTIONS
+        if Path(f"resources/collections/{name}/collection.json").exists()
+    }
+    return originals(config, {*used_models(), *made}, {*used_collections(), *kept})
+
+
+def check_own_files():
+    """Refuse, before any job, what the user's own files cannot give; tell what they changed."""
+    if STORED:
+        paths = [
+            (one, f"{one.path}/{name}" if name else one.path)
+            for one in own_in_use()
+            for name in (one.needed or ("",))
+            # A folder of weights is asked for as a whole, and no list tells what it holds.
+            if one.needed or one.file
+        ]
+        if missing := [
+            f"{one.key} is {one.path!r}, and there is no {path}; copy it to the store"
+            for one, path in paths
+            if not exists(path)
+        ]:
+            raise HeadRankError("\n".join(missing))
+        return
+    check_originals(own_in_use())
+    found = list(size_problems(config, sets_of(*ROLES), own_splits))
+    if refused := [message for wrong, message in found if wrong]:
+        raise HeadRankError("\n".join(refused))
+    for message in (*(m for _, m in found), *other_first_stages(config, own_run)):
+        logger.warning(message)
+    if change := replaced_originals(f"{RESULTS}/manifest.json", noted(own_in_use(), HASHES)):
+        logger.warning(change)
+    HASHES.save()
+
+
+try:
+    if workflow.is_main_process:
+        check_own_files()
+except HeadRankError as error:
+    raise WorkflowError(str(error)) from None
+
+# What results are made from of the user's own, for the manifest.
+OWN = own_files(*(one.key for one in originals(config, used_models(), used_collections())))
 
 
 def adapter_files(wildcards):
@@ -340,7 +471,8 @@ def training_input(wildcards):
         "documents": [entry["documents"] for entry in files],
         "candidates": [entry["candidates"] for entry in files],
         "qrels": [entry["qrels"] for entry in files],
-        "roles": f"{RESULTS}/sets/roles.json",
+        # It says that roles are apart, not what is trained on: more queries elsewhere train nothing.
+        "roles": ancient(f"{RESULTS}/sets/roles.json"),
         "model": model_part(wildcards.model),
         "heads": f"{RESULTS}/profiles/{wildcards.model}/heads/{recipe['selection']}.json",
     }

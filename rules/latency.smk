@@ -1,13 +1,14 @@
 # What a list costs each method, by the path a deployment takes: a truncated model, selected heads.
+# `snakemake timing`; with `report.latency` every run. A job a method: only what changed is timed again.
 rule latency:
     input:
         unpack(lambda wildcards: set_files(REPORT_SET)),
         timed_files,
         model=model_part("{model}"),
     output:
-        "<results>/latency/{model}.csv",
+        "<results>/latency/{model}/{method}.csv",
     log:
-        "<logs>/latency/{model}.log",
+        "<logs>/latency/{model}/{method}.log",
     wildcard_constraints:
         model=one_of(EXPERIMENT["models"]),
     conda:
@@ -25,13 +26,12 @@ rule latency:
         order=REPORT_ORDER,
         seed=config["seed"],
         working_threads=config["reading"]["threads"],
-        attention=lambda wildcards: timed_attention(wildcards.model),
-        encoders=timed_encoders(),
-        generative=timed_generative(),
-        latency=LATENCY,
+        system=timed_system,
+        lists=LATENCY["lists"],
+        rounds=LATENCY["rounds"],
         code=code("latency"),
     message:
-        "Time the methods of {wildcards.model}"
+        "Time {wildcards.method} on {wildcards.model}"
     script:
         "../workflow/scripts/latency.py"
 
@@ -92,6 +92,7 @@ rule latency_table:
             "seed": config["seed"],
         },
         latency=LATENCY,
+        generative=list(timed_generative()),
         candidates=config["candidates"],
         names=REPORT["names"],
         code=code("latency_table"),

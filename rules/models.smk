@@ -36,6 +36,9 @@ rule model:
         runtime=minutes,
     params:
         source=lambda wildcards: WEIGHTS[wildcards.model]["source"],
+        own=lambda wildcards: own_files(
+            *(f"{group}.{wildcards.model}.source.path" for group in ("models", "encoders"))
+        ),
         format=lambda wildcards: WEIGHTS[wildcards.model].get("format", "safetensors"),
         # Code decides the weights only where they are dequantised. Safetensors are copied as they
         # are, and a change of code must not download gigabytes again.

@@ -2,8 +2,11 @@
 # is asked for, so that a config with less still plans everything else.
 NO_MODEL = "experiment.methods names none that reads or asks a model; add one of kind attention"
 NO_RECIPE = "experiment.methods names none with an adapter; add one"
-NO_PANELS = "report.panels is []; name the methods that are compared along the prompt"
-NO_METHOD = "report.method is null; name the method whose heads are shown"
+NO_PANELS = "experiment.methods names none that reads a model; add one, or name report.panels"
+NO_METHOD = (
+    "experiment.methods names none of selected heads without an adapter; add one, or name one in "
+    "report.method"
+)
 NO_SELECTED = (
     f"report.panels is {REPORT['panels']}; name a method of selected heads without an adapter"
 )

@@ -1,5 +1,7 @@
 # What the report's tables and figures are made from.
-REPORT = config["report"]
+REPORT = shown(config)
+# A method keyed bm25 may keep the order of an imported run.
+REPORT["names"] = first_stage_names(config, own_run) | REPORT["names"]
 REPORT_SET = REPORT["set"] or EXPERIMENT["sets"][0]
 REPORT_ORDER = config["evaluation"]["orders"][0]
 
@@ -140,6 +142,8 @@ def product_files():
 def products():
     """Every table and figure of a run without a target."""
     asked_for = set() if REPORT["ablations"] else {"table_ablations", "figure_ablations"}
+    if not REPORT["latency"]:
+        asked_for |= {"table_latency", "figure_quality_latency"}
     return [
         *([f"{RESULTS}/claims.csv", f"{RESULTS}/claims.md"] if CLAIMED else []),
         *(

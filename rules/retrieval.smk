@@ -1,6 +1,9 @@
 rule index:
     input:
-        collection=collection_part("{collection}", "corpus.jsonl", "collection.json"),
+        collection=lambda wildcards: settled(
+            wildcards.collection,
+            collection_part(wildcards.collection, "corpus.jsonl", "collection.json"),
+        ),
     output:
         index_files("{collection}"),
     log:
@@ -16,6 +19,8 @@ rule index:
     params:
         k1=config["first_stage"]["k1"],
         b=config["first_stage"]["b"],
+        analyzer=config["first_stage"].get("analyzer", "lucene-english"),
+        data=lambda wildcards: data_of(wildcards.collection),
         code=code("build_index"),
     message:
         "Index {wildcards.collection} for BM25"
@@ -26,7 +31,10 @@ rule index:
 rule retrieve:
     input:
         unpack(first_stage_source),
-        collection=collection_part("{collection}", "queries.jsonl", "qrels.tsv", "collection.json"),
+        collection=lambda wildcards: settled(
+            wildcards.collection,
+            collection_part(wildcards.collection, "queries.jsonl", "qrels.tsv", "collection.json"),
+        ),
     output:
         "<results>/retrieval/{collection}/{split}.run",
     log:
@@ -41,6 +49,10 @@ rule retrieve:
         runtime=collection_minutes,
     params:
         depth=config["first_stage"]["depth"],
+        data=lambda wildcards: data_of(wildcards.collection, wildcards.split),
+        own=lambda wildcards: own_files(
+            f"collections.{wildcards.collection}.runs.{wildcards.split}"
+        ),
         code=code("retrieve"),
     message:
         "Retrieve the first stage of {wildcards.collection}, split {wildcards.split}"
@@ -50,8 +62,11 @@ rule retrieve:
 
 rule query_set:
     input:
-        collection=lambda wildcards: collection_part(
-            SETS[wildcards.set]["collection"], *COLLECTION_FILES, "collection.json"
+        collection=lambda wildcards: settled(
+            SETS[wildcards.set]["collection"],
+            collection_part(
+                SETS[wildcards.set]["collection"], *COLLECTION_FILES, "collection.json"
+            ),
         ),
         run=first_stage_run,
         earlier=earlier_sets,
@@ -68,6 +83,9 @@ rule query_set:
         options=lambda wildcards: SETS[wildcards.set],
         candidates=config["candidates"],
         seed=config["seed"],
+        data=lambda wildcards: data_of(
+            SETS[wildcards.set]["collection"], SETS[wildcards.set]["split"]
+        ),
         code=code("sample_set"),
     message:
         "Sample the query set {wildcards.set}"

@@ -9,6 +9,14 @@ for target in PRODUCTS:
         localrule: True
 
 
+# What a list costs each method: the table and the figure.
+rule timing:
+    input:
+        files_of("table_latency"),
+        files_of("figure_quality_latency"),
+    localrule: True
+
+
 # One setting changed at a time, beside its method: the table and the figure.
 rule ablations:
     input:

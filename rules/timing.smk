@@ -7,6 +7,8 @@ def all_cores(wildcards):
 
     Neither a cluster nor `snakemake --report` has a number of cores; the work's own suffice there.
     """
+    if workflow.non_local_exec:
+        return config["reading"]["threads"]
     try:
         return workflow.cores
     except WorkflowError:
@@ -61,19 +63,34 @@ def timed_generative():
     return timed
 
 
+def timed_systems(model):
+    """Every method that is timed on a model: its kind, and what it is made from."""
+    return {
+        name: {"kind": kind, **how}
+        for kind, found in (
+            ("attention", timed_attention(model)),
+            ("encoder", timed_encoders()),
+            ("generative", timed_generative()),
+        )
+        for name, how in found.items()
+    }
+
+
+def timed_system(wildcards):
+    """What one timed method is made from."""
+    return timed_systems(wildcards.model)[wildcards.method]
+
+
 def timed_files(wildcards):
-    """Files that the timed methods load."""
-    methods = timed_attention(wildcards.model).values()
-    adapters = dict.fromkeys(method["adapter"] for method in methods if method["adapter"])
-    return [
-        *dict.fromkeys(method["heads"] for method in methods if method["heads"]),
-        *(f"{folder}/{name}" for folder in adapters for name in ADAPTER_FILES),
-        *(
-            path
-            for encoder in timed_encoders().values()
-            for path in part_of(encoder["path"], "headrank.json")
-        ),
-    ]
+    """Files that a timed method loads."""
+    system = timed_system(wildcards)
+    if system["kind"] == "encoder":
+        return part_of(system["path"], "headrank.json")
+    if system["kind"] != "attention":
+        return []
+    heads = [system["heads"]] if system["heads"] else []
+    folder = system["adapter"]
+    return [*heads, *(f"{folder}/{name}" for name in ADAPTER_FILES if folder)]
 
 
 def report_index():
@@ -88,7 +105,8 @@ def report_index():
 
 def cost_files(wildcards):
     """Costs of the model's methods and of a first stage that is ours."""
-    files = [f"{RESULTS}/latency/{wildcards.model}.csv"]
+    names = timed_systems(wildcards.model)
+    files = [f"{RESULTS}/latency/{wildcards.model}/{name}.csv" for name in names]
     if report_index() and timed_methods("first-stage"):
         files.append(f"{RESULTS}/latency/first-stage.csv")
     return files

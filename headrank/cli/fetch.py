@@ -114,6 +114,7 @@ def origin(source: Mapping[str, Any]) -> str:
 def fetch(kind: str, entry: Mapping[str, Any], target: Path, archives: Path) -> None:
     """Write one model or collection as the workflow's rules do."""
     from headrank.collection import verify_collection
+    from headrank.folders import COLLECTION, MODEL, check_replaceable
     from headrank.models import verify_model
     from headrank.sources.build import build_from_source
     from headrank.sources.pypi import fetch_pypi, pinned_files
@@ -126,6 +127,7 @@ def fetch(kind: str, entry: Mapping[str, Any], target: Path, archives: Path) -> 
     if kind == "collections" and (target / "collection.json").is_file():
         verify_collection(target)
         return
+    check_replaceable(target, MODEL if kind != "collections" else COLLECTION)
     origins = [Path(source["path"])] if source["kind"] == "local" else []
     for archive in pinned_files(source):
         origins.append(archives / archive["file"])

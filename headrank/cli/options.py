@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 METHODS = ("headrank", "icr", "qrhead", "core")
 CRITERIA = ("graded", "contrastive", "contrastive-z", "mass")
 DTYPES = ("float32", "bfloat16")
+TIES = ("trec_eval", "file-rank")
 
 
 class UsageError(HeadRankError):
@@ -28,15 +30,19 @@ def whole(least: int):
     """Return an argparse type: a whole number from ``least``."""
 
     def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        value = digits(text)
         if value < least:
             raise argparse.ArgumentTypeError(f"{value} is too small; the least is {least}")
         return value
 
     return parse
+
+
+def digits(text: str) -> int:
+    """Return an argparse value: a whole number as digits 0 to 9; Python also reads 1_0 and ١."""
+    if not re.fullmatch(r"-?[0-9]{1,18}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
 
 
 def order(text: str) -> str:
@@ -67,12 +73,26 @@ def add_input(parser: argparse.ArgumentParser, labelled: bool) -> None:
     group.add_argument("--run", dest="run_file", metavar="RUN", help="TREC run, in place of LISTS")
     group.add_argument("--collection", metavar="DIR", help="folder that holds the run's texts")
     group.add_argument(
-        "--depth", type=int, metavar="N", help="documents a query taken from the run (default: 20)"
+        "--depth",
+        type=digits,
+        metavar="N",
+        help="documents a query taken from the run (default: 20)",
     )
+    add_ties(group)
     if labelled:
         group.add_argument(
             "--qrels", metavar="FILE", help="judgments (default: those of the collection)"
         )
+
+
+def add_ties(group: argparse._ActionsContainer) -> None:
+    """Add the argument that says how documents of one score stand."""
+    group.add_argument(
+        "--ties",
+        choices=TIES,
+        help="documents of one score in a run: by docid descending, scores compared as float32, "
+        "as trec_eval does whatever the ranks say (default), or as the file ranks them",
+    )
 
 
 def add_model(parser: argparse.ArgumentParser, what: str) -> None:
@@ -111,6 +131,24 @@ def add_prompt(parser: argparse.ArgumentParser) -> None:
         help="JSON with fields of headrank.prompt.PromptOptions (default: those the heads were "
         "selected with)",
     )
+
+
+def collection_files(folder: str | None) -> list[Path]:
+    """Return the files that are read of a collection's folder."""
+    from headrank.beir import beir_qrels
+    from headrank.records import CARD, EXCLUDED, REQUIRED, file_of
+
+    if folder is None:
+        return []
+    own = [file_of(folder, name) for name in (*REQUIRED, EXCLUDED, CARD)]
+    return [*own, *beir_qrels(folder).values()]
+
+
+def read_files(args: argparse.Namespace) -> list[str | Path | None]:
+    """Return every file that a command's arguments name as an input."""
+    names = ("lists", "run_file", "qrels", "heads", "prompt")
+    given = [getattr(args, name, None) for name in names]
+    return [*given, *collection_files(args.collection)]
 
 
 def prompt_options(args: argparse.Namespace, base: PromptOptions | None) -> PromptOptions | None:

@@ -17,10 +17,12 @@ from headrank.cli.options import (
     add_prompt,
     prepare_torch,
     prompt_options,
+    read_files,
     whole,
 )
 from headrank.errors import HeadRankError
 from headrank.files import atomic
+from headrank.targets import check_output
 
 if TYPE_CHECKING:
     from headrank.cli.inputs import InputList
@@ -47,6 +49,11 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     add_input(parser, labelled=False)
     add_model(parser, "folder of a saved ranker or of a model, or a hub repository")
+    parser.add_argument(
+        "--base",
+        metavar="PATH",
+        help="base model of a saved ranker, if it is not where the ranker's card says",
+    )
     group = parser.add_argument_group("method")
     group.add_argument("--method", choices=METHODS, help="default: headrank, or the saved ranker's")
     group.add_argument("--heads", metavar="FILE", help="JSON that `headrank profile` wrote")
@@ -81,6 +88,7 @@ def run(args: argparse.Namespace) -> None:
     if args.name is not None and any(c.isspace() for c in args.name):
         raise UsageError(f"--name is {args.name!r}; a TREC tag holds no white space")
     form = args.format or ("jsonl" if args.run_file is None else "trec")
+    check_output(args.output, read_files(args))
     lists = read_input(args, labelled=False)
     if form == "trec":
         check_trec(lists)
@@ -123,6 +131,7 @@ def load(args: argparse.Namespace) -> HeadRanker:
         device=args.device,
         merge=args.merge,
         revision=args.revision,
+        model=args.base,
     )
 
 
@@ -130,10 +139,10 @@ def rankings(
     ranker: HeadRanker, lists: list[InputList], args: argparse.Namespace
 ) -> Iterable[list[RankedPassage]]:
     """Yield each list's ranking, cut to the top asked for, with progress on stderr."""
-    from tqdm import tqdm
+    from headrank.progress import follow
 
     found = ranker.rerank_lists((one.candidates for one in lists), batch=args.batch)
-    bar = tqdm(found, total=len(lists), desc="reranking", unit="query", disable=args.quiet)
+    bar = follow(found, total=len(lists), desc="reranking", unit="query", disable=args.quiet)
     for ranking in bar:
         yield ranking[: args.top]
 
@@ -142,7 +151,7 @@ def json_line(one: InputList, ranking: list[RankedPassage]) -> str:
     """Return one list's ranking as a line of JSON."""
     return json.dumps(
         {
-            "query_id": one.candidates.query_id,
+            "query_id": one.query_id,
             "query": one.candidates.query,
             "docs": [{"id": one.ids[p.doc_id], "score": p.score} for p in ranking],
         },
@@ -165,4 +174,9 @@ def check_trec(lists: list[InputList]) -> None:
                 raise HeadRankError(
                     f"{one.where}: id {name!r} holds white space, which a TREC run cannot; use "
                     "--format jsonl"
+                )
+            if not name.isprintable():
+                raise HeadRankError(
+                    f"{one.where}: id {name!r} holds an invisible character, which a TREC run "
+                    "cannot; use --format jsonl"
                 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -28,10 +29,11 @@ def homogenisation(systems: Mapping[str, pd.DataFrame]) -> Figure:
         _panel(axes, positions)
         axes.set_title(title, pad=13)
         share = position_share(positions)
+        told = f"position explains {share:.0%} of the others' variance"
         axes.text(
             0.5,
             1.02,
-            f"position explains {share:.0%} of the others' variance",
+            "no document that is not relevant" if np.isnan(share) else told,
             transform=axes.transAxes,
             ha="center",
             va="bottom",

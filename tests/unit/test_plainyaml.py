@@ -89,11 +89,11 @@ def test_json_is_read_as_json(tmp_path):
 def test_files_that_are_no_yaml(tmp_path):
     with refused(r"config\.yaml:\d: not YAML"):
         load(written(tmp_path, "a: 1\nb: [1"))
-    with refused(r"none\.yaml: cannot be read"):
+    with refused(r"none\.yaml: .*cannot be read"):
         check_config([tmp_path / "none.yaml"])
     path = written(tmp_path, "")
     path.write_bytes("a: é".encode("latin-1"))
-    with refused("not YAML in UTF-8"):
+    with refused("not UTF-8"):
         load(path)
 
 

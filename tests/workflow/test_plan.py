@@ -61,7 +61,7 @@ def test_a_second_model_doubles_what_is_made_for_each(tmp_path):
     assert {rule: jobs[rule] for rule in expected} == expected
     # Four parts of one model, and four archives of the demo (Lee is left out).
     assert jobs["fetch_archive"] == 8
-    for name in ("model_table", "heads_table", "head_scores", "align", "latency", "middle_table"):
+    for name in ("model_table", "heads_table", "head_scores", "align", "latency_table"):
         assert jobs[name] == 2, name
     wanted = "results-two-models/tables/main/gemma3-270m.md"
     assert planned(tmp_path / "work", files, wanted)["model_table"] == 1
@@ -157,12 +157,31 @@ def test_ablations_are_part_of_a_run_only_if_the_report_has_them(tmp_path):
     assert "report.ablations is true; allowed: false, since ablations is {}" in result.stdout
 
 
+def test_methods_are_timed_on_demand_or_as_part_of_the_report(tmp_path):
+    methods = ("minilm", "icr", "core", "headrank-untuned", "headrank", "listwise", "pointwise")
+    jobs = planned(tmp_path / "work", tiny(tmp_path / "with.yaml"))
+    assert (jobs["latency"], jobs["latency_table"]) == (len(methods), 1)
+    without = tiny(tmp_path / "without.yaml", lambda c: c["report"].update(latency=False))
+    jobs = planned(tmp_path / "work", without)
+    assert not {"latency", "latency_first_stage", "latency_table", "quality_latency"} & jobs.keys()
+    jobs = planned(tmp_path / "work", without, "timing")
+    assert (jobs["latency"], jobs["quality_latency"]) == (len(methods), 1)
+
+
+def test_a_target_needs_no_number_of_cores(tmp_path):
+    for target in ("table_main", "ablations", "benchmarks", "report"):
+        result = snakemake(
+            tmp_path / target, tiny(tmp_path / "tiny.yaml"), target, "--dry-run", cores=None
+        )
+        assert result.returncode == 0, result.stdout
+
+
 LACKING = [
     ("table_ablations", "ablations is {}"),
     ("ablations", "ablations is {}"),
-    ("table_middle", "report.panels is []"),
+    ("table_middle", "experiment.methods names none that reads a model"),
     ("table_significance", "evaluation.comparisons is []"),
-    ("figure_heads", "report.method is null"),
+    ("figure_heads", "experiment.methods names none of selected heads"),
     ("figure_quality_latency", "experiment.methods names none that reads or asks a model"),
 ]
 

@@ -10,6 +10,7 @@ import torch
 import headrank
 from headrank.align.data import load_training
 from headrank.align.options import AlignOptions
+from headrank.align.places import check_folders
 from headrank.align.train import align
 from headrank.commit import source, versions
 from headrank.files import folder_of
@@ -42,6 +43,7 @@ def main(
     code: str,
 ) -> None:
     """Write the adapter's folder."""
+    check_folders(target, checkpoint)
     torch.set_num_threads(threads)
     verify_model(model)
     chosen = HeadSet.load(heads)

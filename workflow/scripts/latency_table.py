@@ -17,6 +17,7 @@ def main(
     lists: int,
     rounds: int,
     candidates: int,
+    generative: list[str],
     names: dict[str, str],
 ) -> None:
     """Write CSV, Markdown and LaTeX beside each other."""
@@ -31,6 +32,7 @@ def main(
         # The first stage is always the CPU's.
         gpu="cuda" in set(measured["device"]),
         about=about,
+        generative=generative,
         names=names,
     )
     table.save(Path(target).with_suffix(""))
@@ -46,5 +48,6 @@ if __name__ == "__main__":
             lists=snakemake.params.latency["lists"],
             rounds=snakemake.params.latency["rounds"],
             candidates=snakemake.params.candidates,
+            generative=snakemake.params.generative,
             names=snakemake.params.names,
         )
