@@ -45,6 +45,13 @@ def digits(text: str) -> int:
     return int(text)
 
 
+def number(text: str) -> float:
+    """Return an argparse value: a finite number as it is written; Python also reads nan and 1_0."""
+    if not re.fullmatch(r"-?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]{1,2})?", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, such as 0.001 or 1e-3")
+    return float(text)
+
+
 def order(text: str) -> str:
     """Return an argparse value: a prompt order."""
     from headrank.lists import check_order
