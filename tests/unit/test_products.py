@@ -8,7 +8,7 @@ from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
-from base_config import BASE, ROOT, SCHEMA
+from base_config import BASE, ROOT
 
 from headrank.config import configure
 from headrank.errors import HeadRankError
@@ -35,7 +35,7 @@ def full():
     config["ablations"] = {
         "heads": {"method": "headrank-untuned", "key": "selection.heads", "values": [3]}
     }
-    configure(config, SCHEMA)
+    configure(config)
     return Experiment(config, "out")
 
 
@@ -46,7 +46,7 @@ def bare():
     config["evaluation"]["comparisons"] = []
     config["report"] = {"set": config["experiment"]["sets"][0]}
     config["ablations"] = {}
-    configure(config, SCHEMA)
+    configure(config)
     return Experiment(config, "out")
 
 
