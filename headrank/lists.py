@@ -14,7 +14,7 @@ import numpy as np
 
 from headrank.errors import HeadRankError
 from headrank.files import read_jsonl, write_jsonl
-from headrank.roles import normalised
+from headrank.questions import normalised
 from headrank.trec import Qrels, Run
 
 logger = logging.getLogger(__name__)

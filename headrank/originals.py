@@ -19,7 +19,7 @@ from pathlib import Path
 
 from headrank.errors import HeadRankError
 from headrank.files import json_sha256, read_json, sha256, write_json
-from headrank.roles import normalised
+from headrank.questions import normalised
 
 REQUIRED = ("corpus.jsonl", "queries.jsonl", "qrels.tsv")
 RANKED, EXCLUDED = "candidates.run", "excluded.tsv"

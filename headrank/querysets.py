@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from headrank.collection import load_candidates, load_documents, load_qrels, load_queries
 from headrank.errors import HeadRankError
 from headrank.lists import CandidateList, Passage, sample_queries
-from headrank.roles import normalised
+from headrank.questions import normalised
 from headrank.trec import Qrels, Run
 
 

@@ -102,8 +102,3 @@ def _slices_meet(one: Mapping, other: Mapping) -> bool:
 def _slice(entry: Mapping) -> str:
     end = "the end" if entry["take"] is None else str(entry["skip"] + entry["take"])
     return f"{entry['skip']} to {end}"
-
-
-def normalised(text: str) -> str:
-    """Return a query's text as it is compared between roles: case-folded, single spaces."""
-    return " ".join(text.casefold().split())

@@ -1,9 +1,7 @@
-import json
 import sys
 import time
 from copy import deepcopy
 
-from headrank.ending import ending
 from headrank.irmetadata import metadata_path
 
 STARTED = time.time()
@@ -20,27 +18,6 @@ CARDS = {
         path for name in used_collections() for path in collection_part(name, "collection.json")
     ],
 }
-
-
-def options_of_this_call():
-    """Options with which another Snakemake plans what this one does."""
-    files = [str(Path(path).resolve()) for path in workflow.overwrite_configfiles]
-    given = [f"{key}={json.dumps(value)}" for key, value in workflow.config_settings.config.items()]
-    return [
-        *("--snakefile", str(ROOT / "Snakefile"), "--directory", ".", "--quiet", "all"),
-        *(["--configfile", *files] if files else []),
-        *(["--config", *given] if given else []),
-    ]
-
-
-def report_inputs(wildcards):
-    """What the report shows."""
-    if STORED:
-        raise WorkflowError(
-            "report: results lie in an object store; `snakemake --report report.html` with the same "
-            "profile and config brings them here"
-        )
-    return products()
 
 
 # Beside the runs, not in them: a run's bytes hold no time and no machine. All sets have the same
@@ -110,26 +87,6 @@ rule manifest:
         "../workflow/scripts/write_manifest.py"
 
 
-def print_ending():
-    """Tell the main table, the tests' outcome and the report, if this run finished the results."""
-    try:
-        finished = Path(f"{RESULTS}/manifest.json").stat().st_mtime >= STARTED
-    except FileNotFoundError:
-        return
-    if finished and not STORED:
-        told = ending(
-            RESULTS,
-            methods=EXPERIMENT["methods"],
-            sets=EXPERIMENT["sets"],
-            order=REPORT_ORDER,
-            measure=config["evaluation"]["main"],
-            alpha=REPORT["alpha"],
-            names=REPORT["names"],
-            call=call_of("report"),
-        )
-        print(f"\n{told}\n", file=sys.stderr)
-
-
 # Every table and figure in one file that needs no other: `snakemake report`. Snakemake's language
 # has a word `report`, so the rule is named like this.
 rule:
@@ -143,7 +100,10 @@ rule:
     log:
         "<logs>/report.log",
     localrule: True
+    conda:
+        "../envs/ir.yaml"
     params:
+        python=sys.executable,
         options=options_of_this_call(),
     message:
         "Write the report"

@@ -1,3 +1,8 @@
+import json
+import sys
+
+from headrank.ending import ending
+
 # What the report's tables and figures are made from.
 REPORT = shown(config)
 # A method keyed bm25 may keep the order of an imported run.
@@ -170,3 +175,44 @@ def adapter_tables(wildcards, name):
         f"{RESULTS}/adapters/{wildcards.model}/{wildcards.recipe}-{seed}/{name}.csv"
         for seed in RECIPES[wildcards.recipe]["seeds"]
     ]
+
+
+def options_of_this_call():
+    """Options with which another Snakemake plans what this one does."""
+    files = [str(Path(path).resolve()) for path in workflow.overwrite_configfiles]
+    given = [f"{key}={json.dumps(value)}" for key, value in workflow.config_settings.config.items()]
+    return [
+        *("--snakefile", str(ROOT / "Snakefile"), "--directory", ".", "--quiet", "all"),
+        *(["--configfile", *files] if files else []),
+        *(["--config", *given] if given else []),
+    ]
+
+
+def report_inputs(wildcards):
+    """What the report shows."""
+    if STORED:
+        raise WorkflowError(
+            "report: results lie in an object store; `snakemake --report report.html` with the same "
+            "profile and config brings them here"
+        )
+    return products()
+
+
+def print_ending():
+    """Tell the main table, the tests' outcome and the report, if this run finished the results."""
+    try:
+        finished = Path(f"{RESULTS}/manifest.json").stat().st_mtime >= STARTED
+    except FileNotFoundError:
+        return
+    if finished and not STORED:
+        told = ending(
+            RESULTS,
+            methods=EXPERIMENT["methods"],
+            sets=EXPERIMENT["sets"],
+            order=REPORT_ORDER,
+            measure=config["evaluation"]["main"],
+            alpha=REPORT["alpha"],
+            names=REPORT["names"],
+            call=call_of("report"),
+        )
+        print(f"\n{told}\n", file=sys.stderr)
