@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from headrank.errors import HeadRankError
-from headrank.files import atomic_dir, sha256, write_text
+from headrank.files import sha256, write_text
+from headrank.folders import atomic_dir
 from headrank.sources.pypi import fetch_pypi
 from headrank.weights import prepare_weights
 from tests.fault.experiment import TARGETS, write
