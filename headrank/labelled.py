@@ -31,6 +31,7 @@ from headrank.profile import profile_heads as profile_readings
 from headrank.prompt import PromptBuilder, PromptOptions
 from headrank.reader import read_lists
 from headrank.reading import load_shards, save_readings
+from headrank.saved import Origin
 from headrank.texts import normalised
 from headrank.trec import Qrels, check_grade
 
@@ -120,8 +121,9 @@ def profile_lists(
         "model_digest": model.digest,
         "layers": model.layers,
         "heads": model.heads,
-        "dtype": str(next(model.decoder.parameters()).dtype).removeprefix("torch."),
+        "dtype": model.dtype,
         "prompt": asdict(builder.options),
+        "wrapper": builder.wrapper,
         "order": order,
         "seed": seed,
         **sight.provenance(model),
@@ -146,7 +148,7 @@ def align(
     pairs: PairOptions | None = None,
     prompt: PromptOptions | None = None,
     seed: int = 13,
-    dtype: str = "float32",
+    dtype: str | None = None,
     device: str = "cpu",
     revision: str | None = None,
     checkpoint: str | os.PathLike | None = None,
@@ -159,6 +161,7 @@ def align(
         validation: held-out queries; by default a seeded share ``hold_out`` of the examples.
         documents: passages a training list keeps: the relevant ones and the best others.
         prompt: by default the one that the heads were selected with.
+        dtype: of the weights; by default the one that the heads were selected in.
         checkpoint: folder from which a killed run goes on.
 
     Raises:
@@ -172,7 +175,11 @@ def align(
     if validation is None:
         lists, held_out = split(lists, hold_out, seed)
     loaded = load_model(
-        model, dtype=dtype, device=device, layers=heads.deepest + 1, revision=revision
+        model,
+        dtype=dtype or Origin({}, heads).dtype() or "float32",
+        device=device,
+        layers=heads.deepest + 1,
+        revision=revision,
     )
     return align_lists(
         loaded,
@@ -216,8 +223,9 @@ def align_lists(
     heads.check_model(model.layers, model.heads, model.digest)
     _check_held_out(lists, validation)
     if prompt is None:
-        prompt = PromptOptions(**heads.provenance.get("prompt", {}))
+        prompt = Origin({}, heads).prompt() or PromptOptions()
     builder = PromptBuilder(model.tokenizer, prompt, model.context)
+    builder.check_wrapper(heads.provenance, "the heads")
     trimmed = trim_all(lists, qrels, documents)
     mined = mine_with_model(
         model, builder, heads, trimmed, qrels, pairs or PairOptions(), seed, progress

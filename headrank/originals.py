@@ -17,12 +17,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrank.beir import source_files
 from headrank.errors import HeadRankError
 from headrank.files import json_sha256, read_json, sha256, write_json
+from headrank.records import CANDIDATES, CORPUS, EXCLUDED, QRELS, QUERIES, file_of
 from headrank.texts import normalised
 
-REQUIRED = ("corpus.jsonl", "queries.jsonl", "qrels.tsv")
-RANKED, EXCLUDED = "candidates.run", "excluded.tsv"
+MADE = ("resources/models", "resources/collections", "resources/indexes")
+"""Folders of what the workflow makes; Snakemake deletes there what it is about to make anew."""
 
 
 def place(path: str) -> str:
@@ -37,13 +39,13 @@ class Original:
     Attributes:
         key: where the config names it.
         path: as the config writes it.
-        needed: files that must lie in the folder; none for a file.
+        collection: whether it is the folder of a collection.
         file: whether it must be a file, a folder, or may be either (None).
     """
 
     key: str
     path: str
-    needed: tuple[str, ...] = ()
+    collection: bool = False
     file: bool | None = None
 
     def problem(self) -> str | None:
@@ -56,22 +58,35 @@ class Original:
             return f"{self.key} is {self.path!r}, a folder; allowed: a file"
         if self.file is False and not found.is_dir():
             return f"{self.key} is {self.path!r}, a file; allowed: a folder"
-        for name in self.needed:
-            if not (found / name).is_file():
+        inside = found.resolve()
+        for folder in MADE:
+            if Path(folder).resolve() in (inside, *inside.parents):
                 return (
-                    f"{self.key} is {self.path!r}, which holds no {name}; a collection is a folder "
-                    f"with {', '.join(self.needed)}"
+                    f"{self.key} is {self.path!r}, a folder that the workflow itself writes to and "
+                    "deletes from; copy the files to another place"
+                )
+        for path in self.needed():
+            if not Path(path).is_file():
+                return (
+                    f"{self.key} is {self.path!r}, which holds no "
+                    f"{os.path.relpath(path, found)}; a collection is a folder with {CORPUS}, "
+                    f"{QUERIES} and {QRELS} (or BEIR's qrels/SPLIT.tsv), plain or packed by gzip"
                 )
         return None
+
+    def needed(self) -> list[str]:
+        """Return the paths of the files that must lie in the folder."""
+        return source_files(place(self.path)) if self.collection else []
 
     def files(self) -> dict[str, Path]:
         """Return the files by their name inside; hidden ones (.git, .cache) decide nothing."""
         root = Path(place(self.path))
         if root.is_file():
             return {root.name: root}
-        if self.needed:
-            known = {name: root / name for name in (*self.needed, RANKED, EXCLUDED)}
-            return {name: path for name, path in known.items() if path.is_file()}
+        if self.collection:
+            optional = [file_of(root, name) for name in (CANDIDATES, EXCLUDED)]
+            known = [*map(Path, self.needed()), *optional]
+            return {p.relative_to(root).as_posix(): p for p in known if p.is_file()}
         found = (path for path in sorted(root.rglob("*")) if path.is_file())
         inside = {path.relative_to(root).as_posix(): path for path in found}
         return {
@@ -97,7 +112,7 @@ def originals(
             continue
         if entry["source"]["kind"] == "local":
             key = f"collections.{name}.source.path"
-            found.append(Original(key, entry["source"]["path"], REQUIRED, file=False))
+            found.append(Original(key, entry["source"]["path"], collection=True, file=False))
         for split, run in entry["runs"].items():
             found.append(Original(f"collections.{name}.runs.{split}", run, file=True))
     return found
@@ -178,25 +193,29 @@ class Splits:
 def splits(folder: str | os.PathLike) -> Splits | None:
     """Return what a folder holds of each split; None where its own check will refuse it.
 
+    None of packed files and BEIR's form, too: such a folder is one whole.
+
     The check of a collection tells what is wrong and where; here it is only asked which lines
     belong to which split.
     """
     root = Path(folder)
+    if not all((root / name).is_file() for name in (QUERIES, QRELS)):
+        return None
     try:
-        records = [json.loads(line) for line in _lines(root / "queries.jsonl")]
+        records = [json.loads(line) for line in _lines(root / QUERIES)]
         texts: dict[str, dict[str, str]] = {}
         for record in records:
             found = texts.setdefault(str(record.get("split", "test")), {})
             name = record["query_id"] if "query_id" in record else record["_id"]
             found[str(name)] = str(record["text"])
         lines: dict[str, dict[str, list[str]]] = {}
-        for name in ("qrels.tsv", RANKED, EXCLUDED):
+        for name in (QRELS, CANDIDATES, EXCLUDED):
             lines[name] = {}
             for line in _lines(root / name) if (root / name).is_file() else ():
                 lines[name].setdefault(line.split()[0], []).append(line)
         relevant = {
             query
-            for query, judgments in lines["qrels.tsv"].items()
+            for query, judgments in lines[QRELS].items()
             if any(int(line.split()[3]) > 0 for line in judgments)
         }
     except (OSError, ValueError, KeyError, IndexError, AttributeError, TypeError):
@@ -212,7 +231,7 @@ def splits(folder: str | os.PathLike) -> Splits | None:
                         for own in lines.values()
                     ],
                     # With the file the first stage is another, though no line of it is ours.
-                    (root / RANKED).is_file(),
+                    (root / CANDIDATES).is_file(),
                 ]
             )
             for split, asked in texts.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Set
 
 from headrank.errors import HeadRankError
 from headrank.lists import CandidateList, Passage
@@ -13,23 +13,32 @@ def as_candidates(
     query: str,
     passages: Iterable[str | Passage | Mapping[str, str]],
     *,
-    ids: Sequence[str | int] | None = None,
+    ids: Iterable[str | int] | None = None,
     query_id: str | int | None = None,
 ) -> CandidateList:
     """Return a checked candidate list from what a user has at hand.
 
     A mapping's id may be named ``_id``, as BEIR does; ids that are numbers become their digits.
 
+    Args:
+        passages: anything that gives them in order, a generator too.
+
     Raises:
-        HeadRankError: no passages, one without a text that can be seen, an id twice or
-            missing, or a text or id that UTF-8 cannot hold; the message names the passage.
+        HeadRankError: no passages or something without an order, one without a text that can be
+            seen, an id twice or missing, or a text or id that UTF-8 cannot hold; the message
+            names the passage.
     """
     check_text(query, "the query")
     if isinstance(passages, str):
         raise HeadRankError("passages is one text; give a list of texts")
-    if not isinstance(passages, Iterable) or isinstance(passages, Mapping):
-        raise HeadRankError(f"passages is a {type(passages).__name__}; give a list of texts")
+    if isinstance(passages, (Passage, Mapping, Set)) or not isinstance(passages, Iterable):
+        raise HeadRankError(
+            f"passages is a {type(passages).__name__}; give a list (or another iterable with an "
+            "order) of texts, Passage objects or mappings with 'text'"
+        )
     passages = list(passages)
+    if ids is not None:
+        ids = list(ids)
     made, found = [], []
     for number, passage in enumerate(passages):
         where = f"passage {number + 1} of {len(passages)}"

@@ -182,6 +182,13 @@ def read_list(
         tokens=tokens,
         windows=windows,
         distance=None if windows is None else distances(prompt),
+        cut={
+            document: (tokens, kept)
+            for document, tokens, kept in zip(
+                candidates.doc_ids, prompt.tokens, prompt.widths, strict=True
+            )
+            if kept < tokens
+        },
     )
     reading.check(model.name)
     return reading, prompt.length

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,8 @@ class ListReading:
         windows: of each layer, None for full attention; None if every layer is full.
         distance: ``[docs]``: tokens from a document's end to the first row read; None if no
             layer slides (see :mod:`headrank.sight`).
+        cut: ``{doc_id: (tokens, tokens that were read)}`` of documents that were cut; empty also
+            in files of versions that did not note it.
     """
 
     query_id: str
@@ -53,6 +55,7 @@ class ListReading:
     tokens: np.ndarray | None = None
     windows: Windows | None = None
     distance: np.ndarray | None = None
+    cut: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def check(self, where: str) -> None:
         """Refuse values that no softmax gives.
@@ -157,6 +160,7 @@ class ReadingFile:
                 entry["query_id"],
                 tuple(entry["doc_ids"]),
                 windows=None if windows is None else tuple(windows),
+                cut={name: tuple(size) for name, size in entry.get("cut", {}).items()},
                 **found,
             )
             reading.check(str(self.path))
@@ -176,7 +180,14 @@ def save_readings(
         "format": _FORMAT,
         "tokens": all(reading.tokens is not None for reading in readings),
         "provenance": dict(provenance),
-        "queries": [{"query_id": r.query_id, "doc_ids": list(r.doc_ids)} for r in readings],
+        "queries": [
+            {
+                "query_id": reading.query_id,
+                "doc_ids": list(reading.doc_ids),
+                **({"cut": dict(reading.cut)} if reading.cut else {}),
+            }
+            for reading in readings
+        ],
     }
     arrays = {
         f"{name}.{number}": values
@@ -185,6 +196,24 @@ def save_readings(
         if (values := getattr(reading, name)) is not None
     }
     save_arrays(path, meta, arrays)
+
+
+def cut_summary(shards: Iterable[ReadingFile]) -> dict[str, int]:
+    """Return how many documents of some readings were cut, and what was read of those.
+
+    Returns:
+        ``documents`` (of all lists), ``cut`` (how many of them), ``tokens`` and ``kept_tokens``
+        (of the cut ones); no array is opened.
+    """
+    total = {"documents": 0, "cut": 0, "tokens": 0, "kept_tokens": 0}
+    for shard in shards:
+        for entry in shard.meta["queries"]:
+            sizes = entry.get("cut", {}).values()
+            total["documents"] += len(entry["doc_ids"])
+            total["cut"] += len(sizes)
+            total["tokens"] += sum(tokens for tokens, _ in sizes)
+            total["kept_tokens"] += sum(kept for _, kept in sizes)
+    return total
 
 
 def load_shards(paths: Sequence[str | os.PathLike]) -> list[ReadingFile]:

@@ -206,3 +206,39 @@ def latency_table(
         ),
         tidy=points,
     )
+
+
+def tabulate_benchmarks(parts: Sequence[str], *, model: str) -> Table:
+    """Return the table of a model's benchmarks of their files."""
+    return benchmark_table(load_benchmarks(parts), model)
+
+
+def tabulate_latency(
+    costs: Sequence[str],
+    per_query: str,
+    *,
+    quality: Mapping,
+    lists: int,
+    rounds: int,
+    candidates: int,
+    generative: Sequence[str],
+    names: Mapping[str, str],
+) -> Table:
+    """Return the table of what a list costs and yields, of files.
+
+    Args:
+        quality: the options of ``quality_by_cost``.
+    """
+    measured = pd.concat([pd.read_csv(path) for path in costs])
+    points = quality_by_cost(measured, pd.read_parquet(per_query), **quality)
+    name = names.get(quality["name"], quality["name"])
+    return latency_table(
+        points,
+        measure=quality["measure"],
+        model=quality["model"],
+        # The first stage is always the CPU's.
+        gpu="cuda" in set(measured["device"]),
+        about=f"Lists of {name}: {lists}, with up to {candidates} candidates; rounds: {rounds}.",
+        generative=generative,
+        names=names,
+    )

@@ -117,7 +117,9 @@ def align(
         "model": Path(model.name).name,
         "model_digest": model.digest,
         "options": asdict(options),
+        "dtype": model.dtype,
         "prompt": asdict(builder.options),
+        "wrapper": builder.wrapper,
         "seed": seed,
         "labelled_queries": len(lists) if labelled_queries is None else labelled_queries,
         "training_queries": len(matched),
@@ -160,6 +162,7 @@ class Training:
                     k: v for k, v in asdict(self.options).items() if k != "checkpoint_every"
                 },
                 "prompt": asdict(self.builder.options),
+                "wrapper": self.builder.wrapper,
                 "heads": self.heads.pairs,
                 "model": self.model.digest,
                 "dtype": str(self.model.decoder.dtype),

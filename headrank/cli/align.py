@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
     from headrank.align.options import AlignOptions
     from headrank.labelled import align_lists, split
     from headrank.models import load_model
-    from headrank.saved import known_prompt
+    from headrank.saved import Origin
 
     names = (
         "epochs",
@@ -90,7 +90,8 @@ def run(args: argparse.Namespace) -> None:
     )
     given = {name: getattr(args, name) for name in names}
     options = AlignOptions(**{k: v for k, v in given.items() if v is not None})
-    prompt = prompt_options(args, known_prompt(args.model, args.heads, None))
+    origin = Origin({}, heads)
+    prompt = prompt_options(args, origin.prompt())
     seed = 13 if args.seed is None else args.seed
     training, qrels = [one.candidates for one in lists], labels(lists)
     if held is None:
@@ -100,7 +101,7 @@ def run(args: argparse.Namespace) -> None:
         validation, validation_qrels = [one.candidates for one in held], labels(held)
     model = load_model(
         args.model,
-        dtype=args.dtype or "float32",
+        dtype=args.dtype or origin.dtype() or "float32",
         device=args.device,
         layers=heads.deepest + 1,
         revision=args.revision,

@@ -20,6 +20,7 @@ METHODS = ("headrank", "icr", "qrhead", "core")
 CRITERIA = ("graded", "contrastive", "contrastive-z", "mass")
 DTYPES = ("float32", "bfloat16")
 TIES = ("trec_eval", "file-rank")
+BUDGETS = ("fit", "heads")
 
 
 class UsageError(HeadRankError):
@@ -50,6 +51,27 @@ def number(text: str) -> float:
     if not re.fullmatch(r"-?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]{1,2})?", text, re.ASCII):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number, such as 0.001 or 1e-3")
     return float(text)
+
+
+def budget(text: str) -> int | str:
+    """Return an argparse value: tokens of a document, or a word for a budget."""
+    if text in BUDGETS:
+        return text
+    try:
+        return whole(1)(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, nor {' or '.join(BUDGETS)}") from None
+
+
+def device(text: str) -> str:
+    """Return an argparse value: a device that weights can be loaded to."""
+    from headrank.pretrained import check_device_name
+
+    try:
+        check_device_name(text)
+    except HeadRankError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def order(text: str) -> str:
@@ -107,15 +129,19 @@ def add_model(parser: argparse.ArgumentParser, what: str) -> None:
     group = parser.add_argument_group("model")
     group.add_argument("--model", required=True, metavar="PATH", help=what)
     group.add_argument("--revision", metavar="COMMIT", help="commit of a hub repository")
-    group.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ... or auto")
-    group.add_argument("--dtype", choices=DTYPES, help="of the weights (default: float32)")
+    group.add_argument(
+        "--device", type=device, default="cpu", help="cpu (default), cuda, cuda:1, ... or auto"
+    )
+    group.add_argument(
+        "--dtype", choices=DTYPES, help="of the weights (default: the heads' own, else float32)"
+    )
     group.add_argument(
         "--threads", type=whole(1), metavar="N", help="CPU threads (default: all of the machine)"
     )
 
 
-def add_prompt(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that change the prompt."""
+def add_prompt(parser: argparse.ArgumentParser, fit: bool = False) -> None:
+    """Add the arguments that change the prompt; ``fit`` allows words for the budget."""
     group = parser.add_argument_group("prompt")
     group.add_argument(
         "--order",
@@ -124,9 +150,18 @@ def add_prompt(parser: argparse.ArgumentParser) -> None:
         "given), reversed",
     )
     group.add_argument("--seed", type=whole(0), metavar="N", help="of shuffled (default: 13)")
-    group.add_argument(
-        "--document-tokens", type=whole(1), metavar="N", help="cut each document to N tokens"
-    )
+    if fit:
+        group.add_argument(
+            "--document-tokens",
+            type=budget,
+            metavar="N",
+            help="cut each document to N tokens; heads: as the heads were selected; fit (default): "
+            "keep all where the context holds them, else cut alike, never below heads",
+        )
+    else:
+        group.add_argument(
+            "--document-tokens", type=whole(1), metavar="N", help="cut each document to N tokens"
+        )
     group.add_argument(
         "--overlong",
         choices=("error", "truncate"),
@@ -135,7 +170,7 @@ def add_prompt(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--prompt",
         metavar="FILE",
-        help="JSON with fields of headrank.prompt.PromptOptions (default: those the heads were "
+        help="JSON with fields of headrank.prompt.PromptOptions (others: those the heads were "
         "selected with)",
     )
 
@@ -158,13 +193,12 @@ def read_files(args: argparse.Namespace) -> list[str | Path | None]:
     return [*given, *collection_files(args.collection)]
 
 
-def prompt_options(args: argparse.Namespace, base: PromptOptions | None) -> PromptOptions | None:
-    """Return the prompt's options under the arguments; None if nothing was asked for.
+def prompt_changes(args: argparse.Namespace) -> dict:
+    """Return the prompt's fields that the arguments change; the budget's word is left out.
 
     Raises:
         HeadRankError: the prompt file is not a JSON object of known fields.
     """
-    from dataclasses import replace
 
     from headrank.prompt import PromptOptions
 
@@ -174,15 +208,28 @@ def prompt_options(args: argparse.Namespace, base: PromptOptions | None) -> Prom
         if not isinstance(changes, dict):
             raise HeadRankError(f"{args.prompt}: expected a JSON object of settings of the prompt")
         try:
-            replace(base or PromptOptions(), **changes)
+            PromptOptions(**changes)
         except HeadRankError as error:
             raise HeadRankError(f"{args.prompt}: {error}") from None
     for name in ("document_tokens", "overlong"):
-        if getattr(args, name) is not None:
-            changes[name] = getattr(args, name)
-    if not changes:
-        return base
-    return replace(base or PromptOptions(), **changes)
+        value = getattr(args, name)
+        if value is not None and value not in BUDGETS:
+            changes[name] = value
+    return changes
+
+
+def prompt_options(args: argparse.Namespace, base: PromptOptions | None) -> PromptOptions | None:
+    """Return the prompt's options under the arguments; None if nothing was asked for.
+
+    Raises:
+        HeadRankError: as `prompt_changes`.
+    """
+    from dataclasses import replace
+
+    from headrank.prompt import PromptOptions
+
+    changes = prompt_changes(args)
+    return replace(base or PromptOptions(), **changes) if changes else base
 
 
 def prepare_torch(args: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from headrank.figures.style import BLUE, GREY, MIDDLE_ZONE, PAGE, RED, new_figure, styled
+from headrank.labels import label
 from headrank.positions import position_share
 
 _KINDS = {"relevant": (RED, "o", "Relevant"), "other": (BLUE, "s", "Other")}
@@ -68,3 +69,12 @@ def _panel(axes: Axes, positions: pd.DataFrame) -> None:
         axes.plot(centre, part["mean"], color=colour, marker=marker, markersize=3, label=text)
     axes.set_xlim(0, 100)
     axes.set_xticks(range(0, 101, 25))
+
+
+def draw_homogenisation(positions: str, *, names: Mapping[str, str]) -> Figure:
+    """Return the figure of a study's file, one panel a method."""
+    systems = {
+        label(method, names): part
+        for method, part in pd.read_csv(positions).groupby("system", sort=False)
+    }
+    return homogenisation(systems)

@@ -94,7 +94,11 @@ def test_every_reading_option_reaches_the_ranker(tmp_path, capsys, heads, model)
         for line in map(json.loads, out.splitlines()):
             ids = [f"d{i}" for i in range(6)]
             ranking = ranker.rerank(line["query"], tiny.TEXTS, ids=ids, query_id=line["query_id"])
-            assert line["docs"] == [{"id": one.doc_id, "score": one.score} for one in ranking]
+            kept = [{k: doc[k] for k in ("id", "score")} for doc in line["docs"]]
+            assert kept == [{"id": one.doc_id, "score": one.score} for one in ranking]
+            cut = [(d["tokens"], d["kept_tokens"]) for d in line["docs"] if "tokens" in d]
+            sizes = [(one.tokens, one.kept_tokens) for one in ranking]
+            assert cut == [size for size in sizes if size[0] > size[1]]
         outputs.add(out)
     assert len(outputs) == len(settings)
 

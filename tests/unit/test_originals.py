@@ -1,5 +1,6 @@
 """A user's own files: found or named, hashed again where they changed, told by split."""
 
+import gzip
 import json
 import os
 import re
@@ -79,7 +80,7 @@ def test_what_is_not_there_is_told_at_once_with_key_and_path(food, monkeypatch):
 
 
 def test_a_file_that_an_older_one_replaces_has_another_hash(food):
-    one = Original("k", "food", module.REQUIRED, file=False)
+    one = Original("k", "food", collection=True, file=False)
     hashes = Hashes("kept.json")
     before = hashes.of_all(one)
     hashes.save()
@@ -94,7 +95,7 @@ def test_a_file_that_an_older_one_replaces_has_another_hash(food):
 
 
 def test_what_did_not_change_is_not_read_again(food, monkeypatch):
-    one = Original("k", "food", module.REQUIRED)
+    one = Original("k", "food", collection=True)
     hashes = Hashes("kept.json")
     known = hashes.of_all(one)
     hashes.save()
@@ -104,7 +105,7 @@ def test_what_did_not_change_is_not_read_again(food, monkeypatch):
 
 def test_a_damaged_store_is_made_anew(food):
     (food.parent / "kept.json").write_text("{")
-    assert len(Hashes("kept.json").of_all(Original("k", "food", module.REQUIRED))) == 3
+    assert len(Hashes("kept.json").of_all(Original("k", "food", collection=True))) == 3
 
 
 def test_a_split_s_digest_depends_on_its_own_lines_alone(food):
@@ -165,7 +166,7 @@ def test_a_set_that_fits_is_not_spoken_of(food):
 
 
 def test_a_manifest_tells_what_was_replaced_and_what_is_gone(food):
-    one = Original("collections.food.source.path", "food", module.REQUIRED)
+    one = Original("collections.food.source.path", "food", collection=True)
     before = noted([one], Hashes())
     (food.parent / "manifest.json").write_text(json.dumps({"originals": before}))
     assert replaced_originals("manifest.json", before) is None
@@ -182,3 +183,29 @@ def test_a_manifest_tells_what_was_replaced_and_what_is_gone(food):
     food.rename(food.parent / "moved")
     ((changed, _),) = note_problems(before, food.parent)
     assert not changed
+
+
+def test_a_folder_that_the_workflow_writes_to_is_no_source(food):
+    made = food.parent / "resources/collections/food"
+    made.parent.mkdir(parents=True)
+    food.rename(made)
+    one = Original("collections.food.source.path", str(made), collection=True)
+    with pytest.raises(HeadRankError, match="writes to and deletes from; copy the files"):
+        check_originals([one])
+
+
+def test_beirs_form_and_packed_files_are_one_whole(food):
+    (food / "qrels").mkdir()
+    judged = (food / "qrels.tsv").read_text().split("\n")
+    rows = [line.split() for line in judged if line]
+    (food / "qrels/test.tsv").write_text("".join(f"{q}\t{d}\t{g}\n" for q, _, d, g in rows))
+    (food / "qrels.tsv").unlink()
+    (food / "corpus.jsonl.gz").write_bytes(gzip.compress((food / "corpus.jsonl").read_bytes()))
+    (food / "corpus.jsonl").unlink()
+    one = Original("k", "food", collection=True)
+    check_originals([one])
+    assert set(one.files()) == {"corpus.jsonl.gz", "queries.jsonl", "qrels/test.tsv"}
+    assert module.splits(food) is None
+    (food / "qrels/test.tsv").unlink()
+    with pytest.raises(HeadRankError, match=r"holds no qrels\.tsv"):
+        check_originals([one])

@@ -33,8 +33,8 @@ def test_ids_may_be_numbers_and_bear_another_name():
 @pytest.mark.parametrize(
     ("passages", "options", "message"),
     [
-        (3, {}, "passages is a int; give a list of texts"),
-        ({"text": "one"}, {}, "passages is a dict; give a list of texts"),
+        (3, {}, "passages is a int; give a list"),
+        ({"text": "one"}, {}, "passages is a dict; give a list"),
         (["one", "\u200b\ufeff"], {}, "passage 2 of 2 is empty .it holds invisible characters"),
         (["one", " "], {}, "passage 2 of 2 is empty; leave it out"),
         ([{"title": "\u2060", "text": ""}], {}, "title of passage 1 of 1 is empty"),

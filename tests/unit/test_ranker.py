@@ -157,10 +157,10 @@ def test_windows_admit_lists_longer_than_the_context():
 
 def test_an_adapter_changes_scores_and_merging_does_not(adapter):
     frozen = ranker(prompt=PromptOptions(instruction="Rank."))
-    loaded = HeadRanker.from_pretrained(
-        tiny.folder("qwen3"), adapter=adapter, order="first-stage", merge=False
+    loaded = HeadRanker.from_pretrained(tiny.folder("qwen3"), adapter=adapter, order="first-stage")
+    merged = HeadRanker.from_pretrained(
+        tiny.folder("qwen3"), adapter=adapter, order="first-stage", merge=True
     )
-    merged = HeadRanker.from_pretrained(tiny.folder("qwen3"), adapter=adapter, order="first-stage")
     assert loaded.options.prompt.instruction == "Rank."  # as it was trained
     assert loaded.heads.pairs == HEADS.pairs
     before, after = (by_place(one.rerank(QUERY, tiny.TEXTS)) for one in (frozen, loaded))

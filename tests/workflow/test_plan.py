@@ -1,6 +1,10 @@
 """What Snakemake plans, and what it refuses before any job."""
 
+import random
 import re
+import shutil
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -9,7 +13,7 @@ from snakemake.utils import update_config
 
 from headrank.config import configure
 from headrank.estimate import estimate
-from tests.workflow.running import ROOT, planned, snakemake, tiny
+from tests.workflow.running import ROOT, environment, planned, snakemake, tiny
 
 DEMO = ROOT / "config/config.yaml"
 
@@ -86,11 +90,11 @@ def test_claims_are_planned_and_need_an_aligned_method(tmp_path):
 
 TABLES = (
     *("main", "measures", "latency", "heads", "middle", "homogenisation", "pairs"),
-    *("ablations", "significance", "seeds", "orders", "formatting", "first_stage"),
+    *("ablations", "significance", "seeds", "orders", "formatting", "first_stage", "benchmarks"),
 )
 FIGURES = (
     *("order", "quality_latency", "heads", "homogenisation", "ndcg_by_heads", "middle"),
-    *("ndcg_by_depth", "training", "ablations", "learning_curve"),
+    *("ndcg_by_depth", "training", "ablations", "learning_curve", "benchmarks"),
 )
 TARGETS = {*(f"table_{name}" for name in TABLES), *(f"figure_{name}" for name in FIGURES)}
 
@@ -202,10 +206,29 @@ def test_the_learning_curve_ends_in_the_adapters_of_the_evidence(tmp_path):
     assert (jobs["align"], jobs["mine_pairs"]) == (17, 8)
 
 
-def test_every_target_that_can_be_empty_says_so():
-    text = (ROOT / "rules/named.smk").read_text()
-    told = set(re.findall(r'^    "(\w+)": ', text[: text.index("PRODUCTS = ")], re.M))
-    assert told == TARGETS - {"table_main", "table_measures"}
+def test_the_order_in_which_rules_are_included_does_not_matter(tmp_path):
+    """All but `common.smk`, in an order of its own, list the same rules."""
+    for part in ("headrank", "workflow", "config", "envs", "benchmarks"):
+        (tmp_path / part).symlink_to(ROOT / part)
+    shutil.copytree(ROOT / "rules", tmp_path / "rules")
+    head, *lines = re.split(r"^(?=include: )", (ROOT / "Snakefile").read_text(), flags=re.M)
+    last, _, tail = lines[-1].partition("\n\n\n")
+    included = [line.strip() for line in [*lines[:-1], last]]
+    assert included[0] == 'include: "rules/common.smk"' and len(included) > 10
+    random.Random(13).shuffle(rest := included[1:])
+    (tmp_path / "Snakefile").write_text("\n".join([head + included[0], *rest]) + "\n\n\n" + tail)
+    listed = [
+        subprocess.run(
+            [sys.executable, "-m", "snakemake", "--snakefile", str(file), "--list-rules"],
+            cwd=tmp_path,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for file in (ROOT / "Snakefile", tmp_path / "Snakefile")
+    ]
+    assert sorted(listed[0].split()) == sorted(listed[1].split()) != []
 
 
 def test_a_config_file_replaces_the_demo(tmp_path):

@@ -49,6 +49,7 @@ def main(
     chosen = HeadSet.load(heads)
     loaded = load_model(model, layers=chosen.deepest + 1, **weights)
     builder = PromptBuilder(loaded.tokenizer, PromptOptions(**prompt), loaded.context)
+    builder.check_wrapper(chosen.provenance, f"{heads}: the heads")
     lists, qrels = load_training(sets, documents, queries)
     mined = PairSet.load(pairs)
     align(

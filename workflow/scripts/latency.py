@@ -74,6 +74,8 @@ def main(
             fold=Fold(**how["fold"]),
             prompt=options,
             order="first-stage",
+            # As a deployment has it: the adapter costs nothing.
+            merge=True,
             **weights,
         )
         timed = attention_system(ranker)

@@ -50,8 +50,6 @@ def main(
         prompt=PromptOptions(**prompt),
         order=order,
         seed=seed,
-        # As the readings have it: in bfloat16 a merged adapter rounds differently.
-        merge=False,
         **weights,
     )
     found = load_lists(lists)[shard::shards]
