@@ -46,13 +46,6 @@ def digits(text: str) -> int:
     return int(text)
 
 
-def number(text: str) -> float:
-    """Return an argparse value: a finite number as it is written; Python also reads nan and 1_0."""
-    if not re.fullmatch(r"-?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]{1,2})?", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number, such as 0.001 or 1e-3")
-    return float(text)
-
-
 def budget(text: str) -> int | str:
     """Return an argparse value: tokens of a document, or a word for a budget."""
     if text in BUDGETS:
@@ -72,6 +65,13 @@ def device(text: str) -> str:
     except HeadRankError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
+
+
+def number(text: str) -> float:
+    """Return an argparse value: a finite number as it is written; Python also reads nan and 1_0."""
+    if not re.fullmatch(r"-?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]{1,2})?", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, such as 0.001 or 1e-3")
+    return float(text)
 
 
 def order(text: str) -> str:
@@ -199,6 +199,7 @@ def prompt_changes(args: argparse.Namespace) -> dict:
     Raises:
         HeadRankError: the prompt file is not a JSON object of known fields.
     """
+    from dataclasses import replace
 
     from headrank.prompt import PromptOptions
 
@@ -208,7 +209,7 @@ def prompt_changes(args: argparse.Namespace) -> dict:
         if not isinstance(changes, dict):
             raise HeadRankError(f"{args.prompt}: expected a JSON object of settings of the prompt")
         try:
-            PromptOptions(**changes)
+            replace(PromptOptions(), **changes)
         except HeadRankError as error:
             raise HeadRankError(f"{args.prompt}: {error}") from None
     for name in ("document_tokens", "overlong"):

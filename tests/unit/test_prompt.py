@@ -149,8 +149,6 @@ def test_an_empty_calibration_is_refused():
         ("chat", "no", r"prompt\.chat is 'no'; allowed: true or false"),
         ("markr", "", r"prompt\.markr is not a key; .*\(did you mean 'marker'\?\)"),
         ("document_tokens", 0, r"prompt\.document_tokens is 0; allowed: a whole number from 1"),
-        ("header", None, r"prompt\.header is null; allowed: a text"),
-        ("query", 3, r"prompt\.query is 3; allowed: a text"),
     ],
 )
 def test_options_are_refused_by_name(option, value, message):
