@@ -13,6 +13,7 @@ from headrank.config import configure
 from headrank.errors import HeadRankError
 from headrank.files import json_sha256
 from headrank.grid import mined_as, read_sets, shards, split_method, used_recipes
+from headrank.labels import printed
 from headrank.roles import ROLES, roles, roles_before
 from headrank.sources.pypi import pinned_files
 from headrank.variants import settings

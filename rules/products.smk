@@ -1,5 +1,5 @@
 # What the report's tables and figures are made from.
-REPORT = config["report"]
+REPORT = config["report"] | {"names": printed(METHODS, config["report"]["names"])}
 REPORT_SET = REPORT["set"] or EXPERIMENT["sets"][0]
 REPORT_ORDER = config["evaluation"]["orders"][0]
 
@@ -88,6 +88,7 @@ def tables():
     names = {
         "main": ["main", *(f"main/{model}" for model in models if reads())],
         "measures": ["measures"],
+        "significance": ["significance"] if config["evaluation"]["comparisons"] else [],
         "first_stage": ["first_stage"] if PUBLISHED else [],
         "orders": ["orders"] if ordered else [],
         "pairs": [f"pairs/{model}/{recipe}" for model in models for recipe in mined],
