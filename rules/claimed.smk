@@ -4,14 +4,17 @@ CLAIMED = REPORT["claims"] or next(iter(ALIGNED), None)
 
 
 def rivals():
-    """Baselines that the claimed method is set against; neither controls nor its own heads."""
+    """Baselines that the claimed method is set against; neither controls nor its own criterion."""
     found = {}
+    own = config["selections"].get(METHODS[CLAIMED]["heads"], {}).get("criterion")
     for name in EXPERIMENT["methods"]:
         method = METHODS.get(name, {})
         if method.get("kind") == "generative":
             found[name] = "generative"
         elif method.get("kind") == "attention" and name not in REPORT["controls"]:
-            if "adapter" not in method and method["heads"] != METHODS[CLAIMED]["heads"]:
+            heads = config["selections"].get(method["heads"], {})
+            same = method["heads"] == METHODS[CLAIMED]["heads"] or heads.get("criterion", "") == own
+            if "adapter" not in method and not same:
                 found[name] = "decoding-free"
     return found
 
@@ -32,6 +35,11 @@ def claim_setup():
     return {
         "method": CLAIMED,
         "rivals": rivals(),
+        "beside": [
+            name
+            for name in EXPERIMENT["methods"]
+            if METHODS.get(name, {}).get("kind") in ("first-stage", "dense", "cross-encoder")
+        ],
         "models": {name: source.get("repository", "") for name, source in sources.items()},
         "sets": {name: dataset_of(name) for name in EXPERIMENT["sets"]},
         "report_set": REPORT_SET,
