@@ -70,7 +70,7 @@ rule ablation_table:
         "../envs/figures.yaml"
     params:
         measure=config["evaluation"]["main"],
-        alpha=REPORT["alpha"],
+        confidence=config["evaluation"]["confidence"],
         code=code("ablation_table"),
     message:
         "Tabulate the ablations of {wildcards.model}"

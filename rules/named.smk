@@ -34,11 +34,7 @@ LACKING = {
     "figure_training": NO_RECIPE,
     "figure_ablations": NO_ABLATIONS,
 }
-PRODUCTS = product_files() | {
-    "table_significance": (
-        [f"{RESULTS}/evaluation/significance.csv"] if config["evaluation"]["comparisons"] else []
-    )
-}
+PRODUCTS = product_files()
 
 
 def files_of(target):

@@ -71,6 +71,34 @@ use rule main_table as model_table with:
         "Tabulate the main measure of {wildcards.model}"
 
 
+rule significance_table:
+    input:
+        "<results>/evaluation/significance.csv",
+    output:
+        report(
+            "<results>/tables/significance.csv",
+            caption="../workflow/report/significance.rst",
+            category="Tables",
+            labels={"table": "significance"},
+        ),
+        "<results>/tables/significance.md",
+        "<results>/tables/significance.tex",
+    log:
+        "<logs>/tables/significance.log",
+    conda:
+        "../envs/figures.yaml"
+    params:
+        confidence=config["evaluation"]["confidence"],
+        resamples=config["evaluation"]["resamples"],
+        measure=config["evaluation"]["main"],
+        names=REPORT["names"],
+        code=code("significance_table"),
+    message:
+        "Tabulate the comparisons"
+    script:
+        "../workflow/scripts/significance_table.py"
+
+
 rule measure_table:
     input:
         "<results>/evaluation/per_query.parquet",
@@ -148,7 +176,8 @@ rule heads_table:
         selections=config["selections"],
         resamples=REPORT["resamples"],
         seed=config["seed"],
-        names=REPORT["names"],
+        # Selections, not methods: aligned and untuned methods may read the same heads.
+        names=config["report"]["names"],
         code=code("heads_table"),
     message:
         "Tabulate the selected heads of {wildcards.model}"

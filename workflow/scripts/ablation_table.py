@@ -8,9 +8,9 @@ from headrank.joblog import job_log
 from headrank.tables import ablation_table
 
 
-def main(differences: str, target: str, measure: str, alpha: float) -> None:
+def main(differences: str, target: str, measure: str, confidence: float) -> None:
     """Write CSV, Markdown and LaTeX beside each other."""
-    table = ablation_table(pd.read_csv(differences), measure=measure, alpha=alpha)
+    table = ablation_table(pd.read_csv(differences), measure=measure, confidence=confidence)
     table.save(Path(target).with_suffix(""))
 
 
@@ -20,5 +20,5 @@ if __name__ == "__main__":
             snakemake.input[0],
             snakemake.output[0],
             snakemake.params.measure,
-            snakemake.params.alpha,
+            snakemake.params.confidence,
         )
