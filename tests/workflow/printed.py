@@ -18,7 +18,7 @@ DOCUMENTS = [
     ROOT / "config/README.md",
 ]
 LANGUAGES = {"sh", "python", "yaml", "text", "json", "mermaid"}
-"""What a fenced block may hold. ``text`` is output, ``json`` a line of a file, ``mermaid`` a chart."""
+"""What a fenced block may hold: ``text`` is output, ``json`` a file's line, ``mermaid`` a chart."""
 _PROGRAMS = "snakemake|make|headrank|python|pip|nice|docker|kubectl|git|source|micromamba"
 
 
@@ -137,9 +137,8 @@ def commands(block: Printed) -> list[str]:
 def sentences() -> Iterator[Printed]:
     """Yield each command that stands between backticks in a sentence."""
     for path in DOCUMENTS:
-        text = re.sub(
-            r"^```.*?^```$", lambda m: "\n" * m[0].count("\n"), path.read_text(), flags=re.M | re.S
-        )
+        fenced = re.compile(r"^```.*?^```$", re.M | re.S)
+        text = fenced.sub(lambda found: "\n" * found[0].count("\n"), path.read_text())
         for match in re.finditer(rf"`((?:{_PROGRAMS}) [^`]+)`", text):
             line = text.count("\n", 0, match.start()) + 1
             command = " ".join(match[1].split())
