@@ -156,7 +156,7 @@ def test_the_demo_s_comparisons_are_those_of_its_files():
             keys = (SETS[name], METHODS[method], METHODS[against])
             at = TESTS[(TESTS[["set", "system", "baseline"]] == keys).all(axis=1)]
             row = at[at["order"] == "shuffled"].iloc[0]
-            numbers = [float(x) for x in re.findall(r"[−+]?\d+\.\d+", difference.replace("−", "-"))]
+            numbers = [float(x) for x in re.findall(r"[-+]?\d+\.\d+", difference.replace("−", "-"))]
             assert numbers == [float(f"{row[k]:.3f}") for k in ("mean_difference", "low", "high")]
             assert (int(n), p.rstrip("*"), holm) == (
                 row["n"],
