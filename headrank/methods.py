@@ -16,7 +16,6 @@ from headrank.errors import HeadRankError
 from headrank.heads import HeadSet, every_head
 from headrank.lists import query_generator
 from headrank.reading import ListReading, ReadingFile
-from headrank.sight import check_reading
 from headrank.trec import Run
 
 AGGREGATIONS = ("sum", "log-sum", "mean-z", "mean-log-share")
@@ -32,7 +31,7 @@ class Fold:
         calibrate: subtract the content-free query's mass (ICR).
         outliers: after summing the heads, drop each document's tokens whose calibrated
             mass is at most its mean minus two standard deviations (ICR).
-        aggregation: ``sum`` of masses; ``log-sum``, its logarithm (DESIGN: relevance z);
+        aggregation: ``sum`` of masses; ``log-sum``, its logarithm (the relevance z);
             ``mean-z``, mean of each head's z-scores; ``mean-log-share``, mean of the
             logarithms of each head's shares. [ours, but for sum]
     """
@@ -73,7 +72,7 @@ def fold(
             see a document.
     """
     if heads is not None and not blind:
-        check_reading(reading, heads)
+        reading.check_sight(heads)
     layers, width, _ = reading.query.shape
     if options.calibrate and reading.calibration is None:
         raise HeadRankError(

@@ -20,7 +20,7 @@ from headrank.errors import HeadRankError
 from headrank.heads import Head, HeadSet, top
 from headrank.methods import zscore
 from headrank.reading import ReadingFile
-from headrank.sight import KEY, unseen
+from headrank.sight import KEY
 from headrank.trec import Qrels
 
 _TINY = 1e-12
@@ -212,7 +212,7 @@ def profile_heads(
             queries.append(reading.query_id)
             mass = reading.query.astype(np.float64)
             entropies.append(entropy(mass))
-            hidden = unseen(reading)
+            hidden = reading.unseen()
             if hidden is not None:
                 missed.append(hidden.any(axis=-1))
             for name, criterion in CRITERIA.items():

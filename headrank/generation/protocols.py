@@ -32,6 +32,7 @@ from headrank.generation.prompts import (
 )
 from headrank.generation.windows import TOKENS_A_NUMBER, check_windows, windows
 from headrank.lists import CandidateList
+from headrank.plaintext import plain_tokenizer
 from headrank.prompt import PromptOptions
 
 PROTOCOLS = ("listwise", "pointwise", "query-likelihood")
@@ -231,8 +232,8 @@ def rank_query_likelihood(
     Source: UPR, Sachan et al. 2022, arXiv 2204.07496.
     """
     options = limited(LIKELIHOOD, prompt or PromptOptions())
-    query = generator.tokenizer.encode(
-        candidates.query, add_special_tokens=False, split_special_tokens=True
+    query = (
+        plain_tokenizer(generator.tokenizer).encode(candidates.query, add_special_tokens=False).ids
     )
     scores, read = [], 0
     for place in range(len(candidates.doc_ids)):

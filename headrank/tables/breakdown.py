@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -128,3 +128,17 @@ def _difference(gap: pd.Series | None, confidence: float, seed: int) -> list[Cel
     interval = bca_interval(values, confidence, seed=seed)
     p = paired_permutation(values, np.zeros_like(values), seed=seed)
     return [Cell(float(values.mean()), interval=interval), tested(p, interval, confidence)]
+
+
+def tabulate_measures(
+    per_query: str, *, layout: Mapping, measures: Sequence[str], order: str
+) -> Table:
+    """Return the table of measures of an evaluation's file; see ``measure_table``."""
+    return measure_table(
+        pd.read_parquet(per_query), Layout(**layout), measures=measures, order=order
+    )
+
+
+def tabulate_orders(per_query: str, *, layout: Mapping, **options: object) -> Table:
+    """Return the table of prompt orders of an evaluation's file; see ``order_table``."""
+    return order_table(pd.read_parquet(per_query), Layout(**layout), **options)

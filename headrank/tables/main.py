@@ -9,6 +9,7 @@ import pandas as pd
 
 from headrank import labels
 from headrank.tables.cells import FREE, Layout, System, cell_means, group_means, systems
+from headrank.tables.formatting import success_rates
 from headrank.tables.table import Cell, Column, Row, Table, emphasise
 
 BETTER, WORSE = "†", "‡"
@@ -202,3 +203,22 @@ def _mark_note(
         left_out = dict.fromkeys(system.label for system in others)
         note += f" Not compared with it: {'; '.join(left_out)}."
     return note
+
+
+def tabulate_main(
+    per_query: str,
+    significance: Sequence[str],
+    formatting: Sequence[str],
+    *,
+    layout: Mapping,
+    **options: object,
+) -> Table:
+    """Return the main table of an evaluation's files; see ``main_table``."""
+    counts = [pd.read_csv(path) for path in formatting]
+    return main_table(
+        pd.read_parquet(per_query),
+        pd.read_csv(significance[0]) if significance else None,
+        Layout(**layout),
+        formatting=success_rates(pd.concat(counts)) if counts else None,
+        **options,
+    )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
 from headrank import labels
-from headrank.significance import disagree
+from headrank.significance import EXACT_QUERIES, disagree
 from headrank.tables.cells import FREE
 from headrank.tables.table import Cell, Column, Row, Table
 
@@ -121,3 +122,10 @@ def _notes(comparisons: pd.DataFrame, confidence: float) -> list[str]:
             "can be significant there."
         )
     return notes
+
+
+def tabulate_significance(comparisons: str, *, resamples: int, **options: Any) -> Table:
+    """Return the table of a file of comparisons; see ``significance_table``."""
+    table = significance_table(pd.read_csv(comparisons), **options)
+    told = f"Permutation tests of more than {EXACT_QUERIES} differences: {resamples:,} resamples."
+    return replace(table, notes=(*table.notes, told))

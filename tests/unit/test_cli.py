@@ -1,5 +1,6 @@
 """The headrank command: its arguments, its help, and how it is as a process."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -96,3 +97,11 @@ def test_the_command_as_a_process(tmp_path, heads, model):
     )
     assert result.returncode == 1
     assert result.stderr == "headrank: <stdin>:1: 'query' is missing\n"
+
+
+@pytest.mark.parametrize("text", ["1_0", "١", "１", "+1", "1.0", " 1", "1e3", "9" * 5000, ""])
+def test_numbers_are_digits_alone(text):
+    for parse in (options.whole(1), options.digits):
+        with pytest.raises(argparse.ArgumentTypeError, match="is not a whole number"):
+            parse(text)
+    assert options.whole(1)("10") == options.digits("10") == 10

@@ -331,7 +331,7 @@ def test_methods_are_refused_by_name():
 
 
 def test_nothing_to_load_is_an_error(tmp_path):
-    with pytest.raises(HeadRankError, match="it has no weights as safetensors"):
+    with pytest.raises(HeadRankError, match="no model can be loaded"):
         load_generator(tmp_path)
     with pytest.raises(HeadRankError, match="dtype 'int8' is unknown"):
         load_generator(tmp_path, dtype="int8")

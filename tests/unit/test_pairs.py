@@ -226,7 +226,11 @@ HEADER = (
         (HEADER + "q,a,b,1,0\n", r":2: .* is not a pair"),
         (HEADER + "q,a,b,1,0.5,-1.5,0,1\n", r":2: .*'0\.5'.* is not a pair"),
         (HEADER + 'q,"a,b,1,0,-1.5,0,1\n', ": not a table of pairs"),
-        (b"\xff\xfe\x00", ": not a table of pairs"),
+        (b"\xe9\xfe\x00", ": not a table of pairs"),
+        (b"\xff\xfe\x00", ": not UTF-8 but UTF-16; convert"),
+        (HEADER + "q,a,b,1_0,0,-1.5,0,1\n", r":2: .*'1_0'.* is not a pair"),
+        (HEADER + "q,a,b,1,0,-1.5,0,\u0661\n", r":2: .* is not a pair \(position"),
+        (HEADER + "q,a,b,2147483647,0,-1.5,0,1\n", r":2: .* is not a pair .*beyond 1000"),
     ],
 )
 def test_files_that_hold_no_pairs(tmp_path, content, message):

@@ -134,6 +134,12 @@ def test_an_empty_calibration_is_refused():
         ("marker", "[{index}] ", r"prompt\.marker is '\[\{index\}\] '; \{number\} is all"),
         ("marker", "[{] ", r"prompt\.marker"),
         ("document_tokens", 0, r"prompt\.document_tokens is 0; it must be 1 or more"),
+        ("document_tokens", True, r"prompt\.document_tokens is True; .*1 or more, whole"),
+        ("document_tokens", 64.0, r"prompt\.document_tokens is 64\.0; .*1 or more, whole"),
+        ("document_tokens", "64", r"prompt\.document_tokens is '64'; .*1 or more, whole"),
+        ("header", None, r"prompt\.header is None; it must be a text"),
+        ("query", 3, r"prompt\.query is 3; it must be a text"),
+        ("chat", "no", r"prompt\.chat is 'no'; it must be true or false"),
     ],
 )
 def test_options_are_refused_by_name(option, value, message):
