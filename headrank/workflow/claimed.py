@@ -15,7 +15,7 @@ def claimed_method(x: Experiment) -> str | None:
 
 
 def rivals(x: Experiment) -> dict[str, str]:
-    """Return the baselines of the claimed method by kind: neither controls nor its own criterion."""
+    """Return the baselines of the claimed method by kind; no controls, not its own criterion."""
     # The same criterion under another limit is no baseline of the method.
     own = x.declared[claimed_method(x)]["heads"]
     criteria = {name: made["criterion"] for name, made in x.config["selections"].items()}
