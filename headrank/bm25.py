@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from array import array
 from bisect import bisect_left
@@ -72,7 +73,7 @@ class Bm25Index:
 
         Source: Kamphuis et al., "Which BM25 Do You Mean?", ECIR 2020 (Lucene's variant).
         """
-        if not (k1 >= 0 and 0 <= b <= 1):
+        if not (0 <= k1 < math.inf and 0 <= b <= 1):
             raise HeadRankError(f"BM25 needs k1 >= 0 and 0 <= b <= 1, got k1={k1}, b={b}")
         terms_of = terms_by(analyzer)
         names: list[str] = []

@@ -18,10 +18,11 @@ PLUMBING = frozenset(
         "headrank.commit",
         "headrank.errors",
         "headrank.files",
-        "headrank.gpu",
         "headrank.folders",
+        "headrank.gpu",
         "headrank.joblog",
         "headrank.progress",
+        "headrank.settings",
         "headrank.targets",
     }
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,13 +13,11 @@ import numpy as np
 
 from headrank.errors import HeadRankError
 from headrank.files import read_jsonl, write_jsonl
+from headrank.options.lists import ORDER, POOLS
 from headrank.texts import half_pair, normalised
 from headrank.trec import Qrels, Run
 
 logger = logging.getLogger(__name__)
-
-POOLS = ("judged", "rerankable")
-ORDER = re.compile(r"first-stage|reversed|shuffled(-\d+)?")
 
 
 @dataclass(frozen=True)

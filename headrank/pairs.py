@@ -21,36 +21,9 @@ import pandas as pd
 from headrank.errors import HeadRankError
 from headrank.files import atomic
 from headrank.lists import query_generator
+from headrank.options.pairs import PairOptions
 from headrank.texts import local_path, read_bytes
 from headrank.trec import check_grade, plain_grade
-
-HARDNESS = ("hard", "random", "all-levels")
-
-
-@dataclass(frozen=True)
-class PairOptions:
-    """How pairs are chosen.
-
-    Attributes:
-        hardness: ``hard`` takes adjacent-level pairs of the smallest margin first;
-            ``random`` adjacent-level pairs at random; ``all-levels`` pairs any two grades,
-            smallest margin first.
-        per_query: at most this many pairs a query.
-        per_boundary: at most this many pairs for one boundary between two grades.
-    """
-
-    hardness: str = "hard"
-    per_query: int = 16
-    per_boundary: int = 16
-
-    def __post_init__(self) -> None:
-        if self.hardness not in HARDNESS:
-            raise HeadRankError(
-                f"hardness {self.hardness!r} is unknown; allowed: {', '.join(HARDNESS)}"
-            )
-        for name in ("per_query", "per_boundary"):
-            if getattr(self, name) < 1:
-                raise HeadRankError(f"{name} is {getattr(self, name)}; it must be 1 or more")
 
 
 @dataclass(frozen=True)

@@ -16,78 +16,12 @@ import numpy as np
 
 from headrank.errors import HeadRankError
 from headrank.lists import CandidateList, Passage
+from headrank.options.prompt import PromptOptions
 from headrank.plaintext import plain_tokenizer
 from headrank.spans import token_spans, within_budget
 from headrank.wrapper import chat_wrapper
 
-ROWS = ("query", "suffix")
-OVERLONG = ("error", "truncate")
 _MANY = 8  # characters a token of the context, beyond which a list is checked before it is read
-
-
-@dataclass(frozen=True)
-class PromptOptions:
-    """Texts and limits of the prompt; every field changes the reading.
-
-    Attributes:
-        header: stands before the first document.
-        marker: stands before each document; ``{number}`` counts from 1.
-        separator: stands after each document and must end in a newline, so that no
-            token can reach from one document into the next part.
-        instruction: stands after the documents and opens the suffix.
-        query: the last part; holds ``{query}``.
-        chat: wrap the prompt in the model's own chat template, if it has one.
-        rows: whose attention is averaged: ``query`` (the query's own tokens) or
-            ``suffix`` (instruction to the end, as ICR and QRHead do). [ours]
-        calibration: the content-free query (ICR).
-        document_tokens: budget of each document, title included; None keeps all.
-        overlong: ``error`` or ``truncate`` a list that does not fit the context.
-    """
-
-    header: str = "Here are some passages:\n\n"
-    marker: str = "[{number}] "
-    separator: str = "\n\n"
-    instruction: str = "Which of the passages above answer the query below?"
-    query: str = "\n\nQuery: {query}"
-    chat: bool = True
-    rows: str = "query"
-    calibration: str = "N/A"
-    document_tokens: int | None = None
-    overlong: str = "error"
-
-    def __post_init__(self) -> None:
-        for name in ("header", "marker", "separator", "instruction", "query", "calibration"):
-            if not isinstance(getattr(self, name), str):
-                raise HeadRankError(f"prompt.{name} is {getattr(self, name)!r}; it must be a text")
-        if not isinstance(self.chat, bool):
-            raise HeadRankError(f"prompt.chat is {self.chat!r}; it must be true or false")
-        for name, value, allowed in (
-            ("rows", self.rows, ROWS),
-            ("overlong", self.overlong, OVERLONG),
-        ):
-            if value not in allowed:
-                raise HeadRankError(f"prompt.{name} is {value!r}; allowed: {', '.join(allowed)}")
-        if not self.separator.endswith("\n"):
-            raise HeadRankError(
-                f"prompt.separator is {self.separator!r}; it must end in a newline, else a "
-                "token could belong to two documents"
-            )
-        if self.query.count("{query}") != 1:
-            raise HeadRankError(f"prompt.query is {self.query!r}; it must hold {{query}} once")
-        try:
-            self.marker.format(number=1)
-        except (LookupError, ValueError):
-            raise HeadRankError(
-                f"prompt.marker is {self.marker!r}; {{number}} is all that may stand in braces"
-            ) from None
-        # JSON's true is an int to Python, and would cut every document to one token.
-        if self.document_tokens is not None and (
-            type(self.document_tokens) is not int or self.document_tokens < 1
-        ):
-            raise HeadRankError(
-                f"prompt.document_tokens is {self.document_tokens!r}; it must be 1 or more, whole, "
-                "or null for all"
-            )
 
 
 @dataclass(frozen=True)

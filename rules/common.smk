@@ -6,7 +6,6 @@ from copy import deepcopy
 from functools import partial
 from pathlib import Path
 
-import yaml
 from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -20,6 +19,7 @@ from headrank.errors import HeadRankError
 from headrank.files import json_sha256
 from headrank.originals import Hashes
 from headrank.planning import look_behind_ancient
+from headrank.plainyaml import check_config
 from headrank.shown import told_first_stage
 from headrank.workflow.experiment import FIRST, Experiment
 from headrank.workflow.job_sizes import JobSizes
@@ -34,7 +34,9 @@ keep_caches_here(os.environ, ".")
 look_behind_ancient(DAG)
 
 try:
-    configure(config, yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text()))
+    if workflow.is_main_process:
+        check_config(workflow.configfiles, sys.argv[1:])
+    configure(config)
 except HeadRankError as error:
     raise WorkflowError(str(error)) from None
 

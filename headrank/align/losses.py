@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from headrank.align.options import SCALES
 from headrank.errors import HeadRankError
 
-REGULARISERS = ("graded-kl", "middle-spread", "none")
-SCALES = ("log", "min-max")
 _TINY = 1e-12
 
 

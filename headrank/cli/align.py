@@ -10,6 +10,7 @@ from headrank.cli.options import (
     add_input,
     add_model,
     add_prompt,
+    number,
     prepare_torch,
     prompt_options,
     whole,
@@ -37,7 +38,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "--validation", metavar="LISTS", help="held-out JSONL (default: a share of the input)"
     )
     parser.add_argument(
-        "--hold-out", type=float, default=0.2, metavar="SHARE", help="that share (default: 0.2)"
+        "--hold-out", type=number, default=0.2, metavar="SHARE", help="that share (default: 0.2)"
     )
     add_model(parser, "folder of a model, or a hub repository")
     group = parser.add_argument_group("training (defaults: headrank.align.options.AlignOptions)")
@@ -47,12 +48,12 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     group.add_argument("--epochs", type=whole(1), metavar="N")
     group.add_argument("--batch", type=whole(1), metavar="N", help="lists a step")
-    group.add_argument("--learning-rate", type=float, metavar="X")
+    group.add_argument("--learning-rate", type=number, metavar="X")
     group.add_argument("--rank", type=whole(1), metavar="N", help="of LoRA")
-    group.add_argument("--beta", type=float, metavar="X", help="sharpness of the preference loss")
+    group.add_argument("--beta", type=number, metavar="X", help="sharpness of the preference loss")
     group.add_argument("--reference", choices=("none", "frozen"))
     group.add_argument("--regulariser", choices=("graded-kl", "middle-spread", "none"))
-    group.add_argument("--regulariser-weight", type=float, metavar="X")
+    group.add_argument("--regulariser-weight", type=number, metavar="X")
     group.add_argument("--checkpoint", metavar="DIR", help="a killed run goes on from here")
     add_prompt(parser)
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="the adapter's folder")
@@ -90,6 +91,7 @@ def run(args: argparse.Namespace) -> None:
     given = {name: getattr(args, name) for name in names}
     options = AlignOptions(**{k: v for k, v in given.items() if v is not None})
     origin = Origin({}, heads)
+    prompt = prompt_options(args, origin.prompt())
     seed = 13 if args.seed is None else args.seed
     training, qrels = [one.candidates for one in lists], labels(lists)
     if held is None:
@@ -114,7 +116,7 @@ def run(args: argparse.Namespace) -> None:
         validation_qrels=validation_qrels,
         documents=args.documents,
         options=options,
-        prompt=prompt_options(args, origin.prompt()),
+        prompt=prompt,
         seed=seed,
         checkpoint=args.checkpoint,
         progress=not args.quiet,

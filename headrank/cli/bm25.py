@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrank.cli.options import collection_files, whole
+from headrank.cli.options import collection_files, number, whole
 from headrank.errors import HeadRankError
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     parser.add_argument("--split", metavar="NAME", help="queries of this split (default: all)")
     parser.add_argument("--depth", type=whole(1), default=100, metavar="N", help="default: 100")
-    parser.add_argument("--k1", type=float, default=0.9, metavar="X", help="default: 0.9")
-    parser.add_argument("--b", type=float, default=0.4, metavar="X", help="default: 0.4")
+    parser.add_argument("--k1", type=number, default=0.9, metavar="X", help="default: 0.9")
+    parser.add_argument("--b", type=number, default=0.4, metavar="X", help="default: 0.4")
     parser.add_argument(
         "--analyzer",
         choices=ANALYZERS,

@@ -78,16 +78,12 @@ def declarations(path: Path) -> dict[str, tuple[str, Mapping[str, Any]]]:
     """Return ``{name: (models | encoders | collections, entry)}`` of a config file.
 
     Raises:
-        HeadRankError: missing, not YAML, or without a source.
+        HeadRankError: missing, not plain YAML, or a declaration that the workflow refuses.
     """
-    import yaml
+    from headrank.config import check_sources
+    from headrank.plainyaml import load
 
-    from headrank.texts import read_text
-
-    try:
-        config = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise HeadRankError(f"{path}: not YAML ({error})") from None
+    config = load(path)
     found: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for kind in ("models", "encoders", "collections"):
         entries = config.get(kind) if isinstance(config, dict) else None
@@ -99,6 +95,7 @@ def declarations(path: Path) -> dict[str, tuple[str, Mapping[str, Any]]]:
             found[name] = (kind, entry)
     if not found:
         raise HeadRankError(f"{path}: declares no model and no collection")
+    check_sources(config, path)
     return found
 
 

@@ -67,6 +67,13 @@ def device(text: str) -> str:
     return text
 
 
+def number(text: str) -> float:
+    """Return an argparse value: a finite number as it is written; Python also reads nan and 1_0."""
+    if not re.fullmatch(r"-?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]{1,2})?", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, such as 0.001 or 1e-3")
+    return float(text)
+
+
 def order(text: str) -> str:
     """Return an argparse value: a prompt order."""
     from headrank.lists import check_order
@@ -192,18 +199,19 @@ def prompt_changes(args: argparse.Namespace) -> dict:
     Raises:
         HeadRankError: the prompt file is not a JSON object of known fields.
     """
-    from dataclasses import fields
+    from dataclasses import replace
 
     from headrank.prompt import PromptOptions
 
     changes = {}
     if args.prompt is not None:
         changes = read_json(args.prompt)
-        known = [field.name for field in fields(PromptOptions)]
-        if not isinstance(changes, dict) or set(changes) - set(known):
-            raise HeadRankError(
-                f"{args.prompt}: expected a JSON object with fields of {', '.join(known)}"
-            )
+        if not isinstance(changes, dict):
+            raise HeadRankError(f"{args.prompt}: expected a JSON object of settings of the prompt")
+        try:
+            replace(PromptOptions(), **changes)
+        except HeadRankError as error:
+            raise HeadRankError(f"{args.prompt}: {error}") from None
     for name in ("document_tokens", "overlong"):
         value = getattr(args, name)
         if value is not None and value not in BUDGETS:

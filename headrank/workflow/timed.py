@@ -71,7 +71,7 @@ def timed_generative(x: Experiment) -> dict[str, dict[str, Any]]:
     windows = {key: latency[key] for key in ("window", "stride")}
     for protocol in latency["generative"]:
         if protocol not in known:
-            timed[protocol] = {"protocol": protocol} | windows
+            timed[protocol] = {"protocol": protocol} | (windows if protocol == "listwise" else {})
     return timed
 
 

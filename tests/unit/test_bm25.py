@@ -221,6 +221,7 @@ def test_a_damaged_index_is_refused_with_the_remedy(tmp_path):
         ([], {}, "none of the 0 documents"),
         ([("a", "the"), ("b", "")], {}, "none of the 2 documents"),
         (SMALL, {"k1": -1}, "k1=-1"),
+        (SMALL, {"k1": float("inf")}, "k1=inf"),
         (SMALL, {"b": 1.5}, "b=1.5"),
         (SMALL, {"b": math.nan}, "b=nan"),
     ],

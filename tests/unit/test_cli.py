@@ -32,6 +32,12 @@ model = command_line.model
         ["rerank", "lists.jsonl", "--model", "m", "--order", "random"],
         ["rerank", "lists.jsonl", "--model", "m", "--seed", "-1"],
         ["rerank", "lists.jsonl", "--model", "m", "--top", "many"],
+        *(
+            ["profile", "l", "--model", "m", "-o", "x", "--entropy-weight", value]
+            for value in ("nan", "inf", "1_0", "٣", "0x1", "")
+        ),
+        ["align", "l", "--model", "m", "--heads", "h", "-o", "x", "--learning-rate", "nan"],
+        ["bm25", "c", "--k1", "inf"],
         ["evaluate", "x.run"],
     ],
 )

@@ -101,9 +101,34 @@ def test_every_reading_option_reaches_the_ranker(tmp_path, capsys, heads, model)
             assert cut == [size for size in sizes if size[0] > size[1]]
         outputs.add(out)
     assert len(outputs) == len(settings)
-    (tmp_path / "prompt.json").write_text('{"instructions": "Rank."}')
-    message = refused(capsys, [*arguments, "--prompt", str(tmp_path / "prompt.json")])
-    assert "expected a JSON object with fields of header, marker" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"instructions": "Rank."}', "prompt.instructions is not a key; allowed: header, marker"),
+        ('{"instructions": "Rank."}', "(did you mean 'instruction'?)"),
+        ('{"document_tokens": true}', "prompt.document_tokens is true; allowed: a whole number"),
+        ('{"document_tokens": 64.0}', "prompt.document_tokens is 64.0; allowed: a whole number"),
+        ('{"document_tokens": "64"}', "write 64, without quotes"),
+        ('{"chat": "yes"}', "prompt.chat is 'yes'; allowed: true or false"),
+        ('{"header": 7}', "prompt.header is 7; allowed: a text (put it in quotes: '7')"),
+        ("[1]", "expected a JSON object of settings of the prompt"),
+    ],
+)
+@pytest.mark.parametrize("command", ["rerank", "profile", "align"])
+def test_a_prompt_file_is_checked_before_the_model_is_loaded(
+    tmp_path, capsys, heads, command, text, message
+):
+    (tmp_path / "prompt.json").write_text(text)
+    docs = [{"text": "good", "grade": 1}, {"text": "bad", "grade": 0}]
+    lists = write(tmp_path / "lists.jsonl", [{"query": "which?", "docs": docs}])
+    output = ["-o", str(tmp_path / "out")] if command != "rerank" else []
+    given = ["--heads", heads] if command != "profile" else []
+    # There is no such model, and nobody misses it.
+    arguments = [command, lists, "--model", str(tmp_path / "none"), *given, *output]
+    found = refused(capsys, [*arguments, "--prompt", str(tmp_path / "prompt.json")])
+    assert message in found and "prompt.json: " in found
 
 
 def test_batches_change_no_score(tmp_path, capsys, heads, model):

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from base_config import BASE, SCHEMA
+from base_config import BASE
 
 from headrank.config import configure
 from headrank.errors import HeadRankError
@@ -23,7 +23,7 @@ def experiment(change=None, **options):
     config = deepcopy(BASE)
     if change:
         change(config)
-    configure(config, SCHEMA)
+    configure(config)
     return Experiment(config, "out", **options)
 
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrank.errors import HeadRankError
-from headrank.pairs import HARDNESS, Pair, PairOptions, PairSet, mine_pairs
+from headrank.options.pairs import HARDNESS
+from headrank.pairs import Pair, PairOptions, PairSet, mine_pairs
 
 
 def mine(grades, z, seed=0, query="q1", **options):
@@ -248,8 +249,8 @@ def test_a_missing_file(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"hardness": "soft"}, "hardness 'soft' is unknown; allowed: hard, random, all-levels"),
-        ({"per_query": 0}, "per_query is 0; it must be 1 or more"),
+        ({"hardness": "soft"}, r"pairs\.hardness is 'soft'; allowed: hard, random, all-levels"),
+        ({"per_query": 0}, "per_query is 0; allowed: a whole number from 1"),
         ({"per_boundary": -1}, "per_boundary is -1"),
     ],
 )

@@ -8,7 +8,7 @@ from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
-from base_config import BASE, ROOT, SCHEMA
+from base_config import BASE, ROOT
 from jinja2 import Environment, StrictUndefined
 
 from headrank.config import configure
@@ -36,7 +36,7 @@ def full():
     config["ablations"] = {
         "heads": {"method": "headrank-untuned", "key": "selection.heads", "values": [3]}
     }
-    configure(config, SCHEMA)
+    configure(config)
     return Experiment(config, "out")
 
 
@@ -47,7 +47,7 @@ def bare():
     config["evaluation"]["comparisons"] = []
     config["report"] = {"set": config["experiment"]["sets"][0]}
     config["ablations"] = {}
-    configure(config, SCHEMA)
+    configure(config)
     return Experiment(config, "out")
 
 

@@ -242,7 +242,7 @@ def complete(files):
     config = {}
     for path in files:
         update_config(config, yaml.safe_load(path.read_text()))
-    configure(config, yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text()))
+    configure(config)
     return config
 
 
