@@ -116,3 +116,31 @@ rule middle_zone_data:
         "Follow the middle zone of the prompt, {wildcards.model}"
     script:
         "../workflow/scripts/study_middle_zone.py"
+
+
+# Passages longer than the prompt's budget are cut: the main table says how many.
+rule cut_documents:
+    input:
+        readings=lambda wildcards: [
+            path
+            for paths in studies.read_sets_of(experiment, wildcards.model).values()
+            for path in paths
+        ],
+    output:
+        "<results>/studies/{model}/cut.csv",
+    log:
+        "<logs>/studies/{model}/cut.log",
+    wildcard_constraints:
+        model=one_of(experiment.model_names),
+    conda:
+        "../envs/ir.yaml"
+    params:
+        shards=lambda wildcards: {
+            name: len(paths)
+            for name, paths in studies.read_sets_of(experiment, wildcards.model).items()
+        },
+        code=code("study_cut"),
+    message:
+        "Count the documents that were cut, {wildcards.model}"
+    script:
+        "../workflow/scripts/study_cut.py"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headrank.grid import used_recipes
+from headrank.grid import split_method, used_recipes
 from headrank.variants import settings
 from headrank.workflow.experiment import Cell, Experiment
 
@@ -81,6 +81,24 @@ def evaluation_files(x: Experiment) -> list[str]:
     names = ["per_query.parquet"]
     names += ["significance.csv"] if x.config["evaluation"]["comparisons"] else []
     return [f"{x.results}/evaluation/{name}" for name in names]
+
+
+def read_sets_of(x: Experiment, model: str) -> dict[str, list[str]]:
+    """Return for each set the shards of one reading that a run of it folds; no set without one.
+
+    What is cut depends on the tokenizer and the prompt, not on adapter or order.
+    """
+    found: dict[str, list[str]] = {}
+    folded = x.folded_methods()
+    for name, own, adapter, order, method in x.cells:
+        if own == model and split_method(method)[0] in folded and name not in found:
+            found[name] = x.readings([name], model, adapter, order)
+    return found
+
+
+def cut_files(x: Experiment, models: Sequence[str]) -> list[str]:
+    """Return what says how many documents of some models' lists were cut."""
+    return [f"{x.results}/studies/{model}/cut.csv" for model in models if read_sets_of(x, model)]
 
 
 def study_options(x: Experiment) -> dict[str, Any]:

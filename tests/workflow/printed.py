@@ -69,7 +69,8 @@ RULES = (
     Rule(r"make [A-Z_]+=\S+.*", "plan", "installs packages"),
     Rule(r"source \.venv/bin/activate", "run"),
     Rule(r"snakemake --unlock", "run"),
-    Rule(r"snakemake estimate( .*)?", "run"),
+    Rule(r"snakemake estimate", "plan", "the demo's speeds are recorded by its first run"),
+    Rule(r"snakemake estimate .*|snakemake .* estimate", "run"),
     Rule(
         r"snakemake .*--workflow-profile .*",
         "leave",
@@ -85,7 +86,7 @@ RULES = (
         "leave",
         "builds environments; tests/workflow/test_conda.py does",
     ),
-    Rule(r"snakemake( .*)?", "plan", LONG, (("RULE", "evaluate"),)),
+    Rule(r"snakemake( .*)?", "plan", LONG, (("RULE", "evaluate"), ("table_NAME", "table_main"))),
     Rule(r"headrank fetch .*", "run"),
     Rule(
         r"headrank verify( .*)?",

@@ -26,6 +26,8 @@ TEXTS = [
     "Money in a roth IRA was taxed already, so withdrawals are free of tax.",
     "Term life insurance pays the beneficiary if the insured dies in the term.",
 ]
+# Files that a reader makes of printed blocks, and a word that only the block holds.
+OWN_CONFIGS = {"config/mine.yaml": "data/mine", "config/scifact.yaml": "beir/scifact/test"}
 QUERIES = ["Is a stolen bike covered?", "What does renters insurance cost?", "Is an IRA taxed?"]
 
 
@@ -65,8 +67,9 @@ def reader(tmp_path_factory):
     own_collection(folder / "data/mine")
     (folder / "labelled.jsonl").write_text(records(graded=True))
     (folder / "lists.jsonl").write_text(records(graded=False))
-    (own,) = [block for block in BLOCKS if "data/mine" in block.text and block.language == "yaml"]
-    (folder / "config/mine.yaml").write_text(own.text)
+    for name, word in OWN_CONFIGS.items():
+        (block,) = [b for b in BLOCKS if word in b.text and b.language == "yaml"]
+        (folder / name).write_text(block.text)
     return folder
 
 

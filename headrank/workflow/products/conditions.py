@@ -8,7 +8,7 @@ from typing import Any
 from headrank.grid import used_recipes
 from headrank.variants import settings
 from headrank.workflow.experiment import Experiment
-from headrank.workflow.studies import mined_recipes
+from headrank.workflow.studies import cut_files, mined_recipes
 from headrank.workflow.timed import benchmark_parts
 
 # What an experiment must have: values of wildcards, or None where it lacks something.
@@ -154,7 +154,9 @@ def layout(x: Experiment, orders: list[str] | None = None) -> dict[str, Any]:
 
 def main_inputs(x: Experiment, wildcards: Any) -> dict[str, Any]:
     tests = [] if compared(x) is None else [f"{x.results}/evaluation/significance.csv"]
+    own = getattr(wildcards, "model", None)
     return {
+        "cut": cut_files(x, x.model_names if own is None else [own]),
         "per_query": per_query(x),
         "significance": tests,
         "formatting": [f"{x.results}/tables/formatting/{m}.csv" for m in x.generating_models()],
@@ -171,6 +173,7 @@ def main_options(x: Experiment, wildcards: Any) -> dict[str, Any]:
         "notes": x.report["notes"],
         "confidence": confidence(x),
         "model": model,
+        "budget": x.config["prompt"].get("document_tokens"),
     }
 
 
