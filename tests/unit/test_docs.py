@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pandas as pd
@@ -92,80 +93,32 @@ def test_every_test_of_a_fault_is_a_guarantee():
     assert made and made <= named
 
 
-MAIN = pd.read_csv(ROOT / "docs/data/main.csv").query("order == 'shuffled'")
-COSTS = pd.read_csv(ROOT / "docs/data/latency.csv").set_index("method")
-TESTS = pd.read_csv(ROOT / "docs/data/significance.csv").set_index(
-    ["set", "system", "baseline", "order"]
-)
-METHODS = {
-    "Random": "random",
-    "All heads, raw": "all-raw",
-    "ICR": "icr",
-    "QRHead": "qrhead",
-    "CoRe": "core",
-    "HeadRank, untuned": "headrank-untuned",
-    "HeadRank, untuned, any layer": "headrank-any-layer",
-    "HeadRank, untuned + BM25": "headrank-untuned+bm25",
-    "HeadRank, aligned": "headrank",
-    "HeadRank, aligned + BM25": "headrank+bm25",
-    "BM25": "bm25",
-    "MiniLM": "minilm",
-    "Listwise generation": "listwise",
-    "Pointwise yes/no": "pointwise",
-}
-SETS = {"InsuranceQA": "insuranceqa-test", "Semanlink": "semanlink-test", "Lee": "lee"}
+REFRESH = runpy.run_path(str(ROOT / "docs/refresh.py"))
 
 
-def tables(path: str) -> list[pd.DataFrame]:
-    """Return the tables of a document whose first column holds methods of the demo."""
-    found = []
-    text = (ROOT / path).read_text()
-    for part in re.findall(r"(?:^\|.*\n)+", text, re.M):
-        head, _, *body = rows(part)
-        if head[0].lower() == "method" and {row[0] for row in body} <= set(METHODS):
-            found.append(pd.DataFrame(body, columns=head).set_index(head[0]))
+@pytest.mark.parametrize("name", REFRESH["DOCUMENTS"])
+def test_the_demo_s_tables_are_those_of_its_files(name):
+    """Tables between marks come from docs/data, which the demo wrote (docs/refresh.py)."""
+    text = (ROOT / name).read_text()
+    assert "<!--demo:" in text
+    assert REFRESH["rendered"](text) == text, "run: python docs/refresh.py results"
+
+
+def numbers_of_the_demo() -> set[str]:
+    """Return every number of the demo's files as prose may print it: with 2 to 4 decimals."""
+    found: set[str] = set()
+    for name in REFRESH["DATA"]:
+        table = pd.read_csv(ROOT / "docs/data" / name)
+        for column in table.select_dtypes("number"):
+            for digits in (1, 2, 3, 4):
+                found |= {f"{abs(value):.{digits}f}" for value in table[column].dropna()}
     return found
 
 
-@pytest.mark.parametrize("path", ["README.md", "docs/results.md", "docs/speed.md"])
-def test_the_demo_s_numbers_are_those_of_its_files(path):
-    """Values, costs and numbers of queries are copied from docs/data, which the demo wrote."""
-    shown = 0
-    for table in tables(path):
-        for head in table.columns:
-            name, _, n = head.partition(" (n = ")
-            for printed, text in table[head].items():
-                method = METHODS[printed]
-                if name in SETS and n.rstrip(")").isdigit():
-                    cell = MAIN[(MAIN["method"] == method) & (MAIN["set"] == SETS[name])].iloc[0]
-                    assert (text, int(n.rstrip(")"))) == (f"{cell['mean']:.3f}", cell["n"])
-                elif head == "CPU s" and text:
-                    assert text == f"{COSTS.loc[method, 'seconds']:.2f}"
-                elif head == "layers" and text:
-                    assert float(text) == COSTS.loc[method, "layers"]
-                else:
-                    continue
-                shown += 1
-    assert shown >= 12
-
-
-def test_the_demo_s_comparisons_are_those_of_its_files():
-    found = 0
-    for table in re.findall(r"(?:^\|.*\n)+", (ROOT / "docs/results.md").read_text(), re.M):
-        head, _, *body = rows(table)
-        if head[:3] != ["set", "method", "against"]:
-            continue
-        for name, method, against, n, difference, p, holm in body:
-            keys = (SETS[name], METHODS[method], METHODS[against])
-            row = TESTS.loc[(*keys, "shuffled")]
-            numbers = [float(x) for x in re.findall(r"[-+]?\d+\.\d+", difference.replace("−", "-"))]
-            assert numbers == [float(f"{row[k]:.3f}") for k in ("mean_difference", "low", "high")]
-            assert (int(n), p.rstrip("*"), holm) == (
-                row["n"],
-                f"{row['p']:.4f}",
-                f"{row['p_holm']:.4f}",
-            )
-            excluded = row["low"] > 0 or row["high"] < 0
-            assert p.endswith("*") == (excluded != (row["p"] < 0.05))
-            found += 1
-    assert found >= 7
+def test_sentences_about_the_demo_name_numbers_of_its_files():
+    text = (ROOT / "README.md").read_text()
+    section = text[text.index("## The demo") : text.index("## Results")]
+    blocks = re.compile(r"^```.*?^```$|^\|[^\n]*$", re.M | re.S)
+    prose = blocks.sub("", section)
+    told = set(re.findall(r"(?<![\w.])\d+\.\d+(?![\w.]*\d)", prose))
+    assert told and told <= numbers_of_the_demo(), told - numbers_of_the_demo()
