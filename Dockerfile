@@ -1,16 +1,18 @@
 # The workflow, the library and their environment in one image, for Kubernetes or any container
 # engine. Everything made goes into /experiment:
 #
-#     docker build --tag headrank:0.1.0 \
+#     docker build --tag headrank:0.2.0 \
 #         --build-arg HEADRANK_COMMIT="$(git describe --always --abbrev=40 --dirty)" .
-#     docker run --rm --volume "$PWD/work:/experiment" headrank:0.1.0
+#     docker run --rm --volume "$PWD/work:/experiment" headrank:0.2.0
 #
-# On Linux x86_64 the pinned torch of the package index carries CUDA and runs on the CPU as well.
+# On Linux x86_64 the pinned torch of the package index carries CUDA (4.7 GB) and runs on the CPU as
+# well; `--build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu` takes the build for CPUs.
 FROM python:3.11.13-slim-bookworm
 
 # The lock alone first, so that a change of the code repeats no download.
 COPY requirements.lock /opt/headrank/
-RUN pip install --no-cache-dir torch==2.13.0 \
+ARG TORCH_INDEX=
+RUN pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} torch==2.13.0 \
     && pip install --no-cache-dir --requirement /opt/headrank/requirements.lock
 
 COPY . /opt/headrank/

@@ -4,11 +4,20 @@
 #                profile, on an object store of this machine
 # make lint       style of code, rules and workflow
 # Everything they need goes into .venv, resources and results, inside this folder.
+#
+# PYTHON=...       another Python 3.11
+# TORCH_INDEX=URL  an index to look for torch in as well; https://download.pytorch.org/whl/cpu has the
+#                  build for CPUs (200 MB). Without it pip takes the package index's own build, which on
+#                  Linux brings CUDA (4.7 GB)
+# TORCH=...        what pip installs for torch: a build such as torch==2.13.0+cpu, or a wheel's path
+# CORES=...        for Snakemake; all by default
 
 SHELL := bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := $(CURDIR)/.venv
 CORES ?= all
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?=
 
 export PATH := $(VENV)/bin:$(PATH)
 export PYTHONHASHSEED := 0
@@ -59,13 +68,14 @@ lint: environment
 
 environment: $(VENV)/complete
 
-# torch first and alone, so that pip takes the build for this machine; then the exact rest.
+# torch first and alone, so that pip takes the build that is asked for; then the exact rest. A build
+# such as 2.13.0+cpu satisfies the lock's torch==2.13.0, and is preferred to a plain 2.13.0.
 # The package itself is linked, so that the `headrank` command runs this folder's code.
 $(VENV)/complete: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 	|| { echo "Python 3.11 is needed; name it with: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --no-cache-dir --quiet torch==2.13.0
+	$(VENV)/bin/pip install --no-cache-dir --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(TORCH)
 	$(VENV)/bin/pip install --no-cache-dir --quiet --requirement requirements.lock
 	$(VENV)/bin/pip install --no-cache-dir --quiet --no-deps --editable .
 	touch $@

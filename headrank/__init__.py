@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from headrank.prompt import PromptOptions
     from headrank.ranker import HeadRanker
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "AlignOptions",
     "HeadRanker",

@@ -29,11 +29,13 @@ class Work:
         passes: prompts that were prefilled.
         tokens: read and written, over all passes.
         malformed: generated answers that have not the form asked for.
+        layers: of the decoder that were computed; None for systems that have none.
     """
 
     passes: int = 0
     tokens: int = 0
     malformed: int = 0
+    layers: int | None = None
 
 
 System = Callable[[CandidateList], Work]
@@ -98,6 +100,7 @@ def _costs(
                     "passes": works[name].passes,
                     "tokens": works[name].tokens,
                     "malformed": works[name].malformed,
+                    "layers": works[name].layers,
                 }
 
 
@@ -114,8 +117,10 @@ def per_list(table: pd.DataFrame) -> pd.DataFrame:
     """Return one row a method: means over lists of the median seconds and of the work.
 
     Columns method, lists, rounds, seconds, low, high (fastest and slowest list), passes,
-    tokens, malformed.
+    tokens, malformed, layers.
     """
+    # Costs of a first stage alone, or of an earlier version, have no such column.
+    table = table if "layers" in table else table.assign(layers=float("nan"))
     medians = (
         table.groupby(["method", "query"], sort=False)
         .agg(
@@ -124,6 +129,7 @@ def per_list(table: pd.DataFrame) -> pd.DataFrame:
             passes=("passes", "first"),
             tokens=("tokens", "first"),
             malformed=("malformed", "first"),
+            layers=("layers", "first"),
         )
         .reset_index()
     )
@@ -138,6 +144,7 @@ def per_list(table: pd.DataFrame) -> pd.DataFrame:
             passes=("passes", "mean"),
             tokens=("tokens", "mean"),
             malformed=("malformed", "mean"),
+            layers=("layers", "first"),
         )
         .reset_index()
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 NAMES = {
     "bm25": "BM25",
@@ -18,7 +19,8 @@ NAMES = {
     "pointwise": "Pointwise yes/no",
     "query-likelihood": "Query likelihood",
 }
-"""Known methods; any other keeps the name that the config gives it."""
+"""Known methods; any other keeps the name that the config gives it. ``headrank`` alone is the
+family, and its heads; ``printed`` adds to a method whether the model was aligned."""
 
 GROUPS = (
     "First stage",
@@ -53,6 +55,31 @@ def label(method: str, names: Mapping[str, str] | None = None) -> str:
     if method in known:
         return known[method]
     return " + ".join(known.get(part, part) for part in method.split("+"))
+
+
+def printed(
+    methods: Mapping[str, Mapping[str, Any]], names: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return ``names`` completed, so that a HeadRank method has one name in every table.
+
+    The same key may name aligned heads in one config and untuned ones in another, so the name
+    comes from the method itself: ``HeadRank, aligned`` with an adapter, else ``HeadRank,
+    untuned``. Of two methods that would print alike the later keeps its key in brackets.
+
+    Args:
+        methods: of the config, ``{method: its settings}``.
+        names: printed names that the config gives; they win.
+    """
+    found = dict(names or {})
+    taken = set(found.values())
+    for method, settings in methods.items():
+        usual = NAMES.get(method, "")
+        if method in found or usual.partition(",")[0] != NAMES["headrank"]:
+            continue
+        name = f"{NAMES['headrank']}, {'aligned' if settings.get('adapter') else 'untuned'}"
+        found[method] = f"{name} ({method})" if name in taken else name
+        taken.add(name)
+    return found
 
 
 def group(

@@ -38,7 +38,7 @@ def attention_system(ranker: HeadRanker) -> System:
     def rank(candidates: CandidateList) -> Work:
         list(ranker.rerank_lists([candidates]))
         if candidates not in known:
-            known[candidates] = Work(*ranker.work(candidates))
+            known[candidates] = Work(*ranker.work(candidates), layers=ranker.model.layers)
         return known[candidates]
 
     return rank
@@ -49,9 +49,11 @@ def generative_system(
 ) -> System:
     """Return a system that reranks one list by generation; ``prompt`` limits its documents."""
 
+    layers = generator.model.config.get_text_config().num_hidden_layers
+
     def rank(candidates: CandidateList) -> Work:
         (made,) = method.rank(generator, [candidates], prompt)
-        return Work(made.passes, made.prompt_tokens + made.new_tokens, made.malformed)
+        return Work(made.passes, made.prompt_tokens + made.new_tokens, made.malformed, layers)
 
     return rank
 

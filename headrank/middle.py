@@ -15,6 +15,7 @@ import pandas as pd
 
 from headrank.errors import HeadRankError
 from headrank.reading import ReadingFile
+from headrank.significance import paired_permutation
 from headrank.trec import Qrels, Run
 
 KINDS = ("relevant", "other", "gap")
@@ -121,7 +122,10 @@ def promotion_change(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Return after less before: kind, change, low, high; both are resampled together.
+    """Return after less before: kind, change, low, high, p; both are resampled together.
+
+    p is that of the paired permutation test: within each query the two may change places. A
+    query's share is what its promoted documents add to the rate. NaN without such documents.
 
     Raises:
         HeadRankError: the two tables hold different queries.
@@ -138,7 +142,24 @@ def promotion_change(
     bounds = _bounds(_rates(samples[:, width:]) - _rates(samples[:, :width]), confidence)
     total = both.sum(axis=0, keepdims=True)
     change = (_rates(total[:, width:]) - _rates(total[:, :width]))[0]
-    return pd.DataFrame({"kind": KINDS, "change": change, "low": bounds[0], "high": bounds[1]})
+    shares = [_shares(both[:, :width]), _shares(both[:, width:])]
+    tests = [
+        paired_permutation(shares[1][:, place], shares[0][:, place], resamples, seed)
+        if np.isfinite(change[place])
+        else np.nan
+        for place in range(len(KINDS))
+    ]
+    return pd.DataFrame(
+        {"kind": KINDS, "change": change, "low": bounds[0], "high": bounds[1], "p": tests}
+    )
+
+
+def _shares(counts: np.ndarray) -> np.ndarray:
+    """Return ``[queries, 3]``: what each query adds to the rates of ``_rates``, and their gap."""
+    total = counts.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relevant, other = counts[:, 1] / total[0], counts[:, 3] / total[2]
+    return np.stack([relevant, other, relevant - other], axis=1)
 
 
 def _counts(table: pd.DataFrame) -> pd.DataFrame:

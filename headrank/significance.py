@@ -143,6 +143,15 @@ def bca_interval(
     return float(interval.low), float(interval.high)
 
 
+def disagree(low: float, high: float, p: float, confidence: float) -> bool:
+    """Return whether an interval of a difference and its test say different things.
+
+    They agree if 0 lies outside of the interval just when p is below ``1 - confidence``. With
+    few queries a BCa interval is often too narrow, and the test is to be believed.
+    """
+    return (low > 0 or high < 0) != (p < 1 - confidence)
+
+
 def compare(
     per_query: pd.DataFrame,
     pairs: Sequence[tuple[str, str]],

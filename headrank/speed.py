@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from headrank.costs import per_list
@@ -115,7 +116,7 @@ def quality_by_cost(
     """Return one row a method: what a list costs, and the measure's mean with its interval.
 
     Columns method, lists, rounds, seconds, low_seconds, high_seconds, passes, tokens,
-    malformed, value, low, high. A fusion ``a+b`` costs both parts. Seeds of an adapter are
+    malformed, layers, value, low, high. A fusion ``a+b`` costs both parts. Seeds of an adapter are
     averaged query by query. Methods that were timed but not evaluated have no value.
 
     Args:
@@ -124,7 +125,7 @@ def quality_by_cost(
         name, order: set and prompt order of the values.
     """
     timed = per_list(costs).rename(columns={"low": "low_seconds", "high": "high_seconds"})
-    timed = timed.set_index("method")
+    timed = timed.set_index("method").astype({"layers": float})
     values = per_query[
         (per_query["measure"] == measure)
         & (per_query["set"] == name)
@@ -140,6 +141,8 @@ def quality_by_cost(
         for part in parts[1:]:
             for column in ("seconds", "low_seconds", "high_seconds", "passes", "tokens"):
                 row[column] += timed.loc[part, column]
+            # The deepest of the parts; fmax passes over a part without layers.
+            row["layers"] = np.fmax(row["layers"], timed.loc[part, "layers"])
         own = values[values["method"] == method].groupby("query", sort=False)["value"].mean()
         if len(own):
             low, high = bca_interval(own.to_numpy(float), confidence, seed=seed)
@@ -176,6 +179,7 @@ def latency_table(
         Column("label", "Method"),
         Column("passes", "Prompts", digits=0),
         Column("tokens", "Tokens", digits=0),
+        Column("layers", "Layers", digits=0),
         Column("seconds", unit, digits=3, better="low"),
         Column("malformed", "Malformed answers"),
         Column("value", measure, digits=3, better="high"),
@@ -203,6 +207,8 @@ def latency_table(
             else f"{about} Means over lists; seconds are the median of the rounds.",
             "Prompts: prefills of a list; malformed answers: those of all lists that have not the "
             "form asked for. A fusion costs both parts.",
+            "Layers: decoder layers that are computed, up to the deepest selected head. A method "
+            "whose selection may not use deep layers is faster for that alone.",
         ),
         tidy=points,
     )

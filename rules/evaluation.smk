@@ -34,12 +34,7 @@ rule compare:
     input:
         "<results>/evaluation/per_query.parquet",
     output:
-        report(
-            "<results>/evaluation/significance.csv",
-            caption="../workflow/report/significance.rst",
-            category="Tables",
-            labels={"table": "significance"},
-        ),
+        "<results>/evaluation/significance.csv",
     log:
         "<logs>/evaluation/significance.log",
     conda:

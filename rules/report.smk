@@ -1,5 +1,5 @@
 # Tables and figures: a rule for each entry of the registry, and a target for each name.
-from headrank.workflow import claimed, studies
+from headrank.workflow import claimed
 from headrank.workflow.products import PRODUCTS, target_files, targets
 
 for product in PRODUCTS.values():
@@ -43,12 +43,6 @@ for target in targets():
         input:
             told(target_files, experiment, target),
         localrule: True
-
-
-rule table_significance:
-    input:
-        told(studies.significance_files, experiment),
-    localrule: True
 
 
 # What a list costs each method: the table and the figure.

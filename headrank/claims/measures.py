@@ -12,6 +12,9 @@ import pandas as pd
 
 from headrank.errors import HeadRankError
 from headrank.labels import label
+from headrank.significance import paired_permutation
+from headrank.tables.cells import FREE
+from headrank.tables.table import probability
 
 MEASURE = "nDCG@10"
 BENCHMARKS = {
@@ -43,6 +46,8 @@ class Setup:
     Attributes:
         method: the aligned method that stands for the paper's.
         rivals: ``{method: "generative" or "decoding-free"}``.
+        beside: methods that the claims are not about (a first stage, encoders); what they
+            reach on the same sets is told with every standing.
         models: ``{model: its repository on the hub}``; empty for any other source.
         sets: ``{evaluated set: its ir_datasets id}``; empty for other sources and samples.
         report_set: the set of the middle zone.
@@ -64,6 +69,7 @@ class Setup:
     confidence: float = 0.95
     names: Mapping[str, str] = field(default_factory=dict)
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    beside: Sequence[str] = ()
 
     def units(self, sets: Sequence[str]) -> list[list[int]]:
         """Return places in ``sets`` that count as one: those of a group together."""
@@ -124,33 +130,68 @@ class Measured:
 Measure = Callable[[Setup, Evidence, str, Sequence[str]], Measured]
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Where our method stands among others on some sets.
+
+    Attributes:
+        methods: ours first, then the rivals, then those beside.
+        rivals: how many of the methods are rivals.
+        values: ``[queries, methods]``, set by set.
+        weights: ``[queries]``: what a query counts in the average over sets; sums to 1.
+        means: ``[sets, methods]``; the sets of a group are averaged to one.
+        samples: ``[resamples, sets, methods]``: queries drawn again within each set, the same
+            for all methods.
+        missing: what the claim needs and the run lacks.
+    """
+
+    methods: tuple[str, ...]
+    rivals: int
+    values: np.ndarray
+    weights: np.ndarray
+    means: np.ndarray
+    samples: np.ndarray
+    missing: str = ""
+
+    def told(self, setup: Setup, numbers: np.ndarray, form: str) -> str:
+        """Return the numbers ``[methods]`` of the methods beside, named; empty without any."""
+        found = [
+            f"{setup.name(self.methods[place])} {numbers[place]:{form}}"
+            for place in range(1 + self.rivals, len(self.methods))
+        ]
+        return f"; outside the claim: {', '.join(found)}" if found else ""
+
+
 def _standing(
     setup: Setup, evidence: Evidence, model: str, sets: Sequence[str]
-) -> tuple[list[str], np.ndarray, np.ndarray, int, str]:
-    """Return methods (ours first), ``[sets, methods]`` means, resampled ones, queries, what lacks.
+) -> Standing | Measured:
+    """Return where our method stands, or a number that says why it stands nowhere.
 
-    Resampled means are ``[resamples, sets, methods]``: queries are drawn again within each set,
-    the same for all methods. The sets of a group are averaged to one.
+    Raises:
+        HeadRankError: systems of one set were evaluated on different queries.
     """
     table = evidence.per_query
+    free = table["model"] == FREE
     table = table[
         (table["measure"] == MEASURE)
-        & (table["model"] == model)
-        & (table["order"] == setup.order)
         & table["set"].isin(sets)
+        & ((free & table["method"].isin(setup.beside)) | (table["model"] == model))
+        & table["order"].isin([setup.order, FREE])
     ]
     there = set(table["method"])
-    methods = [m for m in (setup.method, *setup.rivals) if m in there]
-    kinds = {setup.rivals[m] for m in methods if m in setup.rivals}
+    rivals = [m for m in setup.rivals if m in there]
+    kinds = {setup.rivals[m] for m in rivals}
     absent = [kind for kind in ("generative", "decoding-free") if kind not in kinds]
     missing = f"no {' and no '.join(absent)} baseline is evaluated" if absent else ""
     if setup.method not in there or not kinds:
-        return [], np.empty(0), np.empty(0), 0, missing or f"{setup.method} is not evaluated"
-    means, samples, queries = [], [], 0
+        return Measured("", missing=missing or f"{setup.method} is not evaluated")
+    methods = (setup.method, *rivals, *(m for m in setup.beside if m in there))
+    parts, means, samples = [], [], []
     rng = np.random.default_rng(0)
     for name in sets:
         part = table[table["set"] == name]
-        values = part.pivot(index="query", columns="method", values="value")[methods]
+        values = part.pivot(index="query", columns="method", values="value")
+        values = values.reindex(columns=list(methods))
         if values.isna().any(axis=None):
             raise HeadRankError(
                 f"set {name}: methods were evaluated on different queries; evaluate all anew"
@@ -160,13 +201,20 @@ def _standing(
             rng.multinomial(n, np.full(n, 1 / n), size=_CHUNK) @ numbers / n
             for _ in range(_RESAMPLES // _CHUNK)
         ]
+        parts.append(numbers)
         means.append(numbers.mean(axis=0))
         samples.append(np.concatenate(draws))
-        queries += n
     units = setup.units(sets)
-    joined = np.array([np.mean([means[place] for place in unit], axis=0) for unit in units])
-    drawn = [np.mean([samples[place] for place in unit], axis=0) for unit in units]
-    return methods, joined, np.stack(drawn, axis=1), queries, missing
+    share = {place: 1 / len(units) / len(unit) for unit in units for place in unit}
+    return Standing(
+        methods,
+        len(rivals),
+        np.concatenate(parts),
+        np.concatenate([np.full(len(p), share[i] / len(p)) for i, p in enumerate(parts)]),
+        np.array([np.mean([means[place] for place in unit], axis=0) for unit in units]),
+        np.stack([np.mean([samples[place] for place in unit], axis=0) for unit in units], axis=1),
+        missing,
+    )
 
 
 def _interval(samples: np.ndarray, confidence: float) -> tuple[float, float]:
@@ -176,33 +224,45 @@ def _interval(samples: np.ndarray, confidence: float) -> tuple[float, float]:
 
 
 def highest_average(setup: Setup, evidence: Evidence, model: str, sets: Sequence[str]) -> Measured:
-    """Return by how much our mean over the sets exceeds the best rival's; n counts queries."""
-    methods, means, samples, queries, missing = _standing(setup, evidence, model, sets)
-    if not methods:
-        return Measured("", missing=missing)
-    averages = means.mean(axis=0)
-    best = 1 + int(averages[1:].argmax())
+    """Return by how much our mean over the sets exceeds the best rival's; n counts queries.
+
+    p is that of the paired permutation test: within each query the two methods may change
+    places, and a query counts what it counts in the average.
+    """
+    found = _standing(setup, evidence, model, sets)
+    if isinstance(found, Measured):
+        return found
+    averages = found.means.mean(axis=0)
+    best = 1 + int(averages[1 : 1 + found.rivals].argmax())
     gap = float(averages[0] - averages[best])
-    joined = samples.mean(axis=1)
+    joined = found.samples.mean(axis=1)
     low, high = _interval(joined[:, 0] - joined[:, best], setup.confidence)
-    ours, rival = setup.name(setup.method), setup.name(methods[best])
-    text = f"{ours} {averages[0]:.3f}, best of {len(methods) - 1} baselines: {rival} "
-    text += f"{averages[best]:.3f}, difference {gap:+.3f}"
-    return Measured(text, gap > 0, gap, low, high, queries, MEASURE, missing)
+    weighted = found.values * found.weights[:, None]
+    p = paired_permutation(weighted[:, 0], weighted[:, best])
+    ours, rival = setup.name(setup.method), setup.name(found.methods[best])
+    text = f"{ours} {averages[0]:.3f}, best of {found.rivals} baselines: {rival} "
+    text += f"{averages[best]:.3f}, difference {gap:+.3f}, {probability(p)}"
+    text += found.told(setup, averages, ".3f")
+    queries = len(found.values)
+    return Measured(text, gap > 0, gap, low, high, queries, MEASURE, found.missing)
 
 
 def wins(setup: Setup, evidence: Evidence, model: str, sets: Sequence[str]) -> Measured:
     """Return on how many sets our mean is above every rival's; n counts sets."""
-    methods, means, samples, _, missing = _standing(setup, evidence, model, sets)
-    if not methods:
-        return Measured("", missing=missing)
-    won = int((means[:, 0] > means[:, 1:].max(axis=1)).sum())
-    ahead = (samples[:, :, 0] > samples[:, :, 1:].max(axis=2)).sum(axis=1)
+    found = _standing(setup, evidence, model, sets)
+    if isinstance(found, Measured):
+        return found
+    rivals = slice(1, 1 + found.rivals)
+    means, samples = found.means, found.samples
+    won = int((means[:, 0] > means[:, rivals].max(axis=1)).sum())
+    ahead = (samples[:, :, 0] > samples[:, :, rivals].max(axis=2)).sum(axis=1)
     low, high = _interval(ahead, setup.confidence)
     count = len(means)
-    ours, rivals = setup.name(setup.method), len(methods) - 1
-    text = f"{ours} is ahead of each of {rivals} baselines on {won} of {count} sets"
-    return Measured(text, won > count / 2, won, low, high, count, "sets", missing)
+    text = f"{setup.name(setup.method)} is ahead of each of {found.rivals} baselines on {won} "
+    text += f"of {count} sets"
+    if above := found.told(setup, (means[:, :1] > means).sum(axis=0), "d"):
+        text += above.replace("outside the claim", "sets on which it is ahead of others", 1)
+    return Measured(text, won > count / 2, won, low, high, count, "sets", found.missing)
 
 
 def middle_zone(kind: str, published: float) -> Measure:

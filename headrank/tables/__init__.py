@@ -11,6 +11,7 @@ from headrank.tables.cells import Layout, average_seeds, cell_means
 from headrank.tables.formatting import formatting_counts, formatting_table, success_rates
 from headrank.tables.main import main_table
 from headrank.tables.position import homogenisation_table, middle_table
+from headrank.tables.significance import significance_table
 from headrank.tables.table import Cell, Column, Row, Table, emphasise, from_frame
 
 __all__ = [
@@ -34,5 +35,6 @@ __all__ = [
     "order_table",
     "pairs_table",
     "seeds_table",
+    "significance_table",
     "success_rates",
 ]

@@ -12,6 +12,7 @@ from headrank import labels
 from headrank.errors import HeadRankError
 from headrank.heads import HeadSet
 from headrank.profile import Profile, SelectionOptions
+from headrank.tables.significance import P, mark
 from headrank.tables.table import Column, Table, from_frame
 
 _VALUE = {"digits": 3}
@@ -109,7 +110,7 @@ def pairs_table(summary: pd.DataFrame) -> Table:
     return from_frame("Training pairs", summary, columns, notes=notes)
 
 
-def ablation_table(differences: pd.DataFrame, *, measure: str, alpha: float = 0.05) -> Table:
+def ablation_table(differences: pd.DataFrame, *, measure: str, confidence: float = 0.95) -> Table:
     """Return each setting's mean and its difference to the default, factor by factor.
 
     Args:
@@ -122,21 +123,23 @@ def ablation_table(differences: pd.DataFrame, *, measure: str, alpha: float = 0.
         ],
         # The default differs from itself by nothing: neither an interval nor a test.
         difference=differences["difference"].where(~differences["default"]),
+        p=differences["p"].where(~differences["default"]),
         p_holm=differences["p_holm"].where(~differences["default"]),
     )
     columns = [
         Column("setting", "Setting"),
         Column("mean", measure, **_VALUE),
         Column("difference", "Difference", signed=True, **_VALUE),
-        Column("p_holm", "p (Holm)", digits=3, probability=True),
+        P,
+        Column("p_holm", "p (Holm)", digits=4, probability=True),
     ]
     count = int((~differences["default"]).sum())
     notes = (
         f"Difference to the default on the same {int(differences['n'].max())} queries, with its "
-        f"BCa interval; p of a paired permutation test after Holm's correction (family of "
-        f"{count}).",
+        f"{confidence:.0%} BCa interval; p of a paired permutation test; p (Holm): after Holm's "
+        f"correction over all {count} settings.",
     )
-    return from_frame(
+    table = from_frame(
         f"Ablations, {measure}",
         frame,
         columns,
@@ -145,6 +148,7 @@ def ablation_table(differences: pd.DataFrame, *, measure: str, alpha: float = 0.
         notes=notes,
         tidy=differences,
     )
+    return mark(table, "difference", "p", confidence)
 
 
 def seeds_table(
@@ -216,9 +220,9 @@ def tabulate_pairs(summary: str) -> Table:
     return pairs_table(pd.read_csv(summary))
 
 
-def tabulate_ablations(differences: str, *, measure: str, alpha: float) -> Table:
+def tabulate_ablations(differences: str, *, measure: str, confidence: float) -> Table:
     """Return the table of ablations of a file of differences; see ``ablation_table``."""
-    return ablation_table(pd.read_csv(differences), measure=measure, alpha=alpha)
+    return ablation_table(pd.read_csv(differences), measure=measure, confidence=confidence)
 
 
 def tabulate_seeds(

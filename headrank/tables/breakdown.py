@@ -10,8 +10,9 @@ import pandas as pd
 
 from headrank import labels
 from headrank.errors import HeadRankError
-from headrank.significance import bca_interval
+from headrank.significance import bca_interval, paired_permutation
 from headrank.tables.cells import FREE, Layout, cell_means, systems
+from headrank.tables.significance import P, notes_of, tested
 from headrank.tables.table import Cell, Column, Row, Table, emphasise
 
 
@@ -63,8 +64,9 @@ def order_table(
     """Return each method that reads a prompt by its order, set by set.
 
     Columns: the orders, their mean, and the difference between two of them with its BCa
-    interval over queries. With the best document next to the query (``reversed``) every
-    head repeats the first stage through recency; the difference shows how much.
+    interval over queries and the p of a paired permutation test. With the best document next to
+    the query (``reversed``) every head repeats the first stage through recency; the difference
+    shows how much.
 
     Raises:
         HeadRankError: an order of the difference was not read, or as ``cell_means``.
@@ -90,7 +92,7 @@ def order_table(
     columns += [layout.column(order, layout.name(order)) for order in layout.orders]
     columns.append(layout.column("mean", "mean"))
     title = f"{layout.name(first)} − {layout.name(second)}"
-    columns.append(Column("difference", title, digits=layout.digits, signed=True))
+    columns += [Column("difference", title, digits=layout.digits, signed=True), P]
     rows: list[Row] = []
     for name in layout.sets:
         part = []
@@ -104,23 +106,28 @@ def order_table(
             gap = None
             if values.get((*key, first)) is not None and values.get((*key, second)) is not None:
                 gap = by_query.loc[(*key, first)] - by_query.loc[(*key, second)]
-            cells.append(_difference(gap, confidence, seed))
+            cells += _difference(gap, confidence, seed)
             ranked = system.group != labels.CONTROLS
             section = f"{layout.name(name)} (n = {counts[name]})"
             part.append(Row(tuple(cells), section, ranked=ranked))
         rows += emphasise(columns, part)
     notes = (
-        f"{measure}. Brackets: {confidence:.0%} BCa interval of the difference over queries.",
+        f"{measure}. Brackets: {confidence:.0%} BCa interval of the difference over queries; p: of "
+        "a paired permutation test of it, uncorrected.",
         "Bold: best of the set; controls are left out.",
+        *notes_of(rows, confidence),
     )
     return Table(f"{measure} by prompt order", tuple(columns), tuple(rows), notes, tidy)
 
 
-def _difference(gap: pd.Series | None, confidence: float, seed: int) -> Cell:
+def _difference(gap: pd.Series | None, confidence: float, seed: int) -> list[Cell]:
+    """Return the mean difference with its interval, and its test."""
     if gap is None:
-        return Cell()
+        return [Cell(), Cell()]
     values = gap.to_numpy(float)
-    return Cell(float(values.mean()), interval=bca_interval(values, confidence, seed=seed))
+    interval = bca_interval(values, confidence, seed=seed)
+    p = paired_permutation(values, np.zeros_like(values), seed=seed)
+    return [Cell(float(values.mean()), interval=interval), tested(p, interval, confidence)]
 
 
 def tabulate_measures(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
 
 from headrank import labels
 from headrank.positions import ZONES, position_share
+from headrank.tables.significance import P, mark
 from headrank.tables.table import Column, Table, from_frame
 
 _POINTS = {"digits": 1, "signed": True}
@@ -29,7 +31,7 @@ def middle_table(
     values = ["rate", "low", "high", "documents", "queries"]
     compared = "change" in rates.columns
     if compared:
-        values += ["change", "change_low", "change_high"]
+        values += ["change", "change_low", "change_high", "change_p"]
     wide = rates.pivot(index=index, columns="kind", values=values)
     wide.columns = [f"{kind}_{name}" for name, kind in wide.columns]
     frame = known.merge(wide.reset_index(), on=index)  # in the order given, pivot sorts
@@ -46,7 +48,8 @@ def middle_table(
         intervals["gap_change"] = ("gap_change_low", "gap_change_high")
         frame[["gap_change", *intervals["gap_change"]]] *= 100
         columns.append(Column("gap_change", "Less unaligned", "points", **_POINTS))
-    order = ["system", "relevant_rate", "other_rate", "gap_rate", "gap_change"]
+        columns.append(replace(P, key="gap_change_p"))
+    order = ["system", "relevant_rate", "other_rate", "gap_rate", "gap_change", "gap_change_p"]
     order += ["relevant_documents", "other_documents"]
     columns.sort(key=lambda column: order.index(column.key))
     notes = [
@@ -55,8 +58,11 @@ def middle_table(
         f"Brackets: {confidence:.0%} bootstrap intervals over queries.",
     ]
     if compared:
-        notes.append("Less unaligned: the same heads' gap without the adapter, queries paired.")
-    return from_frame(
+        notes.append(
+            "Less unaligned: the same heads' gap without the adapter, queries paired; p: of a "
+            "paired permutation test of it, uncorrected."
+        )
+    table = from_frame(
         "Promotion from the middle zone",
         frame,
         columns,
@@ -65,6 +71,7 @@ def middle_table(
         notes=notes,
         tidy=rates,
     )
+    return mark(table, "gap_change", "gap_change_p", confidence) if compared else table
 
 
 def homogenisation_table(

@@ -170,6 +170,12 @@ def number(value: float, column: Column) -> str:
     return (shown or f"{rounded:.{column.digits}f}").replace("-", "−")
 
 
+def probability(p: float, digits: int = 4) -> str:
+    """Return a p-value with its sign, as running text prints it: ``p = 0.0615``."""
+    shown = number(p, Column("p", "p", digits=digits, probability=True))
+    return f"p < {shown[1:]}" if shown.startswith("<") else f"p = {shown}"
+
+
 def text(cell: Cell, column: Column) -> str:
     """Return what a cell prints, without mark and emphasis."""
     if cell.value is None:

@@ -15,8 +15,11 @@ def claimed_method(x: Experiment) -> str | None:
 
 
 def rivals(x: Experiment) -> dict[str, str]:
-    """Return the baselines of the claimed method by kind; neither controls nor its own heads."""
+    """Return the baselines of the claimed method by kind; no controls, not its own criterion."""
+    # The same criterion under another limit is no baseline of the method.
     own = x.declared[claimed_method(x)]["heads"]
+    criteria = {name: made["criterion"] for name, made in x.config["selections"].items()}
+    like = [name for name in criteria if criteria[name] == criteria.get(own)]
     found = {}
     for name in x.methods:
         method = x.declared.get(name, {})
@@ -24,7 +27,7 @@ def rivals(x: Experiment) -> dict[str, str]:
             found[name] = "generative"
         elif method.get("kind") != "attention" or name in x.report["controls"]:
             continue
-        elif "adapter" not in method and method["heads"] != own:
+        elif "adapter" not in method and method["heads"] not in (own, *like):
             found[name] = "decoding-free"
     return found
 
@@ -46,6 +49,11 @@ def claim_setup(x: Experiment) -> dict[str, Any] | None:
     return {
         "method": claimed_method(x),
         "rivals": rivals(x),
+        "beside": [
+            name
+            for name in x.methods
+            if x.declared.get(name, {}).get("kind") in ("first-stage", "dense", "cross-encoder")
+        ],
         "models": {name: source.get("repository", "") for name, source in sources.items()},
         "sets": {name: dataset_of(x, name) for name in x.sets},
         "report_set": x.report_set,

@@ -10,6 +10,7 @@ from typing import Any
 
 from headrank.beir import source_files
 from headrank.grid import mined_as, read_sets, shards, split_method, used_recipes
+from headrank.labels import printed
 from headrank.originals import place
 from headrank.records import file_of
 from headrank.roles import ROLES, roles
@@ -94,7 +95,8 @@ class Experiment:
         # What the report shows where the config leaves it open. A method keyed bm25 may keep the
         # order of an imported run.
         self.report = shown(config)
-        self.report["names"] = first_stage_names(config, self.own_run) | self.report["names"]
+        named = printed(self.declared, self.report["names"])
+        self.report["names"] = first_stage_names(config, self.own_run) | named
 
     # Parts of the config by name
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headrank.errors import HeadRankError
 from headrank.grid import split_method, used_recipes
 from headrank.variants import settings
 from headrank.workflow.experiment import Cell, Experiment
@@ -77,23 +76,11 @@ def middle_before(x: Experiment, model: str) -> dict[str, str]:
     return {method: plain for method, plain in pairs.items() if plain}
 
 
-def significance_files(x: Experiment) -> list[str]:
-    """Return the file of the tests between methods.
-
-    Raises:
-        HeadRankError: the config declares no pairs.
-    """
-    if not x.config["evaluation"]["comparisons"]:
-        raise HeadRankError(
-            "table_significance: evaluation.comparisons is []; declare pairs of methods"
-        )
-    return [f"{x.results}/evaluation/significance.csv"]
-
-
 def evaluation_files(x: Experiment) -> list[str]:
     """Return the values of every run, and the tests between methods where pairs are declared."""
-    tests = significance_files(x) if x.config["evaluation"]["comparisons"] else []
-    return [f"{x.results}/evaluation/per_query.parquet", *tests]
+    names = ["per_query.parquet"]
+    names += ["significance.csv"] if x.config["evaluation"]["comparisons"] else []
+    return [f"{x.results}/evaluation/{name}" for name in names]
 
 
 def read_sets_of(x: Experiment, model: str) -> dict[str, list[str]]:

@@ -123,6 +123,36 @@ def test_a_group_counts_as_one_set_beside_the_papers_claims_only():
     assert (whole["value"], whole["n"]) == (14, 14)
 
 
+def test_what_the_claim_is_not_about_stands_beside_it_by_name():
+    table = per_query(["qwen3-4B"])
+    first = table[table["method"] == "icr"].assign(model="-", order="-", method="bm25")
+    first["value"] += 0.4  # BM25 is above all of them
+    found = evidence(pd.concat([table, first]), middle={}, training={}, layers={})
+    ledger = judge(CLAIMS, setup(beside=["bm25", "minilm"]), found)
+    row = of(ledger, "highest-average", "4B")
+    assert "best of 2 baselines: Listwise generation 0.385" in row["measured"]
+    assert row["measured"].endswith("outside the claim: BM25 0.685")
+    # A claim about baselines is judged on those alone.
+    assert row["status"] == "reproduced"
+    row = of(ledger, "majority", "4B")
+    assert row["status"] == "reproduced"
+    assert row["measured"].endswith("sets on which it is ahead of others: BM25 0")
+
+
+def test_the_difference_of_averages_is_tested_query_by_query():
+    def change(table):
+        ours = (table["method"] == "headrank") & table["set"].eq("s0")
+        table.loc[~ours & (table["method"] == "headrank"), "value"] -= 0.1
+        table.loc[ours, "value"] += 0.3
+
+    sets = {"s0": SETS["s0"], "s1": SETS["s1"]}
+    table = per_query(["mine"], sets, change)
+    rows = judge(CLAIMS, setup(models={"mine": ""}, sets=sets), evidence(table, middle={}))
+    row = rows[(rows["claim"] == "highest-average") & (rows["status"] == "analogue")].iloc[0]
+    # On s0 all six queries gain .4, on s1 none differs: 2 of 64 patterns.
+    assert "difference +0.200, p = 0.0312" in row["measured"]
+
+
 def test_one_scale_behind_is_not_reproduced():
     def change(table):
         ours = (table["model"] == "qwen3-1.7B") & (table["method"] == "headrank")

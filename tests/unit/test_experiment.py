@@ -15,7 +15,7 @@ from headrank.workflow.experiment import Experiment
 from headrank.workflow.job_sizes import JobSizes
 from headrank.workflow.own_files import OwnFiles
 from headrank.workflow.provenance_inputs import ProvenanceInputs
-from headrank.workflow.studies import evaluation_files, middle_before, significance_files
+from headrank.workflow.studies import evaluation_files, middle_before
 from headrank.workflow.timed import latency_files, report_index, timed_files
 
 
@@ -150,8 +150,6 @@ def test_what_the_claims_need_is_told_where_no_method_is_aligned():
     assert claimed_method(x) is None and claim_files(x) == [] and claim_setup(x) is None
     with pytest.raises(HeadRankError, match="names no method with an adapter"):
         claim_inputs(x)
-    with pytest.raises(HeadRankError, match="comparisons is"):
-        significance_files(x)
     assert evaluation_files(x) == ["out/evaluation/per_query.parquet"]
 
 

@@ -115,6 +115,11 @@ def test_promotion_change_is_paired():
     assert change.loc["other", "change"] == 0
     # Only q7 changes, so no resample can lower the rate.
     assert change.loc["relevant", "low"] >= 0
+    # One query alone differs: either sign is as far from 0.
+    assert change["p"].tolist() == [1.0, 1.0, 1.0]
+    every = before.assign(promoted=before["promoted"] | before["relevant"])
+    # Four queries gain as much: 2 of 16 patterns.
+    assert promotion_change(before, every).set_index("kind").loc["relevant", "p"] == 2 / 16
     same = promotion_change(before, before, resamples=200).set_index("kind")
     assert same.loc["relevant", ["change", "low", "high"]].tolist() == [0, 0, 0]
     with pytest.raises(HeadRankError, match="1 queries stand in only one"):

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from base_config import BASE, ROOT
+from jinja2 import Environment, StrictUndefined
 
 from headrank.config import configure
 from headrank.errors import HeadRankError
@@ -68,6 +69,17 @@ def test_the_function_of_an_entry_takes_its_inputs_and_options(product):
     for wildcards in made:
         inputs = product.inputs(experiment, wildcards)
         inspect.signature(function).bind(**inputs, **product.options(experiment, wildcards))
+
+
+@pytest.mark.parametrize("product", PRODUCTS.values(), ids=list(PRODUCTS))
+def test_a_caption_prints_what_the_job_has(product):
+    experiment = full()
+    text = (ROOT / f"workflow/report/{product.caption}.rst").read_text()
+    for wildcards in calls(product, experiment):
+        params = SimpleNamespace(options=product.options(experiment, wildcards))
+        job = SimpleNamespace(params=params, config=experiment.config, wildcards=wildcards)
+        shown = Environment(undefined=StrictUndefined).from_string(text).render(snakemake=job)
+        assert "{{" not in shown
 
 
 @pytest.mark.parametrize("product", PRODUCTS.values(), ids=list(PRODUCTS))

@@ -117,10 +117,12 @@ def test_no_rule_builds_a_shell_command():
         )
 
 
-CAPTION = re.compile(r"snakemake\.(?:params\.(\w+)|config\[\"(\w+)\"\](?:\[\"(\w+)\"\])?)")
+CAPTION = re.compile(
+    r"snakemake\.(?:params\.options\[\"(\w+)\"\]|config\[\"(\w+)\"\](?:\[\"(\w+)\"\])?|params\.(\w+))"
+)
 # Names (letters, digits, dot, hyphen, underscore), numbers, and measures: no free text.
 PLAIN = {
-    *("measure", "order", "orders", "set", "resamples", "confidence", "candidates", "seed"),
+    *("measure", "order", "orders", "name", "resamples", "confidence", "candidates", "seed"),
     *("evaluation.main", "experiment.models", "report.set"),
 }
 
@@ -128,8 +130,8 @@ PLAIN = {
 def test_captions_of_the_report_hold_no_free_text():
     used = set()
     for path in (ROOT / "workflow/report").glob("*.rst"):
-        for param, key, inner in CAPTION.findall(path.read_text()):
-            used.add(param or ".".join(part for part in (key, inner) if part))
+        for option, key, inner, param in CAPTION.findall(path.read_text()):
+            used.add(option or param or ".".join(part for part in (key, inner) if part))
     assert used and used <= PLAIN, used - PLAIN
 
 

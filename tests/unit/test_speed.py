@@ -112,8 +112,8 @@ def points() -> pd.DataFrame:
 
     systems = {
         "bm25": system(0.5),
-        "icr": system(4, passes=1, tokens=100),
-        "headrank": system(2, passes=1, tokens=60),
+        "icr": system(4, passes=1, tokens=100, layers=30),
+        "headrank": system(2, passes=1, tokens=60, layers=18),
         "listwise": system(9, passes=2, tokens=300, malformed=2),
     }
     per_query = pd.DataFrame(
@@ -153,6 +153,7 @@ def test_quality_stands_beside_its_cost():
     assert table["value"].tolist()[:4] == pytest.approx([0.3, 0.6, 0.8, 1.0])
     assert np.isnan(table.loc["listwise", "value"])
     assert table.loc["headrank+bm25", "tokens"] == 60
+    assert table["layers"].fillna(0).tolist() == [0, 30, 18, 18, 0]
     assert (table["low"].dropna() <= table["value"].dropna()).all()
 
 
@@ -171,5 +172,6 @@ def test_the_latency_table_says_what_was_timed():
     assert table.frame()["malformed"].tolist()[-1] == "100 % (4 of 4)"
     # Of all answers: two lists of two prompts each. What reads attention gives none.
     assert text.count("100 % (4 of 4)") == 1 and text.count(" % (") == 1
+    assert [row[3] for row in table.texts()] == ["–", "30", "18", "18", "–"]
     gpu = latency_table(points(), measure="nDCG@10", model="m", gpu=True, about="Two lists.")
     assert "GPU s" in gpu.markdown()

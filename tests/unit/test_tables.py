@@ -206,7 +206,9 @@ def test_order_table():
     table = order_table(per_query(), layout(), measure="nDCG@10")
     assert [row.cells[0].value for row in table.rows] == ["ICR", "HeadRank"] * 2
     row = table.rows[0]  # ICR on a: .2 shuffled, .45 reversed; differences .2 and .3
-    assert [cell.value for cell in row.cells[1:]] == pytest.approx([0.2, 0.45, 0.325, 0.25])
+    # Both differences are positive: two of the four sign patterns are as far from 0.
+    assert [cell.value for cell in row.cells[1:]] == pytest.approx([0.2, 0.45, 0.325, 0.25, 0.5])
+    assert row.cells[5].mark == "*" and "Interval and test disagree" in table.markdown()
     low, high = row.cells[4].interval
     assert 0.2 - 1e-9 <= low <= 0.25 <= high <= 0.3 + 1e-9
     assert "reversed − shuffled" in table.markdown() and "+0.250" in table.markdown()

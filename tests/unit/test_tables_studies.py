@@ -15,6 +15,7 @@ from headrank.tables import (
     middle_table,
     pairs_table,
     seeds_table,
+    significance_table,
 )
 from headrank.tables.table import Column, number
 
@@ -79,9 +80,13 @@ def test_ablation_table_leaves_the_default_untested():
         }
     )
     text = ablation_table(differences, measure="nDCG@10").markdown()
-    assert "| 8 (default) | 0.600 | – | – |" in text
-    assert "| 16 | 0.550 | −0.050 \\[−0.080, −0.020\\] | 0.004 |" in text
-    assert "(family of 1)" in text
+    assert "| 8 (default) | 0.600 | – | – | – |" in text
+    assert "| 16 | 0.550 | −0.050 \\[−0.080, −0.020\\] | 0.0020 | 0.0040 |" in text
+    assert "over all 1 settings" in text and "disagree" not in text
+    # The interval leaves 0 out, the test does not: the p says so, and the default has none.
+    doubtful = differences.assign(p=[1.0, 0.06])
+    rows = ablation_table(doubtful, measure="nDCG@10").rows
+    assert [row.cells[3].mark for row in rows] == ["", "*"]
 
 
 def test_a_p_value_is_never_printed_as_zero():
@@ -138,14 +143,16 @@ def test_middle_table_tells_what_alignment_changed():
             "change": [np.nan] * 3 + [0.2, 0.0, 0.2],
             "change_low": [np.nan] * 3 + [0.1, -0.1, 0.05],
             "change_high": [np.nan] * 3 + [0.3, 0.1, 0.35],
+            "change_p": [np.nan] * 3 + [0.01, 1.0, 0.0625],
             "before": [np.nan] * 3 + ["headrank-untuned"] * 3,
             "system": ["headrank-untuned"] * 3 + ["headrank"] * 3,
         }
     )
     text = middle_table(rates).markdown()
-    assert "+20.0 \\[+5.0, +35.0\\]" in text and "without the adapter" in text
+    assert "| +20.0 \\[+5.0, +35.0\\] | 0.0625\\* |" in text and "without the adapter" in text
+    assert "disagree in 1 of 2 rows" in text
     untuned = next(line for line in text.splitlines() if line.startswith("| HeadRank, untuned"))
-    assert untuned.split("|")[5].strip() == "–"
+    assert [cell.strip() for cell in untuned.split("|")[5:7]] == ["–", "–"]
 
 
 def test_homogenisation_table():
@@ -192,3 +199,29 @@ def test_seeds_table_by_hand():
 def test_one_seed_has_no_deviation():
     values = pd.DataFrame({"set": ["a"], "system": ["x"], "seed": [1], "value": [0.5]})
     assert "| x | 0.500 | 0.500 | 0.500 | 1 |" in seeds_table(values, measure="AP").markdown()
+
+
+def comparison(**changes):
+    usual = {"model": "m", "set": "a", "order": "shuffled", "measure": "nDCG@10", "n": 27}
+    usual |= {"system": "headrank", "baseline": "icr", "mean_difference": 0.05}
+    return usual | {"low": 0.01, "high": 0.12, "p": 0.02, "p_holm": 0.4, "p_t": 0.03} | changes
+
+
+def test_a_comparison_stands_with_its_interval_and_every_test():
+    table = significance_table(
+        pd.DataFrame([comparison(), comparison(set="b", p=0.0615, p_t=0.0401)]),
+        names={"headrank": "HeadRank, aligned", "a": "Answers"},
+    )
+    assert [row.section for row in table.rows] == ["Answers, shuffled", "b, shuffled"]
+    text = table.markdown()
+    row = "| HeadRank, aligned | ICR | 27 | +0.050 \\[+0.010, +0.120\\] |"
+    assert f"{row} 0.0200 | 0.4000 | 0.0300 |" in text
+    assert f"{row} 0.0615\\* | 0.4000 | 0.0401 |" in text
+    assert "disagree in 1 of 2 rows" in text and "Student's paired t-test" in text
+    assert "least p" not in text
+
+
+def test_so_few_queries_that_no_test_can_decide_are_named():
+    # Five signs have 32 patterns; the two extreme ones are 1/16.
+    text = significance_table(pd.DataFrame([comparison(n=5, p=0.0625), comparison(n=6)])).markdown()
+    assert "least p that a permutation test can give: 0.0625 at n = 5. No" in text

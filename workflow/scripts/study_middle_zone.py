@@ -36,7 +36,9 @@ def main(
         rates = promotion(table, confidence, seed=seed)
         if method in before:
             change = promotion_change(joined[before[method]], table, confidence, seed=seed)
-            change = change.rename(columns={"low": "change_low", "high": "change_high"})
+            change = change.rename(
+                columns={name: f"change_{name}" for name in ("low", "high", "p")}
+            )
             rates = rates.merge(change, on="kind").assign(before=before[method])
         tables.append(rates.assign(system=method))
     with atomic(target) as temporary:

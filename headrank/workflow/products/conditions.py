@@ -43,6 +43,10 @@ def ordered(x: Experiment) -> dict[str, list[str]] | None:
     return {} if x.reads and {"reversed", "shuffled"} <= set(x.config["orders"]) else None
 
 
+def compared(x: Experiment) -> dict[str, list[str]] | None:
+    return {} if x.config["evaluation"]["comparisons"] else None
+
+
 def several_seeds(x: Experiment) -> bool:
     return any(len(x.recipes[name]["seeds"]) > 1 for name in used_recipes(x.config))
 
@@ -149,12 +153,12 @@ def layout(x: Experiment, orders: list[str] | None = None) -> dict[str, Any]:
 
 
 def main_inputs(x: Experiment, wildcards: Any) -> dict[str, Any]:
-    compared = x.config["evaluation"]["comparisons"]
+    tests = [] if compared(x) is None else [f"{x.results}/evaluation/significance.csv"]
     own = getattr(wildcards, "model", None)
     return {
         "cut": cut_files(x, x.model_names if own is None else [own]),
         "per_query": per_query(x),
-        "significance": [f"{x.results}/evaluation/significance.csv"] if compared else [],
+        "significance": tests,
         "formatting": [f"{x.results}/tables/formatting/{m}.csv" for m in x.generating_models()],
     }
 

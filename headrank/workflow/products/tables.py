@@ -7,6 +7,7 @@ from headrank.workflow.products.conditions import (
     ablations_wanted,
     always,
     benchmark_inputs,
+    compared,
     confidence,
     confident,
     latency_wanted,
@@ -32,7 +33,6 @@ from headrank.workflow.products.conditions import (
     reads,
     several_seeds,
     study,
-    tested,
 )
 from headrank.workflow.products.product import Product
 from headrank.workflow.studies import published_splits
@@ -83,6 +83,22 @@ TABLES = (
         caption="measures",
         label="measures",
         wide=True,
+    ),
+    Product(
+        target="table_significance",
+        rule="significance_table",
+        function="headrank.tables.significance:tabulate_significance",
+        stem="significance",
+        names=compared,
+        inputs=lambda x, w: {"comparisons": f"{x.results}/evaluation/significance.csv"},
+        options=lambda x, w: {
+            "confidence": confidence(x),
+            "resamples": x.config["evaluation"]["resamples"],
+            "names": names(x),
+        },
+        lacks=lambda x: "evaluation.comparisons is []; declare pairs of methods",
+        caption="significance",
+        label="significance",
     ),
     Product(
         target="table_first_stage",
@@ -189,7 +205,8 @@ TABLES = (
             "selections": x.config["selections"],
             "resamples": x.report["resamples"],
             "seed": x.config["seed"],
-            "names": names(x),
+            # Selections, not methods: aligned and untuned methods may read the same heads.
+            "names": x.config["report"]["names"],
         },
         lacks=no_method,
         caption="heads",
@@ -246,7 +263,7 @@ TABLES = (
         stem="ablations/{model}",
         names=models(ablated),
         inputs=lambda x, w: {"differences": f"{x.results}/ablations/{w.model}.csv"},
-        options=tested,
+        options=lambda x, w: {"measure": measure(x), "confidence": confidence(x)},
         lacks=no_ablations,
         caption="ablations_table",
         label="ablations, {model}",

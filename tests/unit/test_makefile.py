@@ -1,0 +1,50 @@
+"""What make installs, and from where."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def planned(*variables: str) -> str:
+    """Return the commands of `make environment` from nothing."""
+    call = ["make", "--always-make", "--dry-run", "environment", *variables]
+    return subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_torch_comes_first_and_from_the_index_that_is_named():
+    lines = [line for line in planned().splitlines() if " install " in line]
+    assert lines[0].endswith(" torch==2.13.0") and "index" not in lines[0]
+    assert "--requirement requirements.lock" in lines[1]
+    named = planned("TORCH_INDEX=https://example.org/cpu", "TORCH=torch==2.13.0+cpu")
+    assert "--extra-index-url https://example.org/cpu torch==2.13.0+cpu\n" in named
+
+
+@pytest.mark.parametrize("build", ["2.13.0+cpu", "2.13.0+cu130"])
+def test_pip_prefers_a_build_of_the_named_index_to_the_plain_one(tmp_path, build):
+    for index, version in (("plain", "2.13.0"), ("named", build)):
+        folder = tmp_path / index / "torch"
+        folder.mkdir(parents=True)
+        name = f"torch-{version}-py3-none-any.whl"
+        with zipfile.ZipFile(folder / name, "w") as wheel:
+            parts = {"METADATA": f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n"}
+            parts |= {"WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}
+            for part, text in (parts | {"RECORD": ""}).items():
+                wheel.writestr(f"torch-{version}.dist-info/{part}", text)
+        (folder / "index.html").write_text(f'<a href="{name}">{name}</a>')
+    call = [sys.executable, "-m", "pip", "--isolated", "install", "--dry-run", "--quiet"]
+    call += ["--no-deps", "--ignore-installed", "--report", "-"]
+    call += ["--index-url", (tmp_path / "plain").as_uri()]
+    call += ["--extra-index-url", (tmp_path / "named").as_uri(), "torch==2.13.0"]
+    # Neither a file of settings nor a variable of this machine names another index.
+    made = {"PATH": "/usr/bin:/bin", "PIP_CONFIG_FILE": "/dev/null", "HOME": str(tmp_path)}
+    told = subprocess.run(call, env=made, capture_output=True, text=True, check=True).stdout
+    (chosen,) = json.loads(told)["install"]
+    assert chosen["metadata"]["version"] == build
