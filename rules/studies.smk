@@ -6,7 +6,7 @@ from headrank.workflow import studies
 rule ndcg_by_heads_data:
     input:
         readings=lambda wildcards: experiment.readings([experiment.report_set], wildcards.model),
-        qrels=experiment.qrels_of([experiment.report_set]),
+        qrels=experiment.set_files(experiment.report_set)["qrels"],
         profile="<results>/profiles/{model}/profile.npz",
     output:
         "<results>/studies/{model}/ndcg_by_heads.csv",
@@ -46,7 +46,7 @@ rule head_controls:
                 [experiment.report_set], wildcards.model, "none", order
             )
         ],
-        qrels=experiment.qrels_of([experiment.report_set]),
+        qrels=experiment.set_files(experiment.report_set)["qrels"],
         heads=lambda wildcards: experiment.heads_of([experiment.report["method"]], wildcards.model),
     output:
         "<results>/studies/{model}/head_controls.csv",
@@ -72,7 +72,7 @@ rule head_controls:
 rule positions:
     input:
         readings=lambda wildcards: studies.panel_files(experiment, wildcards.model, "readings"),
-        qrels=experiment.qrels_of([experiment.report_set]),
+        qrels=experiment.set_files(experiment.report_set)["qrels"],
         heads=lambda wildcards: studies.panel_files(experiment, wildcards.model, "heads"),
     output:
         positions="<results>/studies/{model}/positions.csv",
@@ -95,7 +95,7 @@ rule positions:
 rule middle_zone_data:
     input:
         readings=lambda wildcards: experiment.readings([experiment.report_set], wildcards.model),
-        qrels=experiment.qrels_of([experiment.report_set]),
+        qrels=experiment.set_files(experiment.report_set)["qrels"],
         runs=lambda wildcards: [
             path for _, path in studies.middle_cells(experiment, wildcards.model)
         ],
