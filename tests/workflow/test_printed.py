@@ -120,6 +120,16 @@ def test_a_block_of_commands_runs(block, reader):
         try_out(reader, command)
 
 
+def test_modules_that_commands_run_are_there():
+    printed_commands = [c for block in SHELL for c in printed.commands(block)]
+    printed_commands += [one.text for one in printed.sentences()]
+    modules = {m for c in printed_commands for m in re.findall(r"python -m ([\w.]+)", c)}
+    ours = {name for name in modules if name.split(".")[0] in ("benchmarks", "headrank")}
+    assert ours
+    for name in ours:
+        assert (ROOT / f"{name.replace('.', '/')}.py").is_file(), name
+
+
 ONCE = {one.text: one for one in reversed(list(printed.sentences()))}
 
 
