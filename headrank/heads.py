@@ -173,7 +173,7 @@ def _provenance(value: object) -> dict:
                 f"'provenance.{name}' is {value[name]!r:.60}, expected {shown}; remove it or "
                 "profile the heads again"
             )
-    from headrank.prompt import PromptOptions
+    from headrank.options.prompt import PromptOptions
 
     known = [field.name for field in fields(PromptOptions)]
     if unknown := set(value.get("prompt") or {}) - set(known):

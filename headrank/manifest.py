@@ -17,7 +17,7 @@ from headrank.errors import HeadRankError
 from headrank.files import json_sha256, read_json, read_jsonl, sha256, utc
 from headrank.generation.records import load_records
 from headrank.gpu import gpus
-from headrank.prompt import PromptOptions
+from headrank.options.prompt import PromptOptions
 from headrank.trec import Run
 
 NAME = "manifest.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 from headrank.grid import split_method, used_recipes, used_selections
@@ -64,8 +65,8 @@ def told_first_stage(config: Mapping, own_run: Callable[[str], bool]) -> str:
         if said is None:
             entry = config["sets"][name]
             runs = config["collections"][entry["collection"]]["runs"]
-            said = f"the imported run {runs[entry['split']]}"
-        parts.setdefault(said, []).append(names.get(name, name))
+            said = f"the imported run {marked(runs[entry['split']])}"
+        parts.setdefault(said, []).append(marked(names.get(name, name)))
     if len(parts) == 1:
         return f"First stage: {next(iter(parts))}."
     told = "; ".join(f"{said} ({', '.join(sets)})" for said, sets in parts.items())
@@ -110,3 +111,11 @@ def other_first_stages(config: Mapping, own_run: Callable[[str], bool]) -> Itera
                     f"a run for collections.{entry['collection']}.runs.{entry['split']} makes them "
                     "alike"
                 )
+
+
+def marked(text: str) -> str:
+    """Return a user's text so that reStructuredText, the language of captions, prints it as it is.
+
+    Links, roles, directives and line breaks of a path or a name would be read otherwise.
+    """
+    return re.sub(r"([^\w\s./-]|_)", r"\\\1", " ".join(text.split()))

@@ -1,5 +1,4 @@
-from headrank.joblog import job_log
-from headrank.workflow.report_file import write_report
+import sys
 
 
 # Beside the runs, not in them: a run's bytes hold no time and no machine. All sets have the same
@@ -66,7 +65,6 @@ rule manifest:
 # Every table and figure in one file that needs no other: `snakemake report`. Snakemake's language
 # has a word `report`, so the rule is named like this.
 rule:
-    # Not a script: an environment of its own would lack Snakemake.
     name:
         "report"
     input:
@@ -77,10 +75,13 @@ rule:
     log:
         "<logs>/report.log",
     localrule: True
+    conda:
+        "../envs/ir.yaml"
     params:
+        # An environment of the script's own would lack Snakemake.
+        python=sys.executable,
         options=provenance.options(workflow.config_settings.config),
     message:
         "Write the report"
-    run:
-        with job_log(log[0]):
-            write_report(output[0], params.options)
+    script:
+        "../workflow/scripts/write_report.py"

@@ -22,7 +22,7 @@ for product in PRODUCTS.values():
         wildcard_constraints:
             **product.constraints(experiment, one_of),
         conda:
-            f"../envs/{product.env}.yaml"
+            "../envs/figures.yaml"
         params:
             product=product.rule,
             options=partial(product.options, experiment),

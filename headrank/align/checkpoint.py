@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,10 +12,6 @@ from headrank.align import adapter as adapters
 from headrank.align.places import STATE, read_state
 from headrank.errors import HeadRankError
 from headrank.files import atomic, digest, told, write_json
-
-if TYPE_CHECKING:
-    from headrank.align.train import Training
-
 
 _TENSORS = re.compile(r"alignment-\d{4}-\d{8}\.safetensors")
 _EARLIER = re.compile(r"\d{4}-\d{8}\.safetensors")  # as earlier versions called them
@@ -37,6 +32,21 @@ class Progress:
     validation: list[dict] = field(default_factory=list)
 
 
+@dataclass
+class State:
+    """All that a run goes on from.
+
+    Attributes:
+        adapter, best: the adapter's weights by name, now and after the best epoch.
+        moments: AdamW's, ``{number of a parameter: {name: tensor}}``.
+    """
+
+    adapter: dict[str, torch.Tensor]
+    best: dict[str, torch.Tensor]
+    moments: dict[int, dict[str, torch.Tensor]]
+    progress: Progress
+
+
 class Checkpoint:
     """Files with the tensors, the optimiser's state and the progress of a run, in a folder.
 
@@ -52,66 +62,65 @@ class Checkpoint:
         left = bool(there) and all(_TENSORS.fullmatch(name) for name in there)
         self.made = left or not folder.exists()
 
-    def save(self, run: Training) -> None:
+    def save(self, state: State) -> None:
         """Write a whole new checkpoint, then drop the one before."""
-        tensors = {f"now.{k}": v for k, v in adapters.adapter_state(run.wrapped).items()}
-        tensors |= {f"best.{k}": v for k, v in run.best_state.items()}
-        moments = run.optimiser.state_dict()["state"]
-        for number, entry in moments.items():
+        tensors = {f"now.{k}": v for k, v in state.adapter.items()}
+        tensors |= {f"best.{k}": v for k, v in state.best.items()}
+        for number, entry in state.moments.items():
             tensors |= {
                 f"adam.{number}.{k}": v.reshape(-1) if v.dim() == 0 else v for k, v in entry.items()
             }
         # The epoch's end is saved after its last step: a file of that step stays whole until
         # checkpoint.json names the new one.
-        name = f"alignment-{run.progress.epoch:04d}-{run.progress.total:08d}"
+        name = f"alignment-{state.progress.epoch:04d}-{state.progress.total:08d}"
         with told(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         with atomic(self.folder / f"{name}.safetensors") as temporary:
             adapters.save_tensors(temporary, tensors)
-        state = {
+        card = {
             "fingerprint": self.fingerprint,
             "tensors": f"{name}.safetensors",
             "sha256": digest(self.folder / f"{name}.safetensors"),
-            "progress": asdict(run.progress),
+            "progress": asdict(state.progress),
             "made": self.made,
         }
-        write_json(self.folder / STATE, state)
-        self._drop_tensors(keep=state["tensors"])
+        write_json(self.folder / STATE, card)
+        self._drop_tensors(keep=card["tensors"])
 
-    def load_into(self, run: Training) -> None:
-        """Continue from the checkpoint, if there is one.
+    def load(self) -> State | None:
+        """Return the state that was saved; None if there is none.
 
         Raises:
             HeadRankError: the checkpoint is damaged or of other settings.
         """
         if not (self.folder / STATE).is_file():
-            return
-        state = read_state(self.folder)
+            return None
+        card = read_state(self.folder)
         # Earlier versions noted no `made`.
-        self.made, self.before = state.get("made", False), state["tensors"]
-        path = self.folder / state["tensors"]
-        if state["fingerprint"] != self.fingerprint:
+        self.made, self.before = card.get("made", False), card["tensors"]
+        path = self.folder / card["tensors"]
+        if card["fingerprint"] != self.fingerprint:
             raise HeadRankError(
                 f"{self.folder}: the checkpoint was written with other settings, heads, data, code "
                 f"or package versions; delete {self.folder / STATE} to start anew"
             )
-        if not path.is_file() or digest(path) != state["sha256"]:
+        if not path.is_file() or digest(path) != card["sha256"]:
             raise HeadRankError(
                 f"{path}: the checkpoint is damaged; delete {self.folder / STATE} to start anew"
             )
         tensors = adapters.load_tensors(path)
-        adapters.restore_state(run.wrapped, _part(tensors, "now."))
-        run.best_state = _part(tensors, "best.")
         moments: dict[int, dict[str, torch.Tensor]] = {}
         for key, values in _part(tensors, "adam.").items():
             number, name = key.split(".", 1)
             moments.setdefault(int(number), {})[name] = (
                 values.reshape(()) if name == "step" else values
             )
-        whole = run.optimiser.state_dict()
-        whole["state"] = moments
-        run.optimiser.load_state_dict(whole)
-        run.progress = Progress(**state["progress"])
+        return State(
+            adapter=_part(tensors, "now."),
+            best=_part(tensors, "best."),
+            moments=moments,
+            progress=Progress(**card["progress"]),
+        )
 
     def remove(self) -> None:
         """Delete the files of a finished run's checkpoint.

@@ -17,7 +17,7 @@ import torch
 from headrank import __version__
 from headrank.align import adapter as adapters
 from headrank.align import losses
-from headrank.align.checkpoint import Checkpoint, Progress
+from headrank.align.checkpoint import Checkpoint, Progress, State
 from headrank.align.data import TrainingList, pair_lists, shuffled
 from headrank.align.divergence import check_gradient, check_trend, check_weights
 from headrank.align.forward import selected_mass
@@ -99,8 +99,8 @@ def align(
     run.validation_set = (validation, validation_qrels)
     run.code = (provenance or {}).get("code")
     store = None if checkpoint is None else Checkpoint(Path(checkpoint), run.fingerprint())
-    if store is not None:
-        store.load_into(run)
+    if store is not None and (state := store.load()) is not None:
+        run.load_state(state)
     run.train(store, progress)
     if run.progress.best_epoch == 0:
         # Few validation queries decide this often by chance; it must not pass for training.
@@ -153,6 +153,23 @@ class Training:
         self.code = None  # digest of the code that trains, if the caller knows it
         self.progress = Progress()
         self.best_state = adapters.adapter_state(wrapped)
+
+    def state(self) -> State:
+        """Return all that a resumed run needs to go on as this one."""
+        return State(
+            adapter=adapters.adapter_state(self.wrapped),
+            best=self.best_state,
+            moments=self.optimiser.state_dict()["state"],
+            progress=self.progress,
+        )
+
+    def load_state(self, state: State) -> None:
+        """Go on from a state of a run of the same `fingerprint`."""
+        adapters.restore_state(self.wrapped, state.adapter)
+        self.best_state, self.progress = state.best, state.progress
+        whole = self.optimiser.state_dict()
+        whole["state"] = state.moments
+        self.optimiser.load_state_dict(whole)
 
     def fingerprint(self) -> str:
         """Return what a checkpoint must agree with, as JSON."""
@@ -222,12 +239,12 @@ class Training:
                     bar.set_postfix_str(f"loss {self.progress.log[-1]['loss']:.3f}")
                     every = self.options.checkpoint_every
                     if store is not None and self.progress.total % every == 0:
-                        store.save(self)
+                        store.save(self.state())
                 self.progress.epoch += 1
                 self.progress.step = 0
                 self.validate(self.progress.epoch)
                 if store is not None:
-                    store.save(self)
+                    store.save(self.state())
 
     def finished(self) -> bool:
         """Return whether all epochs are done, or too many passed without a better one.

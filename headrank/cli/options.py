@@ -13,7 +13,7 @@ from headrank.errors import HeadRankError
 from headrank.files import read_json
 
 if TYPE_CHECKING:
-    from headrank.prompt import PromptOptions
+    from headrank.options.prompt import PromptOptions
 
 # Written out, so that `headrank --help` imports nothing; a test holds them against the library.
 METHODS = ("headrank", "icr", "qrhead", "core")
@@ -201,7 +201,7 @@ def prompt_changes(args: argparse.Namespace) -> dict:
     """
     from dataclasses import replace
 
-    from headrank.prompt import PromptOptions
+    from headrank.options.prompt import PromptOptions
 
     changes = {}
     if args.prompt is not None:
@@ -227,7 +227,7 @@ def prompt_options(args: argparse.Namespace, base: PromptOptions | None) -> Prom
     """
     from dataclasses import replace
 
-    from headrank.prompt import PromptOptions
+    from headrank.options.prompt import PromptOptions
 
     changes = prompt_changes(args)
     return replace(base or PromptOptions(), **changes) if changes else base

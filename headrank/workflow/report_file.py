@@ -9,17 +9,18 @@ from collections.abc import Sequence
 from headrank.errors import HeadRankError
 
 
-def write_report(target: str, options: Sequence[str]) -> None:
+def write_report(target: str, python: str, options: Sequence[str]) -> None:
     """Write one HTML file.
 
     Args:
+        python: that of the run which asks for the report: it has Snakemake.
         options: Snakemake's, as of the run that asks for the report. This folder is locked by
             that run, which waits for the report, so its lock is passed by.
 
     Raises:
         HeadRankError: Snakemake could not write it; its words are on stderr.
     """
-    call = [sys.executable, "-m", "snakemake", *options, "--nolock", "--report", target]
+    call = [python, "-m", "snakemake", *options, "--nolock", "--report", target]
     made = subprocess.run(
         call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )

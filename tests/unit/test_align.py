@@ -102,6 +102,7 @@ def test_a_run_is_the_same_bytes_twice(unbroken, tmp_path):
     again = contents(tmp_path / "again")
     assert again == unbroken
     assert set(again) == {
+        ".headrank.json",
         "adapter_config.json",
         "adapter_model.safetensors",
         "headrank.json",

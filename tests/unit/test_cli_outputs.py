@@ -149,7 +149,10 @@ def test_a_folder_of_a_users_is_refused_before_the_work(
     config = tmp_path / "config.yaml"
     source = {"kind": "local", "path": str(tiny.folder("llama"))}
     own = {"kind": "local", "path": str(collection)}
-    declared = {"models": {"random": {"source": source}}, "collections": {"tiny": {"source": own}}}
+    declared = {
+        "models": {"random": {"source": source, "format": "safetensors"}},
+        "collections": {"tiny": {"source": own}},
+    }
     config.write_text(json.dumps(declared))
     no_work(monkeypatch)
     fetch = ["fetch", "--config", str(config), "--into", str(mine)]
@@ -205,7 +208,9 @@ def test_weights_have_the_umask(tmp_path, heads, model, collection):
     training = write(tmp_path / "labelled.jsonl", [labelled(n) for n in range(4)])
     config = tmp_path / "config.yaml"
     source = {"kind": "local", "path": str(tiny.folder("llama"))}
-    config.write_text(json.dumps({"models": {"random": {"source": source}}}))
+    config.write_text(
+        json.dumps({"models": {"random": {"source": source, "format": "safetensors"}}})
+    )
     before = os.umask(0o027)
     try:
         align = ["align", training, "--model", model, "--heads", heads, "--epochs", "1"]
@@ -245,7 +250,10 @@ def test_every_command_prints_to_a_narrow_standard_output(tmp_path, heads, model
     info.write_bytes(Path(heads).read_bytes())
     config = folder / "config.yaml"
     source = {"kind": "local", "path": "/прочее"}
-    config.write_text(json.dumps({"models": {"né": {"source": source}}}), encoding="utf-8")
+    config.write_text(
+        json.dumps({"models": {"ne": {"source": source, "format": "safetensors"}}}),
+        encoding="utf-8",
+    )
     qrels = str(collection / "qrels.tsv")
     for arguments, expected in (
         (["evaluate", str(run), "--qrels", qrels], str(run)),

@@ -66,7 +66,7 @@ def test_our_warnings_alone_are_told_in_the_terminal_too(tmp_path, monkeypatch):
     with pytest.raises(SystemExit), job_log("logs/set.log"):
         logging.getLogger("headrank.lists").warning("20 taken, 40 asked for")
         logging.getLogger("headrank.lists").info("20 queries")
-        logging.getLogger("transformers").warning("something")
+        logging.getLogger("another.library").warning("something")
         raise HeadRankError("broken")
     assert terminal.getvalue() == "[logs/set.log] 20 taken, 40 asked for\n"
     log = (tmp_path / "logs/set.log").read_text()

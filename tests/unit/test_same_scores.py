@@ -260,10 +260,9 @@ def test_heads_of_one_layer_tell_nothing_of_dtype():
 @pytest.mark.parametrize(
     ("provenance", "message"),
     [
-        ([], "provenance is a list; it must be an object"),
-        (None, "provenance is a NoneType; it must be an object"),
-        ({"prompt": 3}, "the prompt is 3; expected an object with fields of header"),
-        ({"prompt": {"colour": 1}}, "expected an object with fields of header"),
+        ([], r"'provenance' is \[\], expected an object"),
+        ({"prompt": 3}, r"'provenance\.prompt' is 3, expected an object"),
+        ({"prompt": {"colour": 1}}, r"has the field 'colour'; allowed: header, marker"),
         ({"dtype": "int8"}, r"dtype is 'int8'; allowed: float32, bfloat16\. Correct it"),
     ],
 )

@@ -1,6 +1,7 @@
 """What comes from outside is data: it is never run, and never leaves the place it was given."""
 
 import ast
+import html
 import io
 import json
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from docutils.core import publish_parts
 from models import save
 from models import tokenizer as tiny_tokenizer
 from safetensors.torch import load_file
@@ -26,6 +28,7 @@ from headrank.lists import CandidateList, Passage
 from headrank.models import load_model
 from headrank.pretrained import reason
 from headrank.prompt import PromptBuilder, PromptOptions
+from headrank.shown import marked
 from headrank.weights import prepare_weights
 
 ROOT = Path(__file__).parents[2]
@@ -124,7 +127,17 @@ CAPTION = re.compile(
 PLAIN = {
     *("measure", "order", "orders", "name", "resamples", "confidence", "candidates", "seed"),
     *("evaluation.main", "experiment.models", "report.set"),
+    "told.first_stage",  # its free parts are escaped
 }
+
+
+@pytest.mark.parametrize(
+    "text", ["`x <javascript:y>`_", ":raw:`<b>`", "a\n\n.. raw:: html\n\n   <b>", "*a* |b| c_ \\d"]
+)
+def test_free_text_in_a_caption_is_printed_as_it_is(text):
+    shown = publish_parts(f"It is {marked(text)}.", writer="html")["body"]
+    plain = html.unescape(re.sub("<[^>]+>", "", shown)).strip()
+    assert shown.count("<") == 2 and plain == f"It is {' '.join(text.split())}."
 
 
 def test_captions_of_the_report_hold_no_free_text():

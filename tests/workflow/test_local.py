@@ -76,7 +76,7 @@ def test_the_config_that_the_readme_gives_plans_the_user_s_folder(work):
         "Rank mine-test by headrank, smollm2",
         "Fuse headrank with bm25",
         "Compare methods with permutation tests",
-        "Tabulate the main measure",
+        "Tabulate: methods",
     ):
         assert job in result.stdout, f"README.md, 'On your own data': no job \"{job}\""
 

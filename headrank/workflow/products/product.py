@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import re
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,7 +35,6 @@ class Product:
         label: what the report calls it.
         wide: a table that has more than one number a cell is written in a wide form, too,
             which the report shows.
-        env: conda environment of ``envs``, without its ending.
         wanted: whether a run without a target makes it; else it is made on request.
     """
 
@@ -49,7 +49,6 @@ class Product:
     caption: str
     label: str
     wide: bool = False
-    env: str = "figures"
     wanted: Callable[[Experiment], object] = lambda x: True
 
     @property
@@ -73,8 +72,9 @@ class Product:
     def message(self) -> str:
         """What a job of it says."""
         verb = "Draw" if self.kind == "figure" else "Tabulate"
-        of = "".join(f", {{wildcards.{name}}}" for name in self._wildcards())
-        return f"{verb} {self.rule.replace('_', ' ').removesuffix(' table')}{of}"
+        label = re.sub(r"{(\w+)}", r"{wildcards.\1}", self.label)
+        named = "{model}" in self.label or "{model}" not in self.stem
+        return f"{verb}: {label}" + ("" if named else ", {wildcards.model}")
 
     def patterns(self, results: str) -> list[str]:
         """Return its files with wildcards; the report shows the last one."""

@@ -189,7 +189,6 @@ TABLES = (
         caption="formatting",
         label="form of generated answers, {model}",
         wide=True,
-        env="ir",
     ),
     Product(
         target="table_heads",
