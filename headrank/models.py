@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokeni
 from headrank import attention
 from headrank.errors import HeadRankError
 from headrank.files import atomic_dir, read_json, sha256, write_json
-from headrank.gpu import choose_device, gpus
+from headrank.gpu import choose_device, fits, gpus
 from headrank.pretrained import check_weights, reason
 
 # Causal decoders that route through AttentionInterface with plain softmax attention,
@@ -238,7 +238,11 @@ def load_model(
             "again"
         ) from None
     _check_whole(report, path)
-    decoder.eval().requires_grad_(False).to(device)
+    with fits(
+        f"{path}: the weights in {dtype}",
+        "use dtype bfloat16, fewer layers, or a larger GPU; other processes may hold its memory",
+    ):
+        decoder.eval().requires_grad_(False).to(device)
     for name, parameter in decoder.named_parameters():
         if not torch.isfinite(parameter.sum()):
             raise HeadRankError(

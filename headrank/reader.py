@@ -13,6 +13,7 @@ from transformers import DynamicCache
 
 from headrank.attention import ReadingComplete, Recorder, Target
 from headrank.errors import HeadRankError
+from headrank.gpu import fits
 from headrank.lists import CandidateList
 from headrank.models import LoadedModel
 from headrank.prompt import Prompt, PromptBuilder
@@ -33,7 +34,6 @@ class SuffixMass:
     tokens: np.ndarray | None
 
 
-@torch.inference_mode()
 def read_prompts(
     model: LoadedModel,
     prompts: Sequence[Prompt],
@@ -57,11 +57,29 @@ def read_prompts(
         keep_tokens: also record the mass of each document token.
 
     Raises:
-        HeadRankError: a layer that the model does not have.
+        HeadRankError: a layer that the model does not have, or a GPU without the memory.
     """
     last = model.layers - 1 if deepest is None else deepest
     if not 0 <= last < model.layers:
         raise HeadRankError(f"layer {last} asked for; the model has layers 0..{model.layers - 1}")
+    longest = max(prompt.length for prompt in prompts)
+    with fits(
+        f"reading {len(prompts)} lists at once, the longest of {longest} tokens,",
+        "read fewer lists at once (batch), shorten them (fewer candidates, a smaller "
+        "document_tokens), or use dtype bfloat16",
+    ):
+        return _read_joint(model, prompts, last, heads, keep_tokens)
+
+
+@torch.inference_mode()
+def _read_joint(
+    model: LoadedModel,
+    prompts: Sequence[Prompt],
+    last: int,
+    heads: dict[int, list[int]] | None,
+    keep_tokens: bool,
+) -> list[Recorder]:
+    """Return the recorders of one batch; see ``read_prompts``."""
     device = model.device
     lengths = torch.tensor([len(prompt.prefix) for prompt in prompts], device=device)
     width = int(lengths.max())

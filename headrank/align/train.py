@@ -27,6 +27,7 @@ from headrank.align.validate import validation_ndcg
 from headrank.commit import versions
 from headrank.errors import HeadRankError
 from headrank.files import atomic_dir
+from headrank.gpu import fits
 from headrank.heads import HeadSet
 from headrank.lists import CandidateList, query_generator
 from headrank.models import LoadedModel
@@ -244,8 +245,13 @@ class Training:
         for number in chosen:
             candidates, pairs = self.matched[number]
             item = shuffled(candidates, self.qrels, pairs, self.seed, self.progress.epoch)
-            parts = self.loss(item)
-            (parts["loss"] / len(chosen)).backward()
+            with fits(
+                f"a training step of query {candidates.query_id}",
+                "train on fewer documents a list or a smaller document_tokens, adapt "
+                "projections: query-key, or use dtype bfloat16",
+            ):
+                parts = self.loss(item)
+                (parts["loss"] / len(chosen)).backward()
             for name, value in parts.items():
                 sums[name] += float(value.detach()) / len(chosen)
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.options.clip))
