@@ -12,11 +12,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
+
+if TYPE_CHECKING:
+    from headrank.blocks import BlockAttention
 
 IMPLEMENTATION = "headrank"
 
@@ -34,19 +38,22 @@ class Target:
         index: ``[keys]`` document of each key position, -1 for none; it may be shorter
             than the sequence (later positions belong to no document).
         documents: number of documents.
+        order: ``[document tokens]`` key positions of documents in the order in which their mass
+            is told; None means ascending.
     """
 
     rows: tuple[int, int]
     index: torch.Tensor
     documents: int
+    order: torch.Tensor | None = None
 
     @functools.cached_property
     def places(self) -> torch.Tensor:
-        """Return ``[document tokens]``: the key positions of documents, ascending.
+        """Return ``[document tokens]``: the key positions of documents.
 
         Their number must be known on the CPU, and a GPU is waited for: once, not in each layer.
         """
-        return torch.nonzero(self.index >= 0).squeeze(-1)
+        return torch.nonzero(self.index >= 0).squeeze(-1) if self.order is None else self.order
 
     @functools.cached_property
     def owners(self) -> torch.Tensor:
@@ -152,11 +159,18 @@ def headrank_attention(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     recorder: Recorder | None = None,
+    blocks: BlockAttention | None = None,
     **kwargs,
 ) -> tuple[torch.Tensor, None]:
-    """Return SDPA's output ``[batch, tokens, heads, dim]``; feed the recorder on the way."""
+    """Return SDPA's output ``[batch, tokens, heads, dim]``; feed the recorder on the way.
+
+    Args:
+        blocks: says what each row sees, in place of the mask (see :mod:`headrank.blocks`).
+    """
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if blocks is not None:
+        return blocks.attend(module, query, key, value, scale, recorder, **kwargs), None
     if recorder is not None:
-        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
         recorder.observe(module.layer_idx, query, key, attention_mask, scale)
     return sdpa_attention_forward(
         module, query, key, value, attention_mask, scaling=scaling, **kwargs

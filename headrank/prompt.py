@@ -9,12 +9,21 @@ query of the calibration) are short and share its key/value cache.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from headrank.errors import HeadRankError
+from headrank.layout import (
+    MARKERS,
+    ONLY_BLOCK,
+    QUERY_OFFSET,
+    Blocks,
+    build_blocks,
+    check_options,
+    check_room,
+)
 from headrank.lists import CandidateList, Passage
 from headrank.spans import token_spans, within_budget
 
@@ -29,7 +38,8 @@ class PromptOptions:
 
     Attributes:
         header: stands before the first document.
-        marker: stands before each document; ``{number}`` counts from 1.
+        marker: stands before each document; ``{number}`` counts from 1, in layout joint only.
+            None takes the layout's own: ``[{number}] ``, or ``Passage: `` in block layouts.
         separator: stands after each document and must end in a newline, so that no
             token can reach from one document into the next part.
         instruction: stands after the documents and opens the suffix.
@@ -40,10 +50,15 @@ class PromptOptions:
         calibration: the content-free query (ICR).
         document_tokens: budget of each document, title included; None keeps all.
         overlong: ``error`` or ``truncate`` a list that does not fit the context.
+        layout: ``joint``, one causal text [paper]; ``block``, each document read apart, the query
+            behind them; ``block+query``, with the query before them too (see
+            :mod:`headrank.layout`). [ours]
+        query_offset: in block layouts, tokens from the shared prefix to the query; no document
+            may be longer, marker and separator included. [ours]
     """
 
     header: str = "Here are some passages:\n\n"
-    marker: str = "[{number}] "
+    marker: str | None = None
     separator: str = "\n\n"
     instruction: str = "Which of the passages above answer the query below?"
     query: str = "\n\nQuery: {query}"
@@ -52,8 +67,12 @@ class PromptOptions:
     calibration: str = "N/A"
     document_tokens: int | None = None
     overlong: str = "error"
+    layout: str = "joint"
+    query_offset: int = QUERY_OFFSET
 
     def __post_init__(self) -> None:
+        if self.marker is None:
+            object.__setattr__(self, "marker", MARKERS.get(self.layout, MARKERS["joint"]))
         for name, value, allowed in (
             ("rows", self.rows, ROWS),
             ("overlong", self.overlong, OVERLONG),
@@ -77,6 +96,18 @@ class PromptOptions:
             raise HeadRankError(
                 f"prompt.document_tokens is {self.document_tokens}; it must be 1 or more"
             )
+        check_options(self)
+
+    def described(self) -> dict[str, Any]:
+        """Return the options as JSON holds them, for cards and digests.
+
+        A joint prompt has nothing of the other layouts, as before there were any.
+        """
+        fields = asdict(self)
+        if self.layout == "joint":
+            for name in ONLY_BLOCK:
+                del fields[name]
+        return fields
 
 
 @dataclass(frozen=True)
@@ -95,15 +126,17 @@ class Prompt:
         prefix: ids of everything up to the instruction.
         spans: ``[start, stop)`` of each document's text within the prefix.
         suffixes: the query's first, then any others asked for.
+        blocks: how documents are read apart; None in layout joint.
     """
 
     prefix: tuple[int, ...]
     spans: tuple[tuple[int, int], ...]
     suffixes: tuple[Suffix, ...]
+    blocks: Blocks | None = None
 
     @property
     def length(self) -> int:
-        """Return the tokens of the longest path through the prompt."""
+        """Return the tokens of prefix and longest suffix; in layout joint its last position."""
         return len(self.prefix) + max(len(suffix.ids) for suffix in self.suffixes)
 
     def document_index(self) -> np.ndarray:
@@ -136,6 +169,7 @@ class PromptBuilder:
         before, after = self._wrapper()
         self._opening = tuple(self.tokenizer.encode(before, add_special_tokens=False))
         self._closing = tuple(self.tokenizer.encode(after, add_special_tokens=False))
+        check_room(self)
 
     def _wrapper(self) -> tuple[str, str]:
         """Return the chat template's text before and after the user's content."""
@@ -185,6 +219,10 @@ class PromptBuilder:
         texts = [self._manageable(_text(passage), limit) for passage in candidates.passages]
         queries = [self._manageable(query, self.context) for query in queries]
         texts = self._cut(texts, budget)
+        if self.options.layout != "joint":
+            suffixes = self._suffixes(queries)
+            prefix, spans, blocks = build_blocks(self, candidates, texts, queries, suffixes)
+            return Prompt(prefix, spans, suffixes, blocks)
         prompt = self._assemble(texts, queries)
         if self.context is None or prompt.length <= self.context:
             return prompt
@@ -273,27 +311,40 @@ class PromptBuilder:
             characters.append((start, start + len(text)))
             body += [marker, text, options.separator]
             length = start + len(text) + len(options.separator)
-        before, after = options.query.split("{query}")
-        head = options.instruction + before
-        tails = [head + query + after for query in queries]
+        tails = self._tails(queries)
         encoded = self._encode(["".join(body), *tails])
         ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
         spans = token_spans(offsets[0], characters)
         shift = len(self._opening)
+        return Prompt(
+            prefix=self._opening + tuple(ids[0]),
+            spans=tuple((start + shift, stop + shift) for start, stop in spans),
+            suffixes=self._ends(queries, ids[1:], offsets[1:]),
+        )
+
+    def _tails(self, queries: Sequence[str]) -> list[str]:
+        """Return the text behind the documents, for each query."""
+        before, after = self.options.query.split("{query}")
+        return [self.options.instruction + before + query + after for query in queries]
+
+    def _suffixes(self, queries: Sequence[str]) -> tuple[Suffix, ...]:
+        """Return the suffix of each query."""
+        encoded = self._encode(self._tails(queries))
+        return self._ends(queries, encoded["input_ids"], encoded["offset_mapping"])
+
+    def _ends(self, queries: Sequence[str], ids: Any, offsets: Any) -> tuple[Suffix, ...]:
+        """Return the suffix of each query from its encoded tail."""
+        start = len(self.options.instruction) + self.options.query.index("{query}")
         suffixes = []
-        for query, tail_ids, tail_offsets in zip(queries, ids[1:], offsets[1:], strict=True):
-            if options.rows == "query":
-                (rows,) = token_spans(tail_offsets, [(len(head), len(head) + len(query))])
+        for query, tail_ids, tail_offsets in zip(queries, ids, offsets, strict=True):
+            if self.options.rows == "query":
+                (rows,) = token_spans(tail_offsets, [(start, start + len(query))])
                 # Causal attention: what follows the last row cannot change it.
                 suffixes.append(Suffix(tuple(tail_ids[: rows[1]]), rows))
             else:
                 whole = (*tail_ids, *self._closing)
                 suffixes.append(Suffix(whole, (0, len(whole))))
-        return Prompt(
-            prefix=self._opening + tuple(ids[0]),
-            spans=tuple((start + shift, stop + shift) for start, stop in spans),
-            suffixes=tuple(suffixes),
-        )
+        return tuple(suffixes)
 
 
 def _text(passage: Passage) -> str:

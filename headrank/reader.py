@@ -12,6 +12,7 @@ from tqdm import tqdm
 from transformers import DynamicCache
 
 from headrank.attention import ReadingComplete, Recorder, Target
+from headrank.blocks import read_blocks
 from headrank.errors import HeadRankError
 from headrank.gpu import fits
 from headrank.lists import CandidateList
@@ -68,7 +69,34 @@ def read_prompts(
         "read fewer lists at once (batch), shorten them (fewer candidates, a smaller "
         "document_tokens), or use dtype bfloat16",
     ):
-        return _read_joint(model, prompts, last, heads, keep_tokens)
+        if all(prompt.blocks is None for prompt in prompts):
+            return _read_joint(model, prompts, last, heads, keep_tokens)
+        return _read_apart(model, prompts, last, heads, keep_tokens)
+
+
+@torch.inference_mode()
+def _read_apart(
+    model: LoadedModel,
+    prompts: Sequence[Prompt],
+    last: int,
+    heads: dict[int, list[int]] | None,
+    keep_tokens: bool,
+) -> list[Recorder]:
+    """Return the recorders of lists in a block layout: one pass holds one list's documents."""
+    read = [
+        read_blocks(model, prompt, last=last, heads=heads, keep_tokens=keep_tokens)
+        for prompt in prompts
+    ]
+    joined = []
+    for suffixes in zip(*read, strict=True):
+        recorder = suffixes[0]
+        for other in suffixes[1:]:
+            recorder.targets = (*recorder.targets, *other.targets)
+            for mine, more in ((recorder.mass, other.mass), (recorder.tokens, other.tokens)):
+                for layer, values in more.items():
+                    mine[layer] += values
+        joined.append(recorder)
+    return joined
 
 
 @torch.inference_mode()
