@@ -18,6 +18,7 @@ from headrank.declared import (
 )
 from headrank.errors import HeadRankError
 from headrank.grid import split_method, used_recipes, used_selections
+from headrank.promptconfig import prompt_problems
 from headrank.roles import ALIGNMENT, PROFILING, set_problems, sets_with, validation_problems
 from headrank.schema import choice, fill, schema_problems
 from headrank.variants import expand, problems
@@ -58,6 +59,7 @@ def cross_problems(config: Mapping) -> Iterator[str]:
     yield from split_problems(config)
     yield from set_problems(config)
     yield from shard_problems(config)
+    yield from prompt_problems(config)
     yield from _method_problems(config)
     yield from _experiment_problems(config)
     yield from _profiling_problems(config)

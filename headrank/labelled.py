@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +21,7 @@ from headrank.align.mine import mine_with_model
 from headrank.align.options import AlignOptions
 from headrank.errors import HeadRankError
 from headrank.heads import HeadSet
+from headrank.layout import check_heads
 from headrank.lists import CandidateList, Passage, arrange, normalised, query_generator
 from headrank.models import LoadedModel, load_model
 from headrank.pairs import PairOptions
@@ -121,7 +122,7 @@ def profile_lists(
         "layers": model.layers,
         "heads": model.heads,
         "dtype": str(next(model.decoder.parameters()).dtype).removeprefix("torch."),
-        "prompt": asdict(builder.options),
+        "prompt": builder.options.described(),
         "order": order,
         "seed": seed,
         **sight.provenance(model),
@@ -214,6 +215,7 @@ def align_lists(
     _check_held_out(lists, validation)
     if prompt is None:
         prompt = PromptOptions(**heads.provenance.get("prompt", {}))
+    check_heads(heads, prompt.layout)
     builder = PromptBuilder(model.tokenizer, prompt, model.context)
     trimmed = trim_all(lists, qrels, documents)
     mined = mine_with_model(

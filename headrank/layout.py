@@ -114,7 +114,12 @@ def check_room(builder: PromptBuilder) -> None:
         )
 
 
-def check_heads(heads: HeadSet | None, options: PromptOptions) -> None:
+def layout_of(prompt: Mapping) -> str:
+    """Return the layout of a prompt's options as a card holds them."""
+    return prompt.get("layout", "joint")
+
+
+def check_heads(heads: HeadSet | None, layout: str) -> None:
     """Refuse heads that were selected in another layout: they are other heads.
 
     Heads without a profile (a bare list) are taken as they are.
@@ -124,30 +129,22 @@ def check_heads(heads: HeadSet | None, options: PromptOptions) -> None:
     """
     made = None if heads is None else heads.provenance.get("prompt")
     if made is not None:
-        check_same(made, options, "the heads were selected", "profile the heads in this layout")
+        check_same(layout_of(made), layout, "heads were selected", "profile the heads in it")
 
 
-def check_same(made: Mapping, options: PromptOptions, what: str, remedy: str) -> None:
-    """Refuse what was made in another layout, or with the query at another place.
+def check_same(made: str, layout: str, what: str, remedy: str) -> None:
+    """Refuse what was made in another layout.
 
     Args:
-        made: options of the prompt that it was made with.
-        what: was made, as in "the heads were selected".
+        what: was made, as in "heads were selected".
 
     Raises:
         HeadRankError: names both.
     """
-    layout = made.get("layout", "joint")
-    if layout != options.layout:
+    if made != layout:
         raise HeadRankError(
-            f"{what} in layout {layout}, but layout {options.layout} is to be read; {remedy}, or "
-            f"read layout {layout}"
-        )
-    offset = made.get("query_offset", QUERY_OFFSET)
-    if offset != options.query_offset:
-        raise HeadRankError(
-            f"{what} with query_offset {offset}, but {options.query_offset} is to be read; "
-            f"{remedy}, or set query_offset: {offset}"
+            f"the {what} in layout {made}, but layout {layout} is to be read; {remedy}, or read "
+            f"layout {made}"
         )
 
 

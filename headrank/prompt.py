@@ -98,6 +98,18 @@ class PromptOptions:
             )
         check_options(self)
 
+    def changed(self, **changes: Any) -> PromptOptions:
+        """Return the options with changes; another layout takes its own marker and offset.
+
+        What was set to something else than the layout's own stays, and may be refused.
+        """
+        if changes.get("layout", self.layout) != self.layout:
+            if self.marker == MARKERS[self.layout]:
+                changes.setdefault("marker", None)
+            if changes["layout"] == "joint":
+                changes.setdefault("query_offset", QUERY_OFFSET)
+        return replace(self, **changes)
+
     def described(self) -> dict[str, Any]:
         """Return the options as JSON holds them, for cards and digests.
 

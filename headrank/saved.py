@@ -15,6 +15,7 @@ from headrank import __version__
 from headrank.errors import HeadRankError
 from headrank.files import atomic_dir, read_json, sha256, write_json
 from headrank.heads import HeadSet
+from headrank.layout import check_heads
 from headrank.methods import Fold
 from headrank.models import DTYPES, LoadedModel, load_model
 from headrank.prompt import PromptOptions
@@ -70,6 +71,11 @@ def load_ranker(
             f"method {options.method} reads selected heads; give heads (make them with "
             "`headrank profile`), an adapter that holds its heads, or method icr"
         )
+    check_heads(selected, options.prompt.layout)
+    if folder is not None:
+        from headrank.align.adapter import check_adapter
+
+        check_adapter(folder, options.prompt.layout)
     loaded = load_model(
         base,
         dtype=dtype or card.get("dtype", "float32"),
@@ -172,7 +178,7 @@ def save_ranker(ranker: HeadRanker, folder: str | os.PathLike) -> None:
                 "digest": ranker.model.digest,
             },
             "dtype": next(name for name, known in DTYPES.items() if known == dtype),
-            "options": asdict(ranker.options),
+            "options": asdict(ranker.options) | {"prompt": ranker.options.prompt.described()},
             "heads": ranker.heads is not None,
             "adapter": ranker.adapter is not None,
             "sha256": {p.relative_to(target).as_posix(): sha256(p) for p in files},

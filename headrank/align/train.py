@@ -29,6 +29,7 @@ from headrank.errors import HeadRankError
 from headrank.files import atomic_dir
 from headrank.gpu import fits
 from headrank.heads import HeadSet
+from headrank.layout import check_heads
 from headrank.lists import CandidateList, query_generator
 from headrank.models import LoadedModel
 from headrank.pairs import PairSet
@@ -78,6 +79,7 @@ def align(
             than one step takes, training that diverges, or a checkpoint of other settings,
             data, code or packages.
     """
+    check_heads(heads, builder.options.layout)
     matched = pair_lists(lists, pairs, qrels)
     if len(matched) < options.batch:
         raise HeadRankError(
@@ -115,7 +117,7 @@ def align(
         "model": Path(model.name).name,
         "model_digest": model.digest,
         "options": asdict(options),
-        "prompt": asdict(builder.options),
+        "prompt": builder.options.described(),
         "seed": seed,
         "labelled_queries": len(lists) if labelled_queries is None else labelled_queries,
         "training_queries": len(matched),
@@ -157,7 +159,7 @@ class Training:
                 "options": {
                     k: v for k, v in asdict(self.options).items() if k != "checkpoint_every"
                 },
-                "prompt": asdict(self.builder.options),
+                "prompt": self.builder.options.described(),
                 "heads": self.heads.pairs,
                 "model": self.model.digest,
                 "dtype": str(self.model.decoder.dtype),

@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> None:
     prepare_torch(args)
     from headrank.align.options import AlignOptions
     from headrank.labelled import align_lists, split
+    from headrank.layout import check_heads
     from headrank.models import load_model
     from headrank.saved import known_prompt
 
@@ -85,6 +86,9 @@ def run(args: argparse.Namespace) -> None:
         "regulariser",
         "regulariser_weight",
     )
+    prompt = prompt_options(args, known_prompt(args.model, args.heads, None))
+    if prompt is not None:
+        check_heads(heads, prompt.layout)
     given = {name: getattr(args, name) for name in names}
     options = AlignOptions(**{k: v for k, v in given.items() if v is not None})
     seed = 13 if args.seed is None else args.seed
@@ -111,7 +115,7 @@ def run(args: argparse.Namespace) -> None:
         validation_qrels=validation_qrels,
         documents=args.documents,
         options=options,
-        prompt=prompt_options(args, known_prompt(args.model, args.heads, None)),
+        prompt=prompt,
         seed=seed,
         checkpoint=args.checkpoint,
         progress=not args.quiet,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 METHODS = ("headrank", "icr", "qrhead", "core")
 CRITERIA = ("graded", "contrastive", "contrastive-z", "mass")
 DTYPES = ("float32", "bfloat16")
+LAYOUTS = ("joint", "block", "block+query")
+QUERY_OFFSET = 256
 
 
 class UsageError(HeadRankError):
@@ -106,6 +108,19 @@ def add_prompt(parser: argparse.ArgumentParser) -> None:
         help="a list longer than the model's context: stop (default), or cut its documents alike",
     )
     group.add_argument(
+        "--layout",
+        choices=LAYOUTS,
+        help="joint: all passages in one text (default); block: each is read apart, so their order "
+        "changes nothing and long lists cost less; block+query: apart, each behind the query too",
+    )
+    group.add_argument(
+        "--query-offset",
+        type=whole(1),
+        metavar="N",
+        help="block layouts: tokens from the shared prefix to the query, which no passage may "
+        f"exceed (default: {QUERY_OFFSET})",
+    )
+    group.add_argument(
         "--prompt",
         metavar="FILE",
         help="JSON with fields of headrank.prompt.PromptOptions (default: those the heads were "
@@ -119,7 +134,7 @@ def prompt_options(args: argparse.Namespace, base: PromptOptions | None) -> Prom
     Raises:
         HeadRankError: the prompt file is not a JSON object of known fields.
     """
-    from dataclasses import fields, replace
+    from dataclasses import fields
 
     from headrank.prompt import PromptOptions
 
@@ -131,12 +146,12 @@ def prompt_options(args: argparse.Namespace, base: PromptOptions | None) -> Prom
             raise HeadRankError(
                 f"{args.prompt}: expected a JSON object with fields of {', '.join(known)}"
             )
-    for name in ("document_tokens", "overlong"):
+    for name in ("document_tokens", "overlong", "layout", "query_offset"):
         if getattr(args, name) is not None:
             changes[name] = getattr(args, name)
     if not changes:
         return base
-    return replace(base or PromptOptions(), **changes)
+    return PromptOptions(**changes) if base is None else base.changed(**changes)
 
 
 def prepare_torch(args: argparse.Namespace) -> None:

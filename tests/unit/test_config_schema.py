@@ -16,6 +16,7 @@ from headrank.builders import BUILDERS, bright, repositories
 from headrank.config import LISTWISE, configure, cross_problems
 from headrank.errors import HeadRankError
 from headrank.generation.protocols import PROTOCOLS, GenerativeMethod
+from headrank.layout import LAYOUTS
 from headrank.lists import ORDER, POOLS
 from headrank.methods import AGGREGATIONS, Fold
 from headrank.pairs import HARDNESS, PairOptions
@@ -108,6 +109,7 @@ def test_schema_names_what_the_library_knows():
     assert set(prompt) == {field for field in PromptOptions.__dataclass_fields__}
     assert tuple(prompt["rows"]["enum"]) == ROWS
     assert tuple(prompt["overlong"]["enum"]) == OVERLONG
+    assert tuple(prompt["layout"]["enum"]) == LAYOUTS
     pattern = re.compile(SCHEMA["$defs"]["order"]["pattern"])
     for words in itertools.product(["first-stage", "reversed", "shuffled", "x"], ["", "-", "-2"]):
         order = "".join(words)
