@@ -166,6 +166,8 @@ def align(
         HeadRankError: as ``profile_heads``; heads of another model; too few queries to hold
             any out or to fill a step; a validation query that also trains.
     """
+    if prompt is not None:
+        check_heads(heads, prompt.layout)
     lists, qrels = as_lists(examples)
     held_out, held_qrels = as_lists(validation) if validation is not None else ([], qrels)
     if validation is None:
