@@ -38,6 +38,8 @@ from headrank.errors import HeadRankError
 from headrank.files import atomic
 from headrank.latency import clock
 from headrank.methods import Fold
+from headrank.prompt import Prompt
+from headrank.store import DocumentStore, Shelf
 from headrank.truncated import cut_last_layer, score_prompts
 
 FULL, DEEP = "bare, full depth", "bare, 60 % of the layers"
@@ -120,6 +122,7 @@ class Bench:
             tasks["all heads, full depth"] = Task(
                 lambda: score_prompts(self.full, prompts, None, fold), whole, load.tokens
             )
+            tasks |= self.apart(documents)
         else:
             unlike = [
                 prompt(documents, self.vocabulary, lengths, seed=number, spread=0.5)
@@ -133,6 +136,27 @@ class Bench:
                 lambda: score_prompts(self.cut, unlike, self.heads, fold),
                 sum(flops(self.shape, one, self.layers, cut=True) for one in loads),
                 float(np.mean([one.tokens for one in loads])),
+            )
+        return tasks
+
+    def apart(self, documents: int) -> dict[str, Task]:
+        """Return the tasks of layout block: alone, with like and unlike documents, and stored."""
+        lengths, fold = self.settings.lengths, Fold(aggregation="log-sum")
+        # All of a list of the largest model takes 3 GB.
+        shelf = Shelf(DocumentStore(8 * 10**9), "benchmark")
+        tasks = {}
+        for name, spread, kept in (
+            ("block, 8 heads, 60 %", 0.0, None),
+            ("block, 8 heads, 60 %, documents of unlike length", 0.5, None),
+            ("block, 8 heads, 60 %, documents stored", 0.0, shelf),
+        ):
+            one = prompt(documents, self.vocabulary, lengths, spread=spread, block=True)
+            parts = (lengths.prefix, document_lengths(one, lengths), lengths.suffix)
+            load = Load.block(*parts, stored=kept is not None)
+            tasks[name] = Task(
+                lambda one=one, kept=kept: score_prompts(self.cut, [one], self.heads, fold, kept),
+                flops(self.shape, load, self.layers, cut=True),
+                load.tokens,
             )
         return tasks
 
@@ -152,19 +176,24 @@ class Bench:
         parameters = [one for one in wrapped.parameters() if one.requires_grad]
         optimiser = torch.optim.AdamW(parameters, lr=1e-6)
         lengths = self.settings.lengths
-        one = prompt(documents, self.vocabulary, lengths)
         half = documents // 2
         chosen = torch.arange(half, device=self.settings.device)
 
-        def step() -> None:
+        def step(one: Prompt) -> None:
             z = losses.relevance(selected_mass(model, one, self.heads))
             losses.preference_loss(z, chosen, chosen + half, 1.0, None).backward()
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
 
-        load = Load.joint(lengths.prefix, document_lengths(one, lengths), lengths.suffix)
-        work = flops(self.shape, load, self.layers, cut=True, training=True)
-        return {"training step, 60 % of the layers": Task(step, work, load.tokens)}
+        tasks = {}
+        for name, block, load_of in (("", False, Load.joint), (", block", True, Load.block)):
+            one = prompt(documents, self.vocabulary, lengths, block=block)
+            load = load_of(lengths.prefix, document_lengths(one, lengths), lengths.suffix)
+            work = flops(self.shape, load, self.layers, cut=True, training=True)
+            tasks[f"training step, 60 % of the layers{name}"] = Task(
+                lambda one=one: step(one), work, load.tokens
+            )
+        return tasks
 
 
 @torch.inference_mode()

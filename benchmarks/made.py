@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig
 
 from headrank import attention
 from headrank.errors import HeadRankError
+from headrank.layout import QUERY_OFFSET, Blocks
 from headrank.models import DTYPES, LoadedModel
 from headrank.prompt import Prompt, Suffix
 
@@ -119,12 +120,19 @@ def as_loaded(model: torch.nn.Module, name: str) -> LoadedModel:
 
 
 def prompt(
-    documents: int, vocabulary: int, lengths: Lengths, *, seed: int = 13, spread: float = 0.0
+    documents: int,
+    vocabulary: int,
+    lengths: Lengths,
+    *,
+    seed: int = 13,
+    spread: float = 0.0,
+    block: bool = False,
 ) -> Prompt:
     """Return a prompt of random ids.
 
     Args:
         spread: documents are longer or shorter by up to this share of their length.
+        block: in layout block, else joint.
     """
     generator = np.random.default_rng(seed)
     shares = 1 + spread * generator.uniform(-1, 1, size=documents)
@@ -141,7 +149,14 @@ def prompt(
         for count in (ends[-1], lengths.suffix)
     )
     rows = (lengths.suffix - lengths.rows, lengths.suffix)
-    return Prompt(before, tuple(spans), (Suffix(tail, rows),))
+    suffixes = (Suffix(tail, rows),)
+    if not block:
+        return Prompt(before, tuple(spans), suffixes)
+    bounds = [(int(end - width), int(end)) for end, width in zip(ends, widths, strict=True)]
+    order = np.argsort(widths, kind="stable").tolist()
+    offset = max(QUERY_OFFSET, int(widths.max()))
+    blocks = Blocks((before[: lengths.prefix],), tuple(bounds), tuple(order), offset)
+    return Prompt(before, tuple(spans), suffixes, blocks)
 
 
 def document_lengths(prompt: Prompt, lengths: Lengths) -> list[int]:

@@ -11,8 +11,8 @@ import torch
 from tqdm import tqdm
 from transformers import DynamicCache
 
+from headrank.apart import read_blocks
 from headrank.attention import ReadingComplete, Recorder, Target
-from headrank.blocks import read_blocks
 from headrank.errors import HeadRankError
 from headrank.gpu import fits
 from headrank.lists import CandidateList
@@ -20,6 +20,7 @@ from headrank.models import LoadedModel
 from headrank.prompt import Prompt, PromptBuilder
 from headrank.reading import ListReading
 from headrank.sight import distances, layer_windows
+from headrank.store import Shelf
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ def read_prompts(
     deepest: int | None = None,
     heads: dict[int, list[int]] | None = None,
     keep_tokens: bool = False,
+    shelf: Shelf | None = None,
 ) -> list[Recorder]:
     """Return one filled recorder a suffix, with a target for each prompt of the batch.
 
@@ -56,6 +58,7 @@ def read_prompts(
         deepest: last layer read (counting from 0); None reads all layers.
         heads: ``{layer: [head, ...]}``: record these only; None records every head.
         keep_tokens: also record the mass of each document token.
+        shelf: documents of layout ``block`` that are there are not computed again.
 
     Raises:
         HeadRankError: a layer that the model does not have, or a GPU without the memory.
@@ -71,7 +74,7 @@ def read_prompts(
     ):
         if all(prompt.blocks is None for prompt in prompts):
             return _read_joint(model, prompts, last, heads, keep_tokens)
-        return _read_apart(model, prompts, last, heads, keep_tokens)
+        return _read_apart(model, prompts, last, heads, keep_tokens, shelf)
 
 
 @torch.inference_mode()
@@ -81,10 +84,11 @@ def _read_apart(
     last: int,
     heads: dict[int, list[int]] | None,
     keep_tokens: bool,
+    shelf: Shelf | None,
 ) -> list[Recorder]:
     """Return the recorders of lists in a block layout: one pass holds one list's documents."""
     read = [
-        read_blocks(model, prompt, last=last, heads=heads, keep_tokens=keep_tokens)
+        read_blocks(model, prompt, last=last, heads=heads, keep_tokens=keep_tokens, shelf=shelf)
         for prompt in prompts
     ]
     joined = []

@@ -20,6 +20,7 @@ from headrank.methods import Fold
 from headrank.models import DTYPES, LoadedModel, load_model
 from headrank.prompt import PromptOptions
 from headrank.ranker import HeadRanker, RankerOptions
+from headrank.store import DocumentStore
 from headrank.truncated import cut_last_layer, merge_adapter
 
 CARD = "ranker.json"
@@ -44,6 +45,7 @@ def load_ranker(
     merge: bool = True,
     revision: str | None = None,
     model: str | os.PathLike | None = None,
+    store: DocumentStore | None = None,
 ) -> HeadRanker:
     """Return what ``HeadRanker.from_pretrained`` does; its arguments are described there."""
     card: dict = {}
@@ -94,7 +96,7 @@ def load_ranker(
     if folder is not None:
         _adapt(loaded, folder, selected, merge)
     cut_last_layer(loaded)
-    return HeadRanker(loaded, selected, options, folder, revision)
+    return HeadRanker(loaded, selected, options, folder, revision, store)
 
 
 def _adapt(model: LoadedModel, folder: Path, heads: HeadSet | None, merge: bool) -> None:

@@ -6,8 +6,8 @@ import contextlib
 
 import torch
 
+from headrank.apart import trace_blocks
 from headrank.attention import ReadingComplete, Recorder, Target
-from headrank.blocks import trace_blocks
 from headrank.heads import HeadSet
 from headrank.models import LoadedModel
 from headrank.prompt import Prompt

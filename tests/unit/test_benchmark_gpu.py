@@ -95,6 +95,7 @@ def test_a_stopped_run_goes_on_and_keeps_its_rows(tmp_path, monkeypatch):
     table = pd.read_csv(output)
     pd.testing.assert_frame_equal(table.iloc[: len(first)][first.columns], first)
     assert not table.duplicated(gpu.KEY).any()
+    assert sum("block" in case for case in set(table["case"])) == 4
     assert (table["ms"] > 0).all() and (table["ms_low"] <= table["ms_high"]).all()
     assert set(table["case"]) >= {gpu.FULL, gpu.DEEP, "training step, 60 % of the layers"}
     later = table.iloc[len(first) :]

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from headrank import blocks
 from headrank.align.forward import selected_mass
+from headrank.apart import read_blocks
+from headrank.groups import grouped, passes
 from headrank.heads import Head, HeadSet
 from headrank.layout import Blocks
 from headrank.methods import Fold
@@ -229,11 +230,11 @@ def test_gradients_equal_those_of_finite_differences():
 def test_passes_bound_the_tokens_and_change_nothing(budget):
     model = models.loaded("gemma3")
     prompt = random_blocks(8, documents=9)
-    expected = blocks.read_blocks(model, prompt, last=3)
+    expected = read_blocks(model, prompt, last=3)
     with torch.inference_mode():
-        found = blocks.read_blocks(model, prompt, last=3, budget=budget)
+        found = read_blocks(model, prompt, last=3, budget=budget)
     widths = prompt.blocks.widths
-    dealt = blocks.passes(prompt.blocks.order, widths, budget)
+    dealt = passes(prompt.blocks.order, widths, budget)
     assert [one for documents in dealt for one in documents] == list(prompt.blocks.order)
     assert all(len(one) == 1 or widths[one].sum() <= budget for one in dealt)
     for one, other in zip(found, expected, strict=True):
@@ -243,7 +244,7 @@ def test_passes_bound_the_tokens_and_change_nothing(budget):
 
 def test_padding_of_a_group_is_a_tenth_at_most():
     widths = sorted(np.random.default_rng(1).integers(4, 200, size=300).tolist())
-    groups = blocks.grouped(widths, 11, torch.device("cpu"))
+    groups = grouped(widths, 11, torch.device("cpu"))
     assert groups[0].start == 11 and groups[-1].stop == 11 + sum(widths)
     assert all(one.stop == other.start for one, other in itertools.pairwise(groups))
     for group in groups:

@@ -70,6 +70,46 @@ def test_readings_are_those_of_the_cpu(device, architecture):
         close(found.tokens, own.tokens)
 
 
+@pytest.mark.parametrize("architecture", models.ARCHITECTURES)
+def test_documents_read_apart_are_those_of_the_cpu_in_any_order(device, architecture):
+    one = models.candidates()
+    options = PromptOptions(layout="block", query_offset=100)
+    masses = []
+    for place, order in (("cpu", range(6)), (device, range(6)), (device, (3, 1, 5, 0, 4, 2))):
+        model = on(place, architecture, sliding_window=160 if "window" in architecture else 24)
+        moved = replace(
+            one,
+            doc_ids=tuple(one.doc_ids[i] for i in order),
+            passages=tuple(one.passages[i] for i in order),
+        )
+        prompt = PromptBuilder(model.tokenizer, options, model.context).build(moved)
+        found = read_prompt(model, prompt)
+        masses.append([m.documents[..., np.argsort(list(order))] for m in found])
+    for expected, found, again in zip(*masses, strict=True):
+        close(found, expected)
+        assert np.array_equal(found, again)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen3"])
+def test_training_under_the_block_mask_has_the_gradients_of_the_cpu(device, architecture):
+    from headrank.align.forward import selected_mass
+
+    gradients = []
+    for place in ("cpu", device):
+        model = models.loaded(architecture)
+        wrapped = models.with_adapter(model, HEADS)
+        wrapped.to(place)
+        options = PromptOptions(layout="block", query_offset=100)
+        one = models.candidates()
+        prompt = PromptBuilder(model.tokenizer, options, model.context).build(one, (one.query,))
+        selected_mass(model, prompt, HEADS).log().sum().backward()
+        gradients.append(
+            {n: p.grad.cpu() for n, p in wrapped.named_parameters() if p.requires_grad}
+        )
+    for name, expected in gradients[0].items():
+        assert (gradients[1][name] - expected).abs().max() <= 1e-3 * expected.abs().max(), name
+
+
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3"])
 @pytest.mark.parametrize("count", [1, 3])
 def test_scores_of_a_cut_model_and_of_batches_are_those_of_the_cpu(device, architecture, count):

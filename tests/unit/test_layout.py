@@ -13,6 +13,7 @@ import pytest
 import tiny_models as tiny
 from base_config import BASE, changed, message
 
+from headrank import apart
 from headrank.align import adapter
 from headrank.cli import main
 from headrank.errors import HeadRankError
@@ -180,15 +181,18 @@ def test_a_document_s_score_moves_only_by_what_else_the_query_sees():
 
 
 def test_many_queries_read_the_documents_once(monkeypatch):
-    from headrank import blocks
-
     one = tiny.candidates()
     ranker = HeadRanker.from_pretrained(tiny.folder("qwen3"), HEADS, prompt=BLOCK)
     queries = ["what does a policy pay", "who barks at night", "a loan"]
     alone = [ranker.rerank(query, one.passages) for query in queries]
     filled = []
-    whole = blocks.fill
-    monkeypatch.setattr(blocks, "fill", lambda *args: filled.append(1) or whole(*args))
+    whole = apart.fill
+
+    def fill(*args, **more):
+        filled.append(1)
+        whole(*args, **more)
+
+    monkeypatch.setattr(apart, "fill", fill)
     assert ranker.rerank_queries(queries, one.passages) == alone
     assert len(filled) == 1
 
