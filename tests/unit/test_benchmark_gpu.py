@@ -112,10 +112,10 @@ def test_a_stopped_run_goes_on_and_keeps_its_rows(tmp_path, monkeypatch):
 def test_what_does_not_fit_says_so_and_the_rest_is_measured(tmp_path, monkeypatch):
     whole = gpu.score_prompts
 
-    def full(model, prompts, heads, fold):
+    def full(model, prompts, heads, fold, *shelf):
         if heads is None:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return whole(model, prompts, heads, fold)
+        return whole(model, prompts, heads, fold, *shelf)
 
     monkeypatch.setattr(gpu, "score_prompts", full)
     command(tmp_path / "gpu.csv")
