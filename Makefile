@@ -27,8 +27,11 @@ export IR_DATASETS_HOME := $(CURDIR)/resources/ir_datasets
 .DEFAULT_GOAL := demo
 
 demo: environment
-	snakemake --cores $(CORES)
-	snakemake --report results/report.html
+	snakemake --cores $(CORES) report
+
+# Of another experiment: make report CONFIG=mine.yaml
+report: environment
+	snakemake --cores $(CORES) report $(if $(CONFIG),--configfile=$(CONFIG))
 
 # The real model and collections come first: tests that need them are skipped where they are not.
 test: environment

@@ -30,40 +30,30 @@ resource_scopes:
     gpu="local",
 
 
-include: "rules/storage.smk"
 include: "rules/common.smk"
-include: "rules/resources.smk"
-include: "rules/products.smk"
-include: "rules/models.smk"
-include: "rules/collections.smk"
+include: "rules/inputs.smk"
 include: "rules/retrieval.smk"
-include: "rules/first_stage.smk"
+include: "rules/query_sets.smk"
 include: "rules/reading.smk"
-include: "rules/profiling.smk"
-include: "rules/pairs.smk"
+include: "rules/heads.smk"
 include: "rules/alignment.smk"
 include: "rules/ranking.smk"
-include: "rules/protocols.smk"
 include: "rules/generation.smk"
 include: "rules/evaluation.smk"
 include: "rules/studies.smk"
-include: "rules/ablations.smk"
 include: "rules/timing.smk"
-include: "rules/latency.smk"
-include: "rules/benchmarks.smk"
-include: "rules/tables.smk"
-include: "rules/figures.smk"
-include: "rules/named.smk"
-include: "rules/targets.smk"
-include: "rules/claimed.smk"
-include: "rules/claims.smk"
-include: "rules/manifest.smk"
+include: "rules/report.smk"
+include: "rules/provenance.smk"
 include: "rules/estimate.smk"
+
+
+onsuccess:
+    print_ending()
 
 
 rule all:
     default_target: True
     input:
-        rules.evaluation.input,
+        provenance.results(),
         "<results>/manifest.json",
     localrule: True

@@ -18,7 +18,8 @@ import pandas as pd
 from benchmarks.command import write
 from headrank.errors import HeadRankError
 from headrank.heads import HeadSet
-from headrank.methods import AGGREGATIONS, Fold, fold
+from headrank.methods import Fold, fold
+from headrank.options.fold import AGGREGATIONS
 from headrank.reading import ListReading, ReadingFile
 from headrank.trec import Run
 

@@ -156,7 +156,7 @@ def prompt(
     order = np.argsort(widths, kind="stable").tolist()
     offset = max(QUERY_OFFSET, int(widths.max()))
     blocks = Blocks((before[: lengths.prefix],), tuple(bounds), tuple(order), offset)
-    return Prompt(before, tuple(spans), suffixes, blocks)
+    return Prompt(before, tuple(spans), suffixes, blocks=blocks)
 
 
 def document_lengths(prompt: Prompt, lengths: Lengths) -> list[int]:

@@ -1,3 +1,54 @@
 """HeadRank: passage reranking read from the attention of a few heads in one prefill."""
 
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from headrank.align.options import AlignOptions
+    from headrank.labelled import LabelledQuery, profile_heads
+    from headrank.labelled import align as align_heads
+    from headrank.lists import Passage
+    from headrank.profile import SelectionOptions
+    from headrank.prompt import PromptOptions
+    from headrank.ranker import HeadRanker
+
 __version__ = "0.1.0"
+__all__ = [
+    "AlignOptions",
+    "HeadRanker",
+    "LabelledQuery",
+    "Passage",
+    "PromptOptions",
+    "SelectionOptions",
+    "__version__",
+    "align_heads",
+    "profile_heads",
+]
+
+# Where the names above are imported from when they are first asked for: torch and pandas load
+# in seconds, and `headrank --help` needs neither.
+_HOMES = {
+    "AlignOptions": "headrank.align.options:AlignOptions",
+    "HeadRanker": "headrank.ranker:HeadRanker",
+    "LabelledQuery": "headrank.labelled:LabelledQuery",
+    "Passage": "headrank.lists:Passage",
+    "PromptOptions": "headrank.prompt:PromptOptions",
+    "SelectionOptions": "headrank.profile:SelectionOptions",
+    "align_heads": "headrank.labelled:align",
+    "profile_heads": "headrank.labelled:profile_heads",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Return one of the package's names, imported now."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _HOMES[name].split(":")
+    value = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the package's names, those not yet imported too."""
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""Text to index terms, as Lucene's English analyser makes them.
+"""Text to index terms, as Lucene's English analyser makes them, or as words of any language.
 
 BM25 scores depend on the analyser as much as on k1 and b, and the published baselines
 come from Lucene through Anserini. The chain is Lucene's: StandardTokenizer (Unicode
@@ -16,6 +16,8 @@ from collections.abc import Callable
 
 import regex
 from bm25s.stopwords import STOPWORDS_EN
+
+from headrank.errors import HeadRankError
 
 STOPWORDS = frozenset(STOPWORDS_EN)
 MAX_TOKEN_LENGTH = 255
@@ -98,6 +100,14 @@ _ASCII_WORD = re.compile(
 )
 
 
+def unicode_words(text: str) -> list[str]:
+    """Return a text's words in lower case, in order: no stopwords, no stems, for any language.
+
+    Source: Unicode Standard Annex #29, as `tokenize`.
+    """
+    return [_lower(token) for token in tokenize(text)]
+
+
 def analyze(text: str) -> list[str]:
     """Return the index terms of a text, in order, repeats kept.
 
@@ -170,3 +180,19 @@ def _lower(token: str) -> str:
     if token.isascii():
         return token.lower()
     return "".join("i" if character == "\u0130" else character.lower() for character in token)
+
+
+ENGLISH = "lucene-english"
+ANALYZERS: dict[str, Callable[[str], list[str]]] = {ENGLISH: analyze, "unicode": unicode_words}
+"""Ways from text to terms, by the name that an index carries."""
+
+
+def analyzer(name: str) -> Callable[[str], list[str]]:
+    """Return the function of an analyser's name.
+
+    Raises:
+        HeadRankError: no such analyser.
+    """
+    if name not in ANALYZERS:
+        raise HeadRankError(f"analyzer {name!r} is unknown; allowed: {', '.join(ANALYZERS)}")
+    return ANALYZERS[name]

@@ -53,6 +53,8 @@ class ArrayFile:
             self._archive = zipfile.ZipFile(self.path)
         except FileNotFoundError:
             raise HeadRankError(f"{path}: no such {kind}") from None
+        except IsADirectoryError:
+            raise HeadRankError(f"{path}: is a folder, not the file of a {kind}") from None
         except Exception as error:  # zipfile, struct and the system each raise their own
             raise self._damaged(error) from None
         try:

@@ -72,7 +72,7 @@ class Recorder:
         deepest: the pass ends in this layer, before its attention output is computed.
         keep_tokens: also keep the mass of every document token.
         mass: ``{layer: [one [heads, docs] tensor a sequence]}``: for each document, the sum
-            over its tokens of the mean attention over the rows (DESIGN: document score of a head).
+            over its tokens of the mean attention over the rows (a head's score of it).
         tokens: ``{layer: [one [heads, document tokens] tensor a sequence]}``.
     """
 

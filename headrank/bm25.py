@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from array import array
 from bisect import bisect_left
@@ -12,12 +13,14 @@ from pathlib import Path
 
 import bm25s
 import numpy as np
-from tqdm import tqdm
 
-from headrank.analysis import analyze
+from headrank.analysis import ENGLISH
+from headrank.analysis import analyzer as terms_by
 from headrank.errors import HeadRankError
-from headrank.files import atomic_dir, read_json, sha256, write_json
+from headrank.files import read_json, sha256, write_json
+from headrank.folders import INDEX, atomic_dir
 from headrank.postings import LuceneScores, Tokens, best
+from headrank.progress import follow
 from headrank.trec import Run
 
 FORMAT = "headrank-bm25/1"
@@ -31,12 +34,14 @@ class Bm25Index:
     ``documents`` holds the ids in ascending order, which makes Lucene's tie-break (docid
     ascending) the order of positions. ``scorer`` is a bm25s index whose postings are
     finished scores, one column a term: ``data`` (float32) and ``indices`` (positions).
+    ``analyzer`` names what makes terms of texts and queries, see `headrank.analysis`.
     """
 
     documents: tuple[str, ...]
     scorer: bm25s.BM25
     mean_length: float
     corpus: str | None = None
+    analyzer: str = ENGLISH
 
     @classmethod
     def build(
@@ -46,6 +51,7 @@ class Bm25Index:
         b: float = 0.4,
         corpus: str | None = None,
         progress: bool = True,
+        analyzer: str = ENGLISH,
     ) -> Bm25Index:
         """Return the index of ``(doc_id, contents)`` pairs; their order does not matter.
 
@@ -59,20 +65,25 @@ class Bm25Index:
             k1, b: term saturation and length normalisation; Anserini's defaults.
             corpus: a digest of the collection, kept with the index.
             progress: show a progress bar on stderr.
+            analyzer: ``lucene-english`` (Anserini's), or ``unicode`` for other languages.
 
         Raises:
-            HeadRankError: no document has a term, a doc_id twice, k1 < 0 or b outside [0, 1].
+            HeadRankError: no document has a term, a doc_id twice, k1 < 0 or b outside [0, 1],
+                or no such analyser.
 
         Source: Kamphuis et al., "Which BM25 Do You Mean?", ECIR 2020 (Lucene's variant).
         """
-        if not (k1 >= 0 and 0 <= b <= 1):
+        if not (0 <= k1 < math.inf and 0 <= b <= 1):
             raise HeadRankError(f"BM25 needs k1 >= 0 and 0 <= b <= 1, got k1={k1}, b={b}")
+        terms_of = terms_by(analyzer)
         names: list[str] = []
         vocabulary: dict[str, int] = {}
         terms, lengths = array("i"), array("i")
-        bar = tqdm(documents, desc="index", unit=" documents", disable=not progress, mininterval=1)
+        bar = follow(
+            documents, desc="index", unit=" documents", disable=not progress, mininterval=1
+        )
         for name, contents in bar:
-            ids = [vocabulary.setdefault(term, len(vocabulary)) for term in analyze(contents)]
+            ids = [vocabulary.setdefault(term, len(vocabulary)) for term in terms_of(contents)]
             names.append(name)
             terms.extend(ids)
             lengths.append(len(ids))
@@ -100,7 +111,7 @@ class Bm25Index:
             create_empty_token=False,
             show_progress=False,
         )
-        return cls(tuple(names[i] for i in order), scorer, tokens.mean_length, corpus)
+        return cls(tuple(names[i] for i in order), scorer, tokens.mean_length, corpus, analyzer)
 
     def search(
         self,
@@ -126,15 +137,16 @@ class Bm25Index:
         if depth < 1:
             raise HeadRankError(f"depth is {depth}; retrieve at least 1 document a query")
         exclude = exclude or {}
+        terms_of = terms_by(self.analyzer)
         scores = self.scorer.scores
         totals = np.zeros(len(self.documents))
         rankings = {}
-        bar = tqdm(
+        bar = follow(
             queries.items(), desc="search", unit=" queries", disable=not progress, mininterval=1
         )
         for query, text in bar:
             counts: dict[int, int] = {}
-            for term in analyze(text):
+            for term in terms_of(text):
                 number = self.scorer.vocab_dict.get(term)
                 if number is not None:
                     counts[number] = counts.get(number, 0) + 1
@@ -154,13 +166,21 @@ class Bm25Index:
             ]
         return Run(rankings, name="bm25")
 
+    def without_terms(self, queries: Mapping[str, str]) -> list[str]:
+        """Return the queries of whose text the analyser leaves no term, such as stopwords alone."""
+        terms_of = terms_by(self.analyzer)
+        return [query for query, text in queries.items() if not terms_of(text)]
+
     def save(self, folder: str | os.PathLike) -> None:
         """Write the index as a folder, whole or not at all.
 
         The arrays, the vocabulary and the parameters are bm25s' files; ``documents.json``
         holds the ids and ``index.json`` the counts and the SHA-256 of every other file.
+
+        Raises:
+            HeadRankError: the folder holds anything but an index that was written here.
         """
-        with atomic_dir(folder) as temporary:
+        with atomic_dir(folder, INDEX) as temporary:
             self.scorer.save(temporary, show_progress=False)
             write_json(temporary / "documents.json", self.documents)
             files = sorted(path.name for path in temporary.iterdir())
@@ -170,6 +190,7 @@ class Bm25Index:
                     "format": FORMAT,
                     "k1": self.scorer.k1,
                     "b": self.scorer.b,
+                    "analyzer": self.analyzer,
                     "documents": len(self.documents),
                     "terms": len(self.scorer.vocab_dict),
                     "postings": len(self.scorer.scores["data"]),
@@ -206,7 +227,10 @@ class Bm25Index:
                 raise HeadRankError(f"{path}: not the file that was written; {remedy}")
         scorer = bm25s.BM25.load(folder, show_progress=False)
         documents = tuple(read_json(folder / "documents.json"))
-        return cls(documents, scorer, meta["mean_length"], meta["corpus"])
+        # An index without the name is older than the choice.
+        name = meta.get("analyzer", ENGLISH)
+        terms_by(name)
+        return cls(documents, scorer, meta["mean_length"], meta["corpus"], name)
 
     def _positions(self, names: Collection[str]) -> np.ndarray:
         """Return the positions of those ids that the index holds."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from headrank.beir import beir_qrels
 from headrank.errors import HeadRankError
 from headrank.records import (
     CANDIDATES,
@@ -19,9 +20,11 @@ from headrank.records import (
     QUERIES,
     Query,
     empty_text,
+    file_of,
     read_documents,
     read_queries,
 )
+from headrank.texts import text_lines
 from headrank.trec import Qrels, Run
 
 
@@ -81,23 +84,22 @@ def check_parts(
     for name, (_, lists) in named.items():
         for query in lists:
             if query not in queries:
-                line = _line_of(folder / name, {0: query})
                 raise HeadRankError(
-                    f"{folder / name}:{line}: query {query} is not in {QUERIES}; add it there or "
-                    "remove its lines here"
+                    f"{_where(folder, name, {0: query})}: query {query} is not in {QUERIES}; add "
+                    "it there or remove its lines here"
                 )
     wanted = {doc for _, lists in named.values() for docs in lists.values() for doc in docs}
-    documents, unknown, without_text = _scan_corpus(folder / CORPUS, wanted, empty)
+    documents, unknown, without_text = _scan_corpus(file_of(folder, CORPUS), wanted, empty)
     for name, (column, lists) in named.items():
         # A judgment of an absent document counts as a miss; a candidate must have a text.
         refused = unknown - absent - without_text if name == QRELS else unknown
         for query, doc in ((q, d) for q, docs in lists.items() for d in docs if d in refused):
-            line = _line_of(folder / name, {0: query, column: doc})
+            where = _where(folder, name, {0: query, column: doc})
             raise HeadRankError(
-                f"{folder / name}:{line}: document {doc} (query {query}) is not in {CORPUS}; add "
-                "it there or remove its lines here"
+                f"{where}: document {doc} (query {query}) is not in {CORPUS}; add it there or "
+                "remove its lines here"
             )
-    _check_judged(folder / QUERIES, queries, qrels, evaluated)
+    _check_judged(file_of(folder, QUERIES), queries, qrels, evaluated)
     grades = Counter(grade for judged in qrels.grades.values() for grade in judged.values())
     counts: dict[str, object] = {
         "documents": documents,
@@ -187,11 +189,17 @@ def _repeated(path: Path, number: int, field: str, name: str, first: int) -> Hea
     )
 
 
-def _line_of(path: Path, fields: Mapping[int, str]) -> int:
-    """Return the number of the first line with these values in these columns."""
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
+def _where(folder: Path, name: str, fields: Mapping[int, str]) -> str:
+    """Return ``file:line`` of the first line with these values in these columns."""
+    path = file_of(folder, name)
+    paths = [path]
+    if name == QRELS and not path.exists():
+        # BEIR's lines are a column shorter: none stands for the iteration.
+        paths = list(beir_qrels(folder).values())
+        fields = {min(column, 1): value for column, value in fields.items()}
+    for path in paths:
+        for number, line in text_lines(path):
             columns = line.split()
             if columns and all(columns[column] == value for column, value in fields.items()):
-                return number
+                return f"{path}:{number}"
     raise HeadRankError(f"{path}: changed while it was read; run again")

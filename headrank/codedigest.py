@@ -11,7 +11,21 @@ from pathlib import Path
 PACKAGE = "headrank"
 # Messages, logs and the writing of files: they decide no number. A change here must not
 # repeat hours of reading.
-PLUMBING = frozenset({"checks", "codedigest", "commit", "errors", "files", "gpu", "joblog"})
+PLUMBING = frozenset(
+    {
+        "headrank.checks",
+        "headrank.codedigest",
+        "headrank.commit",
+        "headrank.errors",
+        "headrank.files",
+        "headrank.folders",
+        "headrank.gpu",
+        "headrank.joblog",
+        "headrank.progress",
+        "headrank.settings",
+        "headrank.targets",
+    }
+)
 
 
 def code_digest(script: Path, root: Path) -> str:
@@ -63,11 +77,32 @@ def _run(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _files(name: str, root: Path) -> Iterator[Path]:
-    """Yield the file of a dotted name, if it is one of ours that decides a result."""
+    """Yield the files that run for a dotted name, if it is one of ours that decides a result.
+
+    A package runs before what is in it. The whole package's own ``__init__.py`` is left out: it
+    holds the version, and names that it imports from elsewhere when they are asked for.
+    """
     package, *parts = name.split(".")
-    if package != PACKAGE or (parts and parts[0] in PLUMBING):
+    if package != PACKAGE or not parts:
         return
-    place = root.joinpath(package, *parts)
-    for file in (place.with_suffix(".py"), place / "__init__.py"):
-        if parts and file.is_file():
-            yield file
+    name = _names(root).get(name, name)
+    if any(name == one or name.startswith(f"{one}.") for one in PLUMBING):
+        return
+    place = root
+    for part in name.split("."):
+        place /= part
+        for file in (place.with_suffix(".py"), place / "__init__.py"):
+            if file.is_file() and place != root / PACKAGE:
+                yield file
+
+
+@functools.cache
+def _names(root: Path) -> dict[str, str]:
+    """Return ``{name: module}`` of what the whole package imports for its users, when asked."""
+    tree = ast.parse((root / PACKAGE / "__init__.py").read_bytes())
+    return {
+        f"{PACKAGE}.{alias.asname or alias.name}": node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+    }

@@ -10,6 +10,9 @@ A collection is a folder of
   of that query, such as the document a question was made from;
 - ``collection.json``: what is in the folder and the SHA-256 of each file. `save_collection`
   writes it and `verify_collection` checks it; a folder made by hand needs none.
+
+A folder made by hand may hold its files packed by gzip (``corpus.jsonl.gz``), name ids ``_id``,
+and have BEIR's ``qrels/<split>.tsv`` in place of ``qrels.tsv``; the split is then the file's name.
 """
 
 from __future__ import annotations
@@ -17,12 +20,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from headrank.beir import beir_qrels, load_beir_qrels
 from headrank.checks import check_counts, check_parts, unique_queries
 from headrank.errors import HeadRankError
 from headrank.files import (
-    atomic_dir,
     check_sha256,
     read_json,
     sha256,
@@ -30,6 +34,7 @@ from headrank.files import (
     write_jsonl,
     write_text,
 )
+from headrank.folders import COLLECTION, atomic_dir
 from headrank.records import (
     CANDIDATES,
     CARD,
@@ -44,8 +49,11 @@ from headrank.records import (
     check_id,
     check_utf8,
     empty_text,
+    file_of,
     read_documents,
 )
+from headrank.texts import local_path, text_lines
+from headrank.ties import FILE_RANK, TREC_EVAL
 from headrank.trec import Qrels, Run
 
 __all__ = [
@@ -106,7 +114,7 @@ def load_queries(folder: str | os.PathLike, split: str | None = None) -> dict[st
         HeadRankError: a malformed line, a query id twice, or a split without queries.
     """
     path = _file(folder, QUERIES)
-    queries = {query.query_id: query for _, query in unique_queries(path).values()}
+    queries = {query.query_id: query for _, query in _queries(folder).values()}
     if split is None:
         return queries
     chosen = {name: query for name, query in queries.items() if query.split == split}
@@ -125,18 +133,25 @@ def load_qrels(folder: str | os.PathLike) -> Qrels:
     Raises:
         HeadRankError: a malformed line; the message names it.
     """
+    if files := beir_qrels(folder):
+        return load_beir_qrels(files)[0]
     path = _file(folder, QRELS)
     check_utf8(path)
     return Qrels.load(path)
 
 
 def load_candidates(folder: str | os.PathLike) -> Run | None:
-    """Return the collection's own candidates, or None if it has no ``candidates.run``."""
-    path = Path(folder) / CANDIDATES
+    """Return the collection's own candidates, or None if it has no ``candidates.run``.
+
+    Ties of a folder made by hand are ordered as trec_eval does; a saved collection keeps the
+    order that its ranks have.
+    """
+    path = file_of(folder, CANDIDATES)
     if not path.exists():
         return None
     check_utf8(path)
-    return Run.load(path)
+    saved = (Path(local_path(folder)) / CARD).exists()
+    return Run.load(path, FILE_RANK if saved else TREC_EVAL)
 
 
 def load_exclusions(folder: str | os.PathLike) -> dict[str, set[str]]:
@@ -145,12 +160,12 @@ def load_exclusions(folder: str | os.PathLike) -> dict[str, set[str]]:
     Raises:
         HeadRankError: a line of ``excluded.tsv`` without two columns.
     """
-    path = Path(folder) / EXCLUDED
+    path = file_of(folder, EXCLUDED)
     excluded: dict[str, set[str]] = {}
     if not path.exists():
         return excluded
     check_utf8(path)
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+    for number, line in text_lines(path):
         fields = line.split()
         if fields and len(fields) != 2:
             raise HeadRankError(
@@ -174,7 +189,7 @@ def save_collection(
     """Write a collection whole or not at all, after every check; return its counts.
 
     Args:
-        folder: replaced if it exists.
+        folder: may be absent or empty, or a collection that was written there.
         documents: may be a generator; it is written as it comes.
         queries, qrels: of all splits; each query needs a judgment.
         description: where the data comes from and how it was made, kept as ``source``.
@@ -191,7 +206,7 @@ def save_collection(
     for query, grades in qrels.grades.items():
         for name, field in ((query, "query_id"), *((document, "doc_id") for document in grades)):
             check_id(name, field, f"{target / QRELS}")
-    with atomic_dir(target) as temporary:
+    with atomic_dir(target, COLLECTION) as temporary:
         write_jsonl(
             temporary / CORPUS,
             ({"doc_id": d.doc_id, "title": d.title, "text": d.text} for d in documents),
@@ -243,9 +258,14 @@ def validate_collection(
             with white space, an empty text, a judgment, candidate or exclusion of an
             unknown query or document, or a query without judgments.
     """
-    card = Path(folder) / CARD
-    absent = read_json(card).get("absent", []) if card.exists() else []
-    return _validate(Path(folder), evaluated, set(absent), empty)
+    folder = Path(local_path(folder))
+    card = read_json(folder / CARD) if (folder / CARD).exists() else {}
+    absent = card.get("absent", []) if isinstance(card, dict) else None
+    if not isinstance(absent, list) or not all(isinstance(name, str) for name in absent):
+        raise HeadRankError(
+            f"{folder / CARD}: not a collection's card ('absent' is a list of ids); remove it"
+        )
+    return _validate(folder, evaluated, set(absent), empty)
 
 
 def verify_collection(folder: str | os.PathLike) -> None:
@@ -268,7 +288,7 @@ def _validate(folder: Path, evaluated: Iterable[str] | None, absent: set[str], e
     _file(folder, CORPUS)
     return check_parts(
         folder,
-        queries=unique_queries(_file(folder, QUERIES)),
+        queries=_queries(folder),
         qrels=load_qrels(folder),
         candidates=load_candidates(folder),
         exclusions=load_exclusions(folder),
@@ -278,9 +298,21 @@ def _validate(folder: Path, evaluated: Iterable[str] | None, absent: set[str], e
     )
 
 
+def _queries(folder: str | os.PathLike) -> dict[str, tuple[int, Query]]:
+    """Return `unique_queries` of a folder; under BEIR's form in the split that judges them."""
+    queries = unique_queries(_file(folder, QUERIES))
+    if files := beir_qrels(folder):
+        _, splits = load_beir_qrels(files)
+        for name, split in splits.items():
+            if name in queries:
+                number, query = queries[name]
+                queries[name] = (number, replace(query, split=split))
+    return queries
+
+
 def _file(folder: str | os.PathLike, name: str) -> Path:
     """Return the path of a collection's file, which must exist."""
-    path = Path(folder) / name
+    path = file_of(folder, name)
     if not path.is_file():
         raise HeadRankError(
             f"{path}: no such file; a collection is a folder with {', '.join(REQUIRED)}"

@@ -15,6 +15,8 @@ READER_SUFFIX = ".reader.json"
 # What a model's scores depend on.
 PACKAGES = ("numpy", "peft", "tokenizers", "torch", "transformers")
 COMMIT = "HEADRANK_COMMIT"
+# Where a file that git does not know decides results: Python imports it, Snakemake includes it.
+CODE = ("Snakefile", "headrank", "rules", "workflow", "benchmarks")
 
 
 def source(repository: str | os.PathLike, code: str) -> dict[str, object]:
@@ -36,6 +38,9 @@ def versions() -> dict[str, str]:
 def git_state(repository: str | os.PathLike) -> dict | None:
     """Return ``{commit, dirty}`` of a checkout; None if neither git nor the environment knows.
 
+    Dirty are tracked files that differ from the commit, and untracked ones in the folders of the
+    code. A user's own data or config beside the code changes none of it.
+
     An image holds no history, so whoever builds it names the commit in ``HEADRANK_COMMIT``, as
     ``git describe --always --abbrev=40 --dirty`` prints it.
     """
@@ -49,7 +54,9 @@ def git_state(repository: str | os.PathLike) -> dict | None:
         ).stdout.strip()
 
     try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        added = git("status", "--porcelain", "--untracked-files=normal", "--", *CODE)
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed or added)}
     except (OSError, subprocess.CalledProcessError):
         named = os.environ.get(COMMIT, "").strip()
         commit = named.removesuffix("-dirty")

@@ -1,60 +1,107 @@
 """The workflow's configuration, checked as a whole before any job starts.
 
-Pure functions over the config as a dict. Nothing here imports more than the standard
-library, Snakemake's own dependency ``jsonschema`` and the exception: the check also runs
-where only Snakemake is installed (jobs then bring their own environments).
+Each key is checked by its own class (:mod:`headrank.configkeys`); here is what must fit between
+the parts. Nothing here imports numpy or torch: the check also runs where only Snakemake and its
+own dependencies are installed (jobs then bring their own environments).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from headrank.declared import (
-    archive_problems,
-    group_problems,
-    part_problems,
-    shard_problems,
-    split_problems,
-)
+from pydantic import TypeAdapter, ValidationError
+
+from headrank.causes import Unknown, told
+from headrank.configkeys import Config
+from headrank.declared import archive_problems, group_problems, shard_problems, split_problems
 from headrank.errors import HeadRankError
 from headrank.grid import split_method, used_recipes, used_selections
 from headrank.promptconfig import prompt_problems
 from headrank.roles import ALIGNMENT, PROFILING, set_problems, sets_with, validation_problems
-from headrank.schema import choice, fill, schema_problems
+from headrank.settings import explain, fill, type_of
 from headrank.variants import expand, problems
 
-# Aggregations that take a logarithm, which a calibrated (maybe negative) mass has not.
-_LOGARITHMIC = ("log-sum", "mean-log-share")
 ENCODED = ("dense", "cross-encoder")
 """Kinds of methods that an encoder ranks by."""
-LISTWISE = {"window": 20, "stride": 10, "thinking": False, "thinking_tokens": 2048, "batch": 1}
-"""What only the listwise protocol of a generative method has, with its defaults."""
+PARTS = ("models", "collections", "sets", "methods", "experiment")
+"""What every config must have."""
+_ALIGNED = "experiment.methods with an adapter"
 
 
-def configure(config: dict, schema: Mapping) -> None:
+def configure(config: dict) -> None:
     """Fill the config's defaults in place, add the ablated settings, and check it.
 
     Args:
         config: as read from YAML.
-        schema: the JSON Schema of ``workflow/schemas``.
 
     Raises:
-        HeadRankError: lists every error as ``key is value; allowed: ...``.
+        HeadRankError: lists every error as ``key is value; allowed: ...``; what follows from
+            another error is left out.
     """
-    fill(config, schema, schema)
-    found = list(schema_problems(config, schema))
+    found = form_problems(config)
     if not found:
-        # What is derived, and cross checks, need keys and types of the right form.
+        found = told(cross_problems(config))
+    if not found:
         expand(config)
-        found = list(schema_problems(config, schema)) or list(cross_problems(config))
+        # What is derived has the type of what it is derived from, but for the ablated value.
+        found = form_problems(config) or told(cross_problems(config))
     if found:
         count = "1 error" if len(found) == 1 else f"{len(found)} errors"
         raise HeadRankError("\n".join([f"the config has {count}:", *found]))
 
 
+def form_problems(config: dict) -> list[str]:
+    """Return what is wrong with single keys; without any, fill the defaults in place."""
+    try:
+        made = Config.model_validate(config)
+    except ValidationError as error:
+        return _whole(config) or explain(error, Config)
+    # Of the prompt only what is said is kept: the rest is the library's default, and to spell it
+    # out would make every reading anew.
+    given = dict(config.get("prompt", {}))
+    fill(config, made)
+    config["prompt"] = given
+    return []
+
+
+def _whole(config: Any) -> list[str]:
+    """Return the one cause of many missing keys: a file that only changes another one."""
+    absent = [key for key in PARTS if key not in config] if isinstance(config, dict) else []
+    if len(absent) < 3:
+        return []
+    return [
+        f"{', '.join(absent)} are missing: a config is a whole experiment, and only the files that "
+        "are named are read; to change the demo, name it first: --configfile config/config.yaml "
+        "CHANGES.yaml"
+    ]
+
+
+def check_sources(config: Mapping, path: str | os.PathLike) -> None:
+    """Refuse declarations of models, encoders and collections that the workflow would refuse.
+
+    Args:
+        config: may lack all other parts.
+        path: the file it was read from.
+
+    Raises:
+        HeadRankError: lists every error.
+    """
+    found = []
+    for part in ("models", "encoders", "collections"):
+        if config.get(part):
+            kind = type_of(Config, part)
+            try:
+                TypeAdapter(kind).validate_python(config[part])
+            except ValidationError as error:
+                found += explain(error, kind, part)
+    if found:
+        raise HeadRankError("\n".join(f"{path}: {line}" for line in found))
+
+
 def cross_problems(config: Mapping) -> Iterator[str]:
     """Yield what is wrong between the parts of a config that has the right form."""
-    yield from part_problems(config)
     yield from archive_problems(config)
     yield from split_problems(config)
     yield from set_problems(config)
@@ -66,7 +113,6 @@ def cross_problems(config: Mapping) -> Iterator[str]:
     yield from _alignment_problems(config)
     yield from _evaluation_problems(config)
     yield from _ablation_problems(config)
-    yield from _latency_problems(config)
     yield from _report_problems(config)
     yield from group_problems(config)
     yield from _estimate_problems(config)
@@ -76,17 +122,17 @@ def _method_problems(config: Mapping) -> Iterator[str]:
     for name, method in config["methods"].items():
         path = f"methods.{name}"
         if method["kind"] in ENCODED and method["encoder"] not in config["encoders"]:
-            yield choice(f"{path}.encoder", method["encoder"], sorted(config["encoders"]))
+            encoders = sorted(config["encoders"])
+            yield Unknown(f"{path}.encoder", method["encoder"], encoders, "encoders")
         if method["kind"] == "generative":
-            yield from _protocol_problems(path, method)
             for number, order in enumerate(method["orders"] or ()):
                 if order not in config["orders"]:
-                    yield choice(f"{path}.orders.{number}", order, config["orders"])
+                    yield Unknown(f"{path}.orders.{number}", order, config["orders"], "orders")
         if method["kind"] != "attention":
             continue
         if method["heads"] not in ("all", *config["selections"]):
-            yield choice(f"{path}.heads", method["heads"], ["all", *sorted(config["selections"])])
-        yield from _fold_problems(path, method)
+            selections = ["all", *sorted(config["selections"])]
+            yield Unknown(f"{path}.heads", method["heads"], selections, "selections")
         if method["calibrate"] and not config["reading"]["calibrate"]:
             yield f"{path}.calibrate is true; allowed: false, since reading.calibrate is false"
         chosen = method["heads"] != "all" and not method["truncated"]
@@ -99,45 +145,15 @@ def _method_problems(config: Mapping) -> Iterator[str]:
         yield "selections.all has a name that stands for every head; choose another"
 
 
-def _protocol_problems(path: str, method: Mapping) -> Iterator[str]:
-    """Settings of listwise mean nothing to a protocol that writes no answer."""
-    if method["protocol"] != "listwise":
-        for key, default in LISTWISE.items():
-            if method[key] != default:
-                yield (
-                    f"{path}.{key} is {method[key]!r}; allowed: nothing, since "
-                    f"{path}.protocol is {method['protocol']!r} (only listwise has it)"
-                )
-    elif method["stride"] > method["window"]:
-        yield (
-            f"{path}.stride is {method['stride']}; allowed: at most {path}.window, "
-            f"{method['window']} (documents between windows would never be ranked)"
-        )
-
-
-def _fold_problems(path: str, method: Mapping) -> Iterator[str]:
-    """The library's rules for a fold (headrank.methods.Fold), told before any job."""
-    aggregation = method["aggregation"]
-    if method["outliers"] and not method["calibrate"]:
-        yield f"{path}.outliers is true; allowed: false, since {path}.calibrate is false"
-    if method["calibrate"] and aggregation in _LOGARITHMIC:
-        yield (
-            f"{path}.aggregation is {aggregation!r}; allowed with calibrate: sum, mean-z "
-            "(calibrated masses can be negative and have no logarithm)"
-        )
-    if method["outliers"] and aggregation not in ("sum", *_LOGARITHMIC):
-        yield f"{path}.aggregation is {aggregation!r}; allowed with outliers: sum"
-
-
 def _experiment_problems(config: Mapping) -> Iterator[str]:
     experiment, methods, sets = config["experiment"], config["methods"], config["sets"]
     for number, name in enumerate(experiment["models"]):
         if name not in config["models"]:
-            yield choice(f"experiment.models.{number}", name, sorted(config["models"]))
+            yield Unknown(f"experiment.models.{number}", name, sorted(config["models"]), "models")
     evaluation = sets_with(config, ("evaluation",))
     for number, name in enumerate(experiment["sets"]):
         if name not in sets:
-            yield choice(f"experiment.sets.{number}", name, evaluation)
+            yield Unknown(f"experiment.sets.{number}", name, evaluation, "sets")
         elif name not in evaluation:
             yield (
                 f"experiment.sets.{number} is {name!r}, a set for {sets[name]['role']}; "
@@ -147,7 +163,7 @@ def _experiment_problems(config: Mapping) -> Iterator[str]:
     for number, name in enumerate(experiment["methods"]):
         method, first = split_method(name)
         if method not in methods:
-            yield choice(f"experiment.methods.{number}", method, sorted(methods))
+            yield Unknown(f"experiment.methods.{number}", method, sorted(methods), "methods")
         elif first is not None and (first not in first_stages or method in first_stages):
             yield (
                 f"experiment.methods.{number} is {name!r}; allowed after '+': a method of kind "
@@ -160,16 +176,12 @@ def _profiling_problems(config: Mapping) -> Iterator[str]:
     allowed = sets_with(config, PROFILING)
     for number, name in enumerate(config["profiling"]["sets"]):
         if name not in allowed:
-            yield choice(f"profiling.sets.{number}", name, allowed)
+            yield Unknown(f"profiling.sets.{number}", name, allowed, "sets")
     if used_selections(config) and not config["profiling"]["sets"]:
         yield (
             "profiling.sets is []; allowed: at least one set of role profiling, since methods of "
             "the experiment read selected heads"
         )
-    for name, selection in config["selections"].items():
-        layers = selection["layers"]
-        if layers is not None and layers[0] > layers[1]:
-            yield f"selections.{name}.layers is {layers}; allowed: [first, last] with first <= last"
 
 
 def _alignment_problems(config: Mapping) -> Iterator[str]:
@@ -179,51 +191,44 @@ def _alignment_problems(config: Mapping) -> Iterator[str]:
     for name, recipe in recipes.items():
         path = f"alignments.{name}"
         if recipe["selection"] not in config["selections"]:
-            yield choice(f"{path}.selection", recipe["selection"], sorted(config["selections"]))
+            selections = sorted(config["selections"])
+            yield Unknown(f"{path}.selection", recipe["selection"], selections, "selections")
         for number, training in enumerate(recipe["training"]):
             if training not in allowed:
-                yield choice(f"{path}.training.{number}", training, allowed)
+                yield Unknown(f"{path}.training.{number}", training, allowed, "sets")
     yield from validation_problems(config)
     for name, method in config["methods"].items():
         recipe = method.get("adapter")
         if recipe is None:
-            if method.get("reselect"):
-                yield f"methods.{name}.reselect is true; allowed: false, since it has no adapter"
             continue
         if recipe not in recipes:
-            yield choice(f"methods.{name}.adapter", recipe, sorted(recipes))
+            yield Unknown(f"methods.{name}.adapter", recipe, sorted(recipes), "alignments")
         elif method["heads"] != recipes[recipe]["selection"]:
             yield (
                 f"methods.{name}.heads is {method['heads']!r}; allowed: "
                 f"{recipes[recipe]['selection']!r}, the heads that adapter {recipe} is trained for"
-            )
-        if method["calibrate"]:
-            yield (
-                f"methods.{name}.calibrate is true; allowed: false, since readings with an adapter "
-                "hold the query's attention alone"
-            )
-        if method["reselect"] and method["truncated"]:
-            yield (
-                f"methods.{name}.truncated is true; allowed: false with reselect, since such a "
-                "prefill reads the heads that the adapter was trained for"
             )
 
 
 def _evaluation_problems(config: Mapping) -> Iterator[str]:
     evaluation, methods = config["evaluation"], config["experiment"]["methods"]
     if evaluation["main"] not in evaluation["measures"]:
-        yield choice("evaluation.main", evaluation["main"], evaluation["measures"])
+        measures = evaluation["measures"]
+        yield Unknown("evaluation.main", evaluation["main"], measures, "evaluation.measures")
     for number, order in enumerate(evaluation["orders"]):
         if order not in config["orders"]:
-            yield choice(f"evaluation.orders.{number}", order, config["orders"])
+            yield Unknown(f"evaluation.orders.{number}", order, config["orders"], "orders")
     for number, pair in enumerate(evaluation["comparisons"]):
         for name in pair:
             if name not in methods:
-                yield choice(f"evaluation.comparisons.{number}", name, methods)
+                path = f"evaluation.comparisons.{number}"
+                yield Unknown(path, name, methods, "experiment.methods")
                 continue
             base = split_method(name)[0]
             asked = config["methods"].get(base, {}).get("orders") or config["orders"]
-            absent = [order for order in evaluation["orders"] if order not in asked]
+            # An order that no method has is told above.
+            known = [order for order in evaluation["orders"] if order in config["orders"]]
+            absent = [order for order in known if order not in asked]
             if absent:
                 yield (
                     f"evaluation.comparisons.{number} names {name}, which has no run in order "
@@ -235,29 +240,31 @@ def _evaluation_problems(config: Mapping) -> Iterator[str]:
 def _report_problems(config: Mapping) -> Iterator[str]:
     report, experiment, methods = config["report"], config["experiment"], config["methods"]
     if report["set"] not in (None, *experiment["sets"]):
-        yield choice("report.set", report["set"], experiment["sets"])
+        yield Unknown("report.set", report["set"], experiment["sets"], "experiment.sets")
     if report["baseline"] not in (None, *experiment["methods"]):
-        yield choice("report.baseline", report["baseline"], experiment["methods"])
+        name = report["baseline"]
+        yield Unknown("report.baseline", name, experiment["methods"], "experiment.methods")
     for number, name in enumerate(report["controls"]):
         if name not in experiment["methods"]:
-            yield choice(f"report.controls.{number}", name, experiment["methods"])
+            path = f"report.controls.{number}"
+            yield Unknown(path, name, experiment["methods"], "experiment.methods")
     aligned = [name for name in experiment["methods"] if methods.get(name, {}).get("adapter")]
     if report["claims"] not in (None, *aligned):
-        yield choice("report.claims", report["claims"], aligned)
+        yield Unknown("report.claims", report["claims"], aligned, _ALIGNED)
     for number, name in enumerate(report["learning_curve"]):
         if name not in aligned:
-            yield choice(f"report.learning_curve.{number}", name, aligned)
+            yield Unknown(f"report.learning_curve.{number}", name, aligned, _ALIGNED)
     if report["ablations"] and not config["ablations"]:
         yield "report.ablations is true; allowed: false, since ablations is {} (or declare some)"
     attention = sorted(name for name, entry in methods.items() if entry["kind"] == "attention")
     selected = [name for name in attention if methods[name]["heads"] != "all"]
     if report["method"] not in (None, *selected):
-        yield choice("report.method", report["method"], selected)
+        yield Unknown("report.method", report["method"], selected, "methods")
     for number, name in enumerate(report["panels"]):
         if name not in attention:
-            yield choice(f"report.panels.{number}", name, attention)
+            yield Unknown(f"report.panels.{number}", name, attention, "methods")
     shown = {report["method"], *report["panels"]} & set(selected)
-    if shown and not config["profiling"]["sets"]:
+    if shown and not config["profiling"]["sets"] and not used_selections(config):
         yield (
             "profiling.sets is []; allowed: at least one set of role profiling, since the report "
             f"shows the heads of {', '.join(sorted(shown))}"
@@ -269,19 +276,10 @@ def _ablation_problems(config: Mapping) -> Iterator[str]:
         yield from problems(config, factor)
         recipe = config["methods"].get(entry["method"], {}).get("adapter")
         if recipe in config["alignments"] and recipe not in used_recipes(config):
-            yield (
-                f"ablations.{factor}.method is {entry['method']!r}; allowed: an aligned method of "
-                "experiment.methods, whose training sets are checked against the others"
-            )
-
-
-def _latency_problems(config: Mapping) -> Iterator[str]:
-    latency = config["latency"]
-    if latency["stride"] > latency["window"]:
-        yield (
-            f"latency.stride is {latency['stride']}; allowed: at most latency.window, "
-            f"{latency['window']} (documents between windows would never be ranked)"
-        )
+            # Only used recipes' training sets are checked against the others.
+            path = f"ablations.{factor}.method"
+            experiment = config["experiment"]["methods"]
+            yield Unknown(path, entry["method"], experiment, "experiment.methods")
 
 
 def _estimate_problems(config: Mapping) -> Iterator[str]:
@@ -289,10 +287,11 @@ def _estimate_problems(config: Mapping) -> Iterator[str]:
     known = {**config["models"], **config["encoders"]}
     for name in assumed:
         if name not in known:
-            yield choice(f"estimate.models.{name}", name, sorted(known))
+            yield Unknown(f"estimate.models.{name}", name, sorted(known), "models or encoders")
     known |= config["collections"]
     for name in config["estimate"]["downloads"]:
         if name not in known:
-            yield choice(f"estimate.downloads.{name}", name, sorted(known))
+            path = f"estimate.downloads.{name}"
+            yield Unknown(path, name, sorted(known), "models, encoders or collections")
     if assumed and config["estimate"]["source"] is None:
         yield "estimate.source is null; allowed: a sentence that says where estimate.models is from"

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from tqdm import tqdm
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification
 
 from headrank.errors import HeadRankError
-from headrank.gpu import choose_device
 from headrank.lists import CandidateList
-from headrank.pretrained import check_weights, reason
+from headrank.plaintext import plain_batch
+from headrank.pretrained import check_device, load_tokenizer, load_weights
+from headrank.progress import follow
 from headrank.trec import Run
 
 
@@ -56,10 +54,11 @@ class CrossEncoder:
                 classifier would get a random one), another number of labels, fewer
                 positions than ``max_tokens``, or no such device.
         """
-        device = choose_device(device)
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise HeadRankError(f"device {device!r}: no CUDA device is visible; use cpu or auto")
-        self.tokenizer, model = _load(path)
+        device = check_device(device)
+        _, self.tokenizer = load_tokenizer(path, "classifier")
+        model = load_weights(
+            AutoModelForSequenceClassification, path, device=device, what="classifier"
+        )
         if model.config.num_labels not in (1, 2):
             raise HeadRankError(
                 f"{path}: the classifier has {model.config.num_labels} labels; a relevance model "
@@ -69,7 +68,7 @@ class CrossEncoder:
         positions = min(model.config.max_position_embeddings, self.tokenizer.model_max_length)
         if max_tokens > positions:
             raise HeadRankError(f"{path}: max_tokens is {max_tokens}, the encoder has {positions}")
-        self.model, self.device, self.max_tokens = model.to(device), device, max_tokens
+        self.model, self.device, self.max_tokens = model, device, max_tokens
         padded = None not in (self.tokenizer.pad_token_id, model.config.pad_token_id)
         self.batch = batch if padded else 1
 
@@ -82,14 +81,14 @@ class CrossEncoder:
         scores, batches, tokens = np.empty(len(texts)), 0, 0
         for start in range(0, len(places), self.batch):
             chosen = places[start : start + self.batch]
-            encoded = self.tokenizer(
+            encoded = plain_batch(
+                self.tokenizer,
                 [candidates.query] * len(chosen),
                 [texts[place] for place in chosen],
-                padding=self.batch > 1,
-                truncation=True,
-                max_length=self.max_tokens,
-                return_tensors="pt",
-            ).to(self.device)
+                max_tokens=self.max_tokens,
+                padded=self.batch > 1,
+                device=self.device,
+            )
             logits = self.model(**encoded).logits.float()
             found = logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
             scores[chosen] = found.cpu().numpy()
@@ -100,26 +99,7 @@ class CrossEncoder:
     def run(self, lists: Sequence[CandidateList], name: str = "cross-encoder") -> Run:
         """Return every list ordered by its scores."""
         found = {}
-        for candidates in tqdm(lists, desc=name, unit="query"):
+        for candidates in follow(lists, desc=name, unit="query"):
             scores = self.score(candidates).scores.tolist()
             found[candidates.query_id] = dict(zip(candidates.doc_ids, scores, strict=True))
         return Run.from_scores(found, name)
-
-
-def _load(path: str | os.PathLike) -> tuple[Any, torch.nn.Module]:
-    """Return tokenizer and classifier; transformers would draw absent weights at random."""
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-        check_weights(path)
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            path, output_loading_info=True, trust_remote_code=False, use_safetensors=True
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise HeadRankError(f"{path}: no classifier can be loaded ({reason(error)})") from None
-    absent = sorted(report["missing_keys"])
-    if absent:
-        raise HeadRankError(
-            f"{path}: {len(absent)} weights are missing, first {absent[0]}; a cross-encoder needs "
-            "a sequence classifier with trained weights, whole"
-        )
-    return tokenizer, model.eval()

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from headrank.causes import Unknown
 from headrank.grid import expected_queries, list_tokens, read_sets
-from headrank.schema import choice
 from headrank.sources.pypi import pinned_files
-
-ARCHIVE = ("requirement", "file", "sha256")
-"""What pins one file of the package index."""
 
 
 def sources(config: Mapping) -> Iterator[tuple[str, Mapping]]:
@@ -19,40 +16,13 @@ def sources(config: Mapping) -> Iterator[tuple[str, Mapping]]:
             yield f"{group}.{name}.source", entry["source"]
 
 
-def part_problems(config: Mapping) -> Iterator[str]:
-    """A source of the index is one archive, or parts that are joined into one GGUF file."""
-    for path, source in sources(config):
-        if source["kind"] != "pypi":
-            continue
-        stated = [key for key in ARCHIVE if key in source]
-        if "parts" not in source:
-            yield from (f"{path}.{key} is missing" for key in ARCHIVE if key not in stated)
-        elif stated:
-            yield f"{path}.{stated[0]} stands beside parts; allowed: within each part"
-        elif "member_sha256" not in source:
-            yield (
-                f"{path}.member_sha256 is missing; allowed: 64 hexadecimal digits (with parts the "
-                "joined file's, which tells that they stand in order)"
-            )
-    for name, model in config["models"].items():
-        if "parts" in model["source"] and model["format"] != "gguf":
-            yield (
-                f"models.{name}.format is {model['format']!r}; allowed with parts: gguf (they are "
-                "joined into one file)"
-            )
-    for name, encoder in config["encoders"].items():
-        if "parts" in encoder["source"]:
-            yield f"encoders.{name}.source.parts is given; allowed: one archive of safetensors"
-
-
 def archive_problems(config: Mapping) -> Iterator[str]:
     """One file name is one download, so all who use it must ask for the same bytes."""
     for name in config["models"].keys() & config["encoders"].keys():
         yield f"encoders.{name} has the name of a model; choose another"
     seen: dict[str, tuple[str, tuple[str, str]]] = {}
     for path, source in sources(config):
-        # What lacks a key is told by part_problems.
-        for archive in (one for one in pinned_files(source) if all(key in one for key in ARCHIVE)):
+        for archive in pinned_files(source):
             pin = (archive["requirement"], archive["sha256"])
             first, known = seen.setdefault(archive["file"], (path, pin))
             if known != pin:
@@ -60,45 +30,22 @@ def archive_problems(config: Mapping) -> Iterator[str]:
                     f"{path} pins {archive['file']} as {pin[0]}, {pin[1]}, and {first} as "
                     f"{known[0]}, {known[1]}; one file has one pin"
                 )
-    for name, model in config["models"].items():
-        kind, member = model["source"]["kind"], model["source"].get("member")
-        if kind == "huggingface" and model["format"] == "gguf" and not member:
-            yield f"models.{name}.source.member is missing; a gguf repository needs the file's name"
-    for name, encoder in config["encoders"].items():
-        if "revision" not in encoder["source"] and encoder["source"].get("member", "").endswith(
-            ".gguf"
-        ):
-            yield f"encoders.{name}.source.member is a gguf file; allowed: a folder of safetensors"
 
 
 def split_problems(config: Mapping) -> Iterator[str]:
     """Yield what is wrong with the splits of ir_datasets sources, and sets of others."""
     for name, collection in config["collections"].items():
-        path, source = f"collections.{name}.source", collection["source"]
-        if source["kind"] != "ir_datasets":
-            continue
-        if ("id" in source) == ("splits" in source):
-            stated = "both id and splits" if "id" in source else "neither id nor splits"
-            yield f"{path} has {stated}; allowed: id (one dataset) or splits (several)"
-        elif "splits" in source:
-            for key in ("split", *(f"expect.{part}" for part in source.get("expect", {}))):
-                if key != "expect.documents" and (key in source or key.startswith("expect.")):
-                    yield f"{path}.{key} stands beside splits; allowed: within each split"
-        for key, stated in (
-            ("documents", source.get("documents") == "candidates"),
-            ("depth", "depth" in source),
-        ):
-            if stated and not source.get("candidates"):
-                yield f"{path}.{key} is {source[key]!r}; allowed with candidates: true alone"
+        path, source = f"collections.{name}", collection["source"]
+        known = declared_splits(source)
         for split in collection["published"]:
-            known = declared_splits(source)
             if known and split not in known:
-                yield choice(f"collections.{name}.published.{split}", split, known)
+                yield Unknown(f"{path}.published.{split}", split, known, f"{path}.source")
     for name, entry in config["sets"].items():
         source = config["collections"].get(entry["collection"], {}).get("source", {})
         known = declared_splits(source)
         if known and entry["split"] not in known:
-            yield choice(f"sets.{name}.split", entry["split"], known)
+            where = f"collections.{entry['collection']}.source"
+            yield Unknown(f"sets.{name}.split", entry["split"], known, where)
 
 
 def declared_splits(source: Mapping) -> list[str]:
@@ -142,6 +89,6 @@ def group_problems(config: Mapping) -> Iterator[str]:
             yield f"{path} has the name of a set or of the average; choose another"
         for number, name in enumerate(members):
             if name not in sets:
-                yield choice(f"{path}.{number}", name, sets)
+                yield Unknown(f"{path}.{number}", name, sets, "experiment.sets")
             elif known.setdefault(name, group) != group:
                 yield f"{path}.{number} is {name!r}, which stands in {known[name]}; allowed: once"

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from tqdm import tqdm
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel
 
 from headrank.errors import HeadRankError
-from headrank.gpu import choose_device
 from headrank.lists import CandidateList
-from headrank.pretrained import check_weights, reason
+from headrank.plaintext import plain_batch
+from headrank.pretrained import check_device, load_tokenizer, load_weights
+from headrank.progress import follow
 from headrank.trec import Run
 
 
@@ -40,11 +39,7 @@ def dense_run(
         HeadRankError: the encoder cannot be loaded whole, is given more tokens than it has
             positions, or there is no such device.
     """
-    device = choose_device(device)
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise HeadRankError(f"device {device!r}: no CUDA device is visible; use cpu or auto")
-    tokenizer, encoder = load_encoder(model)
-    encoder.to(device)
+    tokenizer, encoder = load_encoder(model, device)
     positions = encoder.config.max_position_embeddings
     if max_tokens > positions:
         raise HeadRankError(f"{model}: max_tokens is {max_tokens}, the encoder has {positions}")
@@ -56,18 +51,9 @@ def dense_run(
     # Neighbours of similar length waste little padding; the order changes no embedding.
     keys = sorted(texts, key=lambda key: (len(texts[key]), key))
     vectors: dict[str, np.ndarray] = {}
-    for start in tqdm(range(0, len(keys), batch), desc=name, unit="batch"):
+    for start in follow(range(0, len(keys), batch), desc=name, unit="batch"):
         chosen = keys[start : start + batch]
-        tokens = tokenizer(
-            [texts[key] for key in chosen],
-            padding=True,
-            truncation=True,
-            max_length=max_tokens,
-            return_tensors="pt",
-        ).to(device)
-        states = encoder(**tokens).last_hidden_state
-        mask = tokens["attention_mask"].unsqueeze(-1)
-        pooled = (states * mask).sum(1) / mask.sum(1)
+        pooled, _ = embed(tokenizer, encoder, [texts[key] for key in chosen], max_tokens)
         unit = torch.nn.functional.normalize(pooled, dim=-1).cpu().numpy()
         vectors.update(zip(chosen, unit, strict=True))
     return Run.from_scores(
@@ -82,21 +68,21 @@ def dense_run(
     )
 
 
-def load_encoder(model: str | os.PathLike) -> tuple[Any, torch.nn.Module]:
-    """Return tokenizer and encoder; transformers would draw absent weights at random."""
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-        check_weights(model)
-        encoder, report = AutoModel.from_pretrained(
-            model, output_loading_info=True, trust_remote_code=False, use_safetensors=True
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise HeadRankError(f"{model}: no encoder can be loaded ({reason(error)})") from None
+@torch.inference_mode()
+def embed(
+    tokenizer: Any, encoder: torch.nn.Module, texts: Sequence[str], max_tokens: int
+) -> tuple[torch.Tensor, int]:
+    """Return ``[texts, width]``, the mean of each text's states, and the tokens that were read."""
+    tokens = plain_batch(tokenizer, texts, max_tokens=max_tokens, device=encoder.device)
+    states = encoder(**tokens).last_hidden_state
+    mask = tokens["attention_mask"].unsqueeze(-1)
+    return (states * mask).sum(1) / mask.sum(1), int(mask.sum())
+
+
+def load_encoder(model: str | os.PathLike, device: str = "cpu") -> tuple[Any, torch.nn.Module]:
+    """Return tokenizer and encoder, whole, on a device."""
+    device = check_device(device)
+    _, tokenizer = load_tokenizer(model, "encoder")
     # Mean pooling does not read the pooler, and many encoders come without one.
-    absent = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
-    if absent:
-        raise HeadRankError(
-            f"{model}: {len(absent)} weights are missing, first {absent[0]}; "
-            "fetch the encoder again"
-        )
-    return tokenizer, encoder.eval()
+    encoder = load_weights(AutoModel, model, device=device, what="encoder", optional=("pooler.",))
+    return tokenizer, encoder

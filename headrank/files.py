@@ -13,16 +13,19 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from headrank import texts
 from headrank.errors import HeadRankError
+from headrank.targets import Target, file_target
 
 CHUNK = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
 
 
 @contextlib.contextmanager
-def _told(target: Path) -> Iterator[None]:
-    """Turn what the system says of a disk that takes no more into an error with a remedy."""
+def told(target: str | os.PathLike) -> Iterator[None]:
+    """Turn what the system says of a place that takes no file into an error with a remedy."""
     try:
         yield
     except OSError as error:
@@ -36,23 +39,43 @@ def _told(target: Path) -> Iterator[None]:
                 f"{error.filename or target}: cannot be written or read ({error.strerror}); "
                 "choose a folder that you may write to, or correct its permissions"
             ) from None
+        if error.errno in _NO_FOLDER:
+            raise HeadRankError(
+                f"{target}: {error.filename or target} is a file, not a folder; choose another path"
+            ) from None
         raise
+
+
+def file_mode() -> int:
+    """Return the mode of a new file under this process's umask."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
 
 
 @contextlib.contextmanager
 def atomic(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary path in the target's folder; rename it over the target at the end.
+    """Yield a temporary path; what the block writes there becomes the target at the end.
 
-    If the block raises, the temporary file is removed and the target stays as it
-    was. The data is flushed to disk before the rename, so a power cut leaves the
-    old file or the new one, never half of one.
+    The temporary file lies in the target's folder and is renamed over it. If the block
+    raises, it is removed and the target stays as it was. The data is flushed to disk before
+    the rename, so a power cut leaves the old file or the new one, never half of one. A
+    symbolic link is kept: the file that it names is replaced. A device, a pipe or an open
+    descriptor (``/dev/null``, a FIFO, ``/dev/stdout``) is never replaced but written to, once
+    the block is done.
 
     Raises:
-        HeadRankError: the disk is full, or the folder may not be written to.
+        HeadRankError: the disk is full, the folder may not be written to, or the target is no
+            file that can be written (`headrank.targets.file_target`).
     """
-    target = Path(path)
-    with _told(target), _renamed_file(target) as temporary:
-        yield temporary
+    target = file_target(path)
+    with told(path):
+        if target.through:
+            with _written_through(target) as temporary:
+                yield temporary
+        else:
+            with _renamed_file(Path(target.place)) as temporary:
+                yield temporary
 
 
 @contextlib.contextmanager
@@ -66,43 +89,26 @@ def _renamed_file(target: Path) -> Iterator[Path]:
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         # mkstemp makes files private; a result is as readable as any new file.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(file_mode())
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def atomic_dir(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary folder beside the target; it replaces the target at the end.
-
-    Raises:
-        HeadRankError: as `atomic`.
-    """
-    target = Path(path)
-    with _told(target), _renamed_folder(target) as temporary:
+def _written_through(target: Target) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder) / "output"
+        temporary.touch()
         yield temporary
-
-
-@contextlib.contextmanager
-def _renamed_folder(target: Path) -> Iterator[Path]:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part"))
-    old = temporary.with_suffix(".old")
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
-        if target.is_dir():
-            # Moved aside whole: a folder killed halfway through its removal looks finished.
-            os.replace(target, old)
-        os.replace(temporary, target)
-    finally:
-        for folder in (temporary, old):
-            shutil.rmtree(folder, ignore_errors=True)
+        # Neither created nor cut: it is there, and belongs to somebody else.
+        handle = (
+            os.open(target.place, os.O_WRONLY)
+            if isinstance(target.place, str)
+            else os.dup(target.place)
+        )
+        with open(temporary, "rb") as source, open(handle, "wb") as file:
+            shutil.copyfileobj(source, file, CHUNK)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -117,51 +123,68 @@ def write_json(path: str | os.PathLike, value: object) -> None:
 
 
 def read_json(path: str | os.PathLike) -> object:
-    """Return the JSON value of a file.
+    """Return the JSON value of a file; see `headrank.texts` for what is read and refused.
 
     Raises:
-        HeadRankError: the file is missing or is not JSON.
+        HeadRankError: the file is missing, is not JSON, or gives a key twice.
     """
+    data = texts.read_bytes(path)
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise HeadRankError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise HeadRankError(f"{path}: not valid JSON ({error}); make it anew") from None
+    try:
+        return texts.strict_json(text)
+    except texts.JsonRefused as error:
+        line = texts.fault_line(text, error)
+        raise HeadRankError(f"{path}:{line}: {error}" if line else f"{path}: {error}") from None
+    except ValueError as error:
         raise HeadRankError(f"{path}: not valid JSON ({error}); make it anew") from None
 
 
 def write_jsonl(path: str | os.PathLike, records: Iterable[dict]) -> None:
-    """Write one JSON object a line, whole or not at all."""
-    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        for record in records:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
-
-
-def read_jsonl(path: str | os.PathLike) -> Iterator[tuple[int, dict]]:
-    """Yield ``(line number, object)`` for each non-empty line; numbers count from 1.
+    """Write one JSON object a line, whole or not at all.
 
     Raises:
-        HeadRankError: a line is not UTF-8 or not a JSON object; the message names it.
+        HeadRankError: as `atomic`, or a text that UTF-8 cannot hold.
     """
-    try:
-        file = open(path, "rb")
-    except FileNotFoundError:
-        raise HeadRankError(f"{path}: no such file") from None
-    with file:
-        for number, raw in enumerate(file, start=1):
-            if not raw.strip():
-                continue
+    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        for number, record in enumerate(records, start=1):
             try:
-                record = json.loads(raw.decode("utf-8"))
-            except (UnicodeDecodeError, json.JSONDecodeError) as error:
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            except UnicodeEncodeError as error:
                 raise HeadRankError(
-                    f"{path}:{number}: not a line of JSON in UTF-8 ({error})"
+                    f"{path}: record {number} ({record!r:.80}) holds half of a surrogate pair at "
+                    f"character {error.start}, which is no text; repair the source's encoding"
                 ) from None
-            if not isinstance(record, dict):
-                raise HeadRankError(
-                    f"{path}:{number}: expected a JSON object, found {type(record).__name__}"
-                )
-            yield number, record
+
+
+def read_jsonl(path: str | os.PathLike, stdin: bool = False) -> Iterator[tuple[int, dict]]:
+    """Yield ``(line number, object)`` for each non-empty line; numbers count from 1.
+
+    Args:
+        path: plain or packed by gzip.
+        stdin: ``-`` is the standard input.
+
+    Raises:
+        HeadRankError: a line is not UTF-8 or not a JSON object, or gives a key twice; the
+            message names it.
+    """
+    name = "<stdin>" if stdin and path == "-" else path
+    for number, raw in texts.byte_lines(path, stdin):
+        if not raw.strip():
+            continue
+        try:
+            record = texts.strict_json(raw.decode("utf-8"))
+        except texts.JsonRefused as error:
+            raise HeadRankError(f"{name}:{number}: {error}") from None
+        except ValueError as error:  # also what is not UTF-8
+            raise HeadRankError(f"{name}:{number}: not a line of JSON in UTF-8 ({error})") from None
+        if not isinstance(record, dict):
+            raise HeadRankError(
+                f"{name}:{number}: expected a JSON object, found {type(record).__name__}"
+            )
+        yield number, record
 
 
 def folder_of(path: str | os.PathLike) -> Path:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 
 import numpy as np
 
@@ -122,13 +123,14 @@ class HeadSet:
         for number, entry in enumerate(entries):
             try:
                 heads.append(_head(entry))
-            except (KeyError, TypeError, ValueError):
+            except (KeyError, TypeError, ValueError, OverflowError):
                 raise HeadRankError(
                     f"{path}: entry {number} is {entry!r}; each needs 'layer' and 'head', "
                     "whole numbers from 0, and 'window', if given, a whole number from 1"
                 ) from None
+        provenance = value.get("provenance") if isinstance(value, dict) else None
         try:
-            return cls(tuple(heads), value.get("provenance", {}) if isinstance(value, dict) else {})
+            return cls(tuple(heads), _provenance({} if provenance is None else provenance))
         except HeadRankError as error:
             raise HeadRankError(f"{path}: {error}") from None
 
@@ -144,17 +146,46 @@ def _head(entry: dict) -> Head:
         raise ValueError
     measures = ("score", "discriminability", "entropy")
     given = {name: float(entry[name]) for name in measures if name in entry}
+    if not all(map(math.isfinite, given.values())):
+        raise ValueError
     return Head(layer, head, **given, window=window)
+
+
+def _provenance(value: object) -> dict:
+    """Return the provenance of a file of heads, if later readers can use it.
+
+    Raises:
+        HeadRankError: it is no object, or what is read of it has another shape.
+    """
+    if not isinstance(value, dict):
+        raise HeadRankError(
+            f"'provenance' is {value!r:.60}, expected an object such as {{}}; remove it or profile "
+            "the heads again"
+        )
+    for name, kind, shown in (
+        ("prompt", dict, "an object"),
+        ("model_digest", str, "a text"),
+        ("model", str, "a text"),
+        ("dtype", str, "a text"),
+    ):
+        if value.get(name) is not None and not isinstance(value[name], kind):
+            raise HeadRankError(
+                f"'provenance.{name}' is {value[name]!r:.60}, expected {shown}; remove it or "
+                "profile the heads again"
+            )
+    from headrank.prompt import PromptOptions
+
+    known = [field.name for field in fields(PromptOptions)]
+    if unknown := set(value.get("prompt") or {}) - set(known):
+        raise HeadRankError(
+            f"'provenance.prompt' has the field {min(unknown)!r}; allowed: {', '.join(known)}"
+        )
+    return value
 
 
 def every_head(layers: int, heads: int) -> HeadSet:
     """Return all heads of a model, as ICR uses them."""
     return HeadSet(tuple(Head(layer, head) for layer in range(layers) for head in range(heads)))
-
-
-def overlap(first: HeadSet, second: HeadSet) -> int:
-    """Return how many heads two sets share."""
-    return len(set(first.pairs) & set(second.pairs))
 
 
 def top(scores: np.ndarray, count: int) -> Sequence[tuple[int, int]]:

@@ -13,14 +13,15 @@ from headrank.evaluate import evaluate
 from headrank.heads import Head, HeadSet
 from headrank.methods import Fold, random_run, rank
 from headrank.profile import Profile, SelectionOptions
-from headrank.reading import ReadingFile
-from headrank.sight import KEY, blind_heads
+from headrank.reading import ReadingFile, blind_heads
+from headrank.sight import KEY
 from headrank.significance import bca_interval
 from headrank.trec import Qrels, Run
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64)
-SELECTED, LAYER_0, RANDOM = "Selected heads", "Best layer-0 head", "Random ranking"
 _RANDOM_DRAWS = 20
+SELECTED, LAYER_0 = "Selected heads", "Best layer-0 head"
+RANDOM = f"Random, mean of {_RANDOM_DRAWS}"
 
 
 def ndcg_by_heads(
@@ -132,7 +133,8 @@ def head_controls(
     for order, shards in readings.items():
         candidates = Run.from_scores(
             {
-                entry["query_id"]: {d: -float(i) for i, d in enumerate(entry["doc_ids"])}
+                # Draws know no order: in each the same documents stand at the same places.
+                entry["query_id"]: {d: -float(i) for i, d in enumerate(sorted(entry["doc_ids"]))}
                 for shard in shards
                 for entry in shard.meta["queries"]
             },

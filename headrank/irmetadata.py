@@ -22,15 +22,19 @@ from headrank.manifest import (
     missing_queries,
     prompt_digest,
 )
+from headrank.texts import read_text
 
 SUFFIX = ".ir_metadata.yaml"
 SCHEMA_VERSION = "0.1"
 READER = ("headrank", "code", "git", "device", "gpu", "versions")
-# How headrank.analysis turns text into terms.
+# How headrank.analysis turns text into terms, by the analyser's name.
 ANALYSIS = {
-    "tokenizer": "words of UAX#29, lower case, without possessives",
-    "stemmer": "Porter",
-    "stopwords": "33 English words (Lucene)",
+    "lucene-english": {
+        "tokenizer": "words of UAX#29, lower case, without possessives",
+        "stemmer": "Porter",
+        "stopwords": "33 English words (Lucene)",
+    },
+    "unicode": {"tokenizer": "words of UAX#29, lower case", "stemmer": "none", "stopwords": "none"},
 }
 
 
@@ -76,6 +80,7 @@ def run_metadata(
     sampled = config["sets"][cell["set"]]
     card = read_json(collection)
     bm25 = _is_bm25(config["collections"][sampled["collection"]], sampled["split"], card)
+    analyzer = config["first_stage"].get("analyzer", "lucene-english")
     git = host["git"] or {}
     return {
         "schema version": SCHEMA_VERSION,
@@ -120,8 +125,12 @@ def run_metadata(
         },
         "method": {
             "automatic": True,
-            "score ties": "document id, ascending",
-            **({"indexing": dict(ANALYSIS)} if bm25 else {}),
+            "score ties": (
+                "document id, ascending"
+                if bm25 or method["kind"] != "first-stage"
+                else "as in the run that was given"
+            ),
+            **({"indexing": dict(ANALYSIS[analyzer])} if bm25 else {}),
             "retrieval": _stages(cell, config, bm25),
         },
         "data": {
@@ -263,10 +272,8 @@ def load_metadata(path: str | os.PathLike) -> dict:
     import yaml
 
     try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise HeadRankError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        found = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
         raise HeadRankError(f"{path}: not YAML ({error}); make it anew") from None
     if not isinstance(found, dict) or "sha256" not in found.get("headrank", {}):
         raise HeadRankError(f"{path}: not the metadata of a run; make it anew")

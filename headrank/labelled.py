@@ -19,10 +19,11 @@ from headrank import sight
 from headrank.align.data import trim_all
 from headrank.align.mine import mine_with_model
 from headrank.align.options import AlignOptions
+from headrank.align.places import check_folders
 from headrank.errors import HeadRankError
 from headrank.heads import HeadSet
 from headrank.layout import check_heads
-from headrank.lists import CandidateList, Passage, arrange, normalised, query_generator
+from headrank.lists import CandidateList, Passage, arrange, query_generator
 from headrank.models import LoadedModel, load_model
 from headrank.pairs import PairOptions
 from headrank.passages import as_candidates
@@ -31,7 +32,9 @@ from headrank.profile import profile_heads as profile_readings
 from headrank.prompt import PromptBuilder, PromptOptions
 from headrank.reader import read_lists
 from headrank.reading import load_shards, save_readings
-from headrank.trec import Qrels
+from headrank.saved import Origin
+from headrank.texts import normalised
+from headrank.trec import Qrels, check_grade
 
 
 @dataclass(frozen=True)
@@ -55,23 +58,21 @@ def as_lists(examples: Iterable[LabelledQuery]) -> tuple[list[CandidateList], Qr
 
     Raises:
         HeadRankError: another number of grades than passages, a grade that is not a whole
-            number, or two queries of one id.
+            number or beyond `headrank.trec.MAX_GRADE`, or two queries of one id.
     """
     lists, grades = [], {}
     for example in examples:
         candidates = as_candidates(example.query, example.passages, query_id=example.query_id)
         name = candidates.query_id
-        if len(example.grades) != len(example.passages):
+        checked = [check_grade(grade, f"query {name}") for grade in example.grades]
+        if len(checked) != len(candidates.doc_ids):
             raise HeadRankError(
-                f"query {name}: {len(example.grades)} grades for {len(example.passages)} passages"
+                f"query {name}: {len(checked)} grades for {len(candidates.doc_ids)} passages"
             )
-        for grade in example.grades:
-            if isinstance(grade, bool) or not isinstance(grade, int):
-                raise HeadRankError(f"query {name}: grade {grade!r} is not a whole number")
         if name in grades:
             raise HeadRankError(f"query {name} stands twice among the labelled queries")
         lists.append(candidates)
-        grades[name] = dict(zip(candidates.doc_ids, example.grades, strict=True))
+        grades[name] = dict(zip(candidates.doc_ids, checked, strict=True))
     return lists, Qrels(grades)
 
 
@@ -121,8 +122,9 @@ def profile_lists(
         "model_digest": model.digest,
         "layers": model.layers,
         "heads": model.heads,
-        "dtype": str(next(model.decoder.parameters()).dtype).removeprefix("torch."),
+        "dtype": model.dtype,
         "prompt": builder.options.described(),
+        "wrapper": builder.wrapper,
         "order": order,
         "seed": seed,
         **sight.provenance(model),
@@ -147,7 +149,7 @@ def align(
     pairs: PairOptions | None = None,
     prompt: PromptOptions | None = None,
     seed: int = 13,
-    dtype: str = "float32",
+    dtype: str | None = None,
     device: str = "cpu",
     revision: str | None = None,
     checkpoint: str | os.PathLike | None = None,
@@ -160,12 +162,15 @@ def align(
         validation: held-out queries; by default a seeded share ``hold_out`` of the examples.
         documents: passages a training list keeps: the relevant ones and the best others.
         prompt: by default the one that the heads were selected with.
+        dtype: of the weights; by default the one that the heads were selected in.
         checkpoint: folder from which a killed run goes on.
 
     Raises:
         HeadRankError: as ``profile_heads``; heads of another model; too few queries to hold
-            any out or to fill a step; a validation query that also trains.
+            any out or to fill a step; a validation query that also trains; a folder that
+            holds anything but an adapter that was written there, or a checkpoint inside it.
     """
+    check_folders(target, checkpoint)
     if prompt is not None:
         check_heads(heads, prompt.layout)
     lists, qrels = as_lists(examples)
@@ -173,7 +178,11 @@ def align(
     if validation is None:
         lists, held_out = split(lists, hold_out, seed)
     loaded = load_model(
-        model, dtype=dtype, device=device, layers=heads.deepest + 1, revision=revision
+        model,
+        dtype=dtype or Origin({}, heads).dtype() or "float32",
+        device=device,
+        layers=heads.deepest + 1,
+        revision=revision,
     )
     return align_lists(
         loaded,
@@ -213,12 +222,14 @@ def align_lists(
     """Trim lists, mine their pairs under the unaligned heads and train; see ``align``."""
     from headrank.align.train import align as train
 
+    check_folders(target, checkpoint)
     heads.check_model(model.layers, model.heads, model.digest)
     _check_held_out(lists, validation)
     if prompt is None:
-        prompt = PromptOptions(**heads.provenance.get("prompt", {}))
+        prompt = Origin({}, heads).prompt() or PromptOptions()
     check_heads(heads, prompt.layout)
     builder = PromptBuilder(model.tokenizer, prompt, model.context)
+    builder.check_wrapper(heads.provenance, "the heads")
     trimmed = trim_all(lists, qrels, documents)
     mined = mine_with_model(
         model, builder, heads, trimmed, qrels, pairs or PairOptions(), seed, progress

@@ -9,7 +9,7 @@ import torch
 
 from headrank.costs import Clock, System, Work
 from headrank.cross import CrossEncoder
-from headrank.dense import load_encoder
+from headrank.dense import embed, load_encoder
 from headrank.generation.model import Generator
 from headrank.generation.protocols import GenerativeMethod
 from headrank.lists import CandidateList
@@ -74,8 +74,7 @@ def encoder_system(
     Documents are encoded with the query: an index made beforehand would cost less a query,
     and its own time and place.
     """
-    tokenizer, encoder = load_encoder(path)
-    encoder.to(device)
+    tokenizer, encoder = load_encoder(path, device)
 
     @torch.inference_mode()
     def rank(candidates: CandidateList) -> Work:
@@ -84,17 +83,9 @@ def encoder_system(
         texts = [candidates.query, *sorted(documents, key=len)]
         vectors, tokens = [], 0
         for first in range(0, len(texts), batch):
-            encoded = tokenizer(
-                texts[first : first + batch],
-                padding=True,
-                truncation=True,
-                max_length=max_tokens,
-                return_tensors="pt",
-            ).to(device)
-            states = encoder(**encoded).last_hidden_state
-            mask = encoded["attention_mask"].unsqueeze(-1)
-            vectors.append((states * mask).sum(1) / mask.sum(1))
-            tokens += int(mask.sum())
+            pooled, read = embed(tokenizer, encoder, texts[first : first + batch], max_tokens)
+            vectors.append(pooled)
+            tokens += read
         joined = torch.nn.functional.normalize(torch.cat(vectors), dim=-1)
         (joined @ joined[0]).cpu()
         return Work(len(vectors), tokens)

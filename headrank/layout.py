@@ -22,15 +22,7 @@ from headrank.spans import token_spans
 if TYPE_CHECKING:
     from headrank.heads import HeadSet
     from headrank.lists import CandidateList
-    from headrank.prompt import PromptBuilder, PromptOptions, Suffix
-
-LAYOUTS = ("joint", "block", "block+query")
-QUERY_OFFSET = 256
-MARKERS = {"joint": "[{number}] ", "block": "Passage: ", "block+query": "Passage: "}
-"""What stands before each document unless the options say otherwise."""
-
-ONLY_BLOCK = ("layout", "query_offset")
-"""Options that a joint prompt does not have: its digests and cards do not name them."""
+    from headrank.prompt import PromptBuilder, Suffix
 
 
 @dataclass(frozen=True)
@@ -62,37 +54,9 @@ class Blocks:
         return np.array([stop - start for start, stop in self.documents])
 
 
-def check_options(options: PromptOptions) -> None:
-    """Refuse options that a layout cannot have.
-
-    Raises:
-        HeadRankError: an unknown layout, a marker that counts, or documents that may be longer
-            than the room before the query.
-    """
-    if options.layout not in LAYOUTS:
-        raise HeadRankError(f"prompt.layout is {options.layout!r}; allowed: {', '.join(LAYOUTS)}")
-    if options.query_offset < 1:
-        raise HeadRankError(f"prompt.query_offset is {options.query_offset}; it must be 1 or more")
-    if options.layout == "joint":
-        if options.query_offset != QUERY_OFFSET:
-            raise HeadRankError(
-                f"prompt.query_offset is {options.query_offset}, but layout joint has none: its "
-                "query follows the last document; leave it out, or set layout: block"
-            )
-        return
-    if "{number}" in options.marker:
-        raise HeadRankError(
-            f"prompt.marker is {options.marker!r}, but layout {options.layout} reads each document "
-            "apart: a number would tell its place and change its score with the order; give a "
-            "marker without {number}"
-        )
-    budget = options.document_tokens
-    if budget is not None and budget > options.query_offset:
-        raise HeadRankError(
-            f"prompt.query_offset is {options.query_offset}, but a document may take {budget} "
-            "tokens, its marker and separator not counted; raise query_offset above that, or lower "
-            "document_tokens"
-        )
+def room(builder: PromptBuilder) -> int:
+    """Return the tokens that a document's text may take before the query; 1 or more."""
+    return max(1, builder.options.query_offset - _frame(builder))
 
 
 def check_room(builder: PromptBuilder) -> None:
@@ -154,8 +118,10 @@ def build_blocks(
     texts: list[str],
     queries: Sequence[str],
     suffixes: Sequence[Suffix],
-) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...], Blocks]:
+) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...], Blocks, dict[int, int]]:
     """Return prefix and spans of a prompt whose documents are read apart, and how they are.
+
+    Last come the tokens of documents that were cut here, by their place.
 
     Each document is encoded on its own, so its tokens never depend on its neighbours.
 
@@ -170,12 +136,13 @@ def build_blocks(
     """
     offset = builder.options.query_offset
     found = _encoded(builder, texts)
+    uncut: dict[int, int] = {}
     over = [i for i, (ids, _) in enumerate(found) if len(ids) > offset]
     if over and builder.options.overlong == "truncate":
         # One token at least: what does not fit even so is refused below.
-        budget = max(1, offset - _frame(builder))
-        cut = _encoded(builder, builder._cut([texts[i] for i in over], budget))
-        for place, one in zip(over, cut, strict=True):
+        shorter, tokens = builder._cut([texts[i] for i in over], room(builder))
+        uncut = {over[i]: count for i, count in tokens.items()}
+        for place, one in zip(over, _encoded(builder, shorter), strict=True):
             found[place] = one
     for place in over:
         if (tokens := len(found[place][0])) > offset:
@@ -190,7 +157,8 @@ def build_blocks(
         prefix += ids
     keys = [(len(ids), ids, name) for (ids, _), name in zip(found, candidates.doc_ids, strict=True)]
     order = sorted(range(len(found)), key=keys.__getitem__)
-    return tuple(prefix), tuple(spans), Blocks(heads, tuple(documents), tuple(order), offset)
+    blocks = Blocks(heads, tuple(documents), tuple(order), offset)
+    return tuple(prefix), tuple(spans), blocks, uncut
 
 
 def _heads(builder: PromptBuilder, queries: Sequence[str]) -> tuple[tuple[int, ...], ...]:
@@ -234,7 +202,7 @@ def _too_long(builder: PromptBuilder, query: str, document: str, tokens: int) ->
     return HeadRankError(
         f"query {query}: document {document} takes {tokens} tokens with its marker and separator, "
         f"more than query_offset {offset}; set query_offset to at least {tokens}, document_tokens "
-        f"to at most {max(1, offset - _frame(builder))}, or overlong: truncate"
+        f"to at most {room(builder)}, or overlong: truncate"
     )
 
 

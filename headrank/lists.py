@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +13,11 @@ import numpy as np
 
 from headrank.errors import HeadRankError
 from headrank.files import read_jsonl, write_jsonl
+from headrank.options.lists import ORDER, POOLS
+from headrank.texts import half_pair, normalised
 from headrank.trec import Qrels, Run
 
-POOLS = ("judged", "rerankable")
-ORDER = re.compile(r"first-stage|reversed|shuffled(-\d+)?")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,16 @@ class CandidateList:
             raise HeadRankError(
                 f"query {self.query_id}: document {twice} is listed twice; keep one"
             )
+        for name in (self.query_id, *self.doc_ids):
+            if not isinstance(name, str):
+                raise HeadRankError(
+                    f"query {self.query_id!r}: id {name!r} is a {type(name).__name__}; give a text"
+                )
+            if not name.isascii() and half_pair(name) is not None:
+                raise HeadRankError(
+                    f"query {self.query_id!r}: id {name!r} holds half of a surrogate pair, which "
+                    "is no text; repair the input's encoding"
+                )
 
 
 def arrange(candidates: CandidateList, order: str, seed: int) -> CandidateList:
@@ -108,13 +119,13 @@ def sample_queries(
         pool: ``judged`` (every query with a relevant document) or ``rerankable`` (those
             whose first ``depth`` candidates hold a relevant and another document, the
             only ones whose nDCG a reranker can change).
-        take: sample size; None takes all that are left.
+        take: sample size; None takes all that are left, and so does more than there are.
         skip: leaves out the first queries of the same seeded permutation, so two sets of
             one split can be disjoint slices.
         seed: the experiment's seed.
 
     Raises:
-        HeadRankError: unknown pool, or fewer queries than asked for.
+        HeadRankError: unknown pool.
     """
     if pool not in POOLS:
         raise HeadRankError(f"pool {pool!r} is unknown; allowed: {', '.join(POOLS)}")
@@ -127,17 +138,17 @@ def sample_queries(
             eligible.append(query)
     eligible.sort()
     permuted = [eligible[i] for i in query_generator(seed, "sample").permutation(len(eligible))]
-    if take is not None and skip + take > len(permuted):
-        raise HeadRankError(
-            f"{take} queries asked for after skipping {skip}, but the pool {pool!r} holds "
-            f"{len(permuted)}; lower `take` or `skip`"
+    sample = permuted[skip:] if take is None else permuted[skip : skip + take]
+    if take is not None and len(sample) < take:
+        logger.warning(
+            "%d queries taken, %d asked for: the pool %r holds %d, and %d are skipped",
+            len(sample),
+            take,
+            pool,
+            len(permuted),
+            skip,
         )
-    return permuted[skip:] if take is None else permuted[skip : skip + take]
-
-
-def normalised(text: str) -> str:
-    """Return a query's text as it is compared between roles: case-folded, single spaces."""
-    return " ".join(text.casefold().split())
+    return sample
 
 
 def save_set(

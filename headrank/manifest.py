@@ -48,6 +48,7 @@ def manifest(
     runs: Mapping[str | os.PathLike, str | os.PathLike],
     folder: str | os.PathLike,
     repository: str | os.PathLike,
+    originals: Mapping[str, Mapping] | None = None,
     partial: bool = False,
 ) -> dict:
     """Return the provenance of an experiment: code, config, versions and hashes.
@@ -62,6 +63,7 @@ def manifest(
             readings and other files on the way, and what another config left. Names of files
             count from the folder that it stands in.
         repository: folder of the code.
+        originals: `headrank.originals.noted` of the user's own files that the config names.
         partial: the folder holds some of the results' files: an object store's job is brought
             those that it asks for.
 
@@ -104,6 +106,7 @@ def manifest(
         },
         "models": {name: read_json(path) for name, path in models.items()},
         "collections": {name: read_json(path) for name, path in collections.items()},
+        "originals": dict(originals or {}),
         "failures": {
             name(run): missing
             for run, queries in runs.items()

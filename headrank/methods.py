@@ -8,55 +8,18 @@ content-free query is subtracted and outlier tokens dropped, and in how heads ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from headrank.errors import HeadRankError
 from headrank.heads import HeadSet, every_head
 from headrank.lists import query_generator
+from headrank.options.fold import Fold
 from headrank.reading import ListReading, ReadingFile
-from headrank.sight import check_reading
 from headrank.trec import Run
 
-AGGREGATIONS = ("sum", "log-sum", "mean-z", "mean-log-share")
 # Below the smallest mass a float32 softmax over a long prompt gives a document.
 _TINY = 1e-12
-
-
-@dataclass(frozen=True)
-class Fold:
-    """How per-head document masses become one score.
-
-    Attributes:
-        calibrate: subtract the content-free query's mass (ICR).
-        outliers: after summing the heads, drop each document's tokens whose calibrated
-            mass is at most its mean minus two standard deviations (ICR).
-        aggregation: ``sum`` of masses; ``log-sum``, its logarithm (DESIGN: relevance z);
-            ``mean-z``, mean of each head's z-scores; ``mean-log-share``, mean of the
-            logarithms of each head's shares. [ours, but for sum]
-    """
-
-    calibrate: bool = False
-    outliers: bool = False
-    aggregation: str = "sum"
-
-    def __post_init__(self) -> None:
-        if self.aggregation not in AGGREGATIONS:
-            raise HeadRankError(
-                f"aggregation {self.aggregation!r} is unknown; allowed: {', '.join(AGGREGATIONS)}"
-            )
-        if self.outliers and not self.calibrate:
-            raise HeadRankError(
-                "outliers: true needs calibrate: true; the rule is defined on calibrated masses"
-            )
-        if self.calibrate and self.aggregation in ("log-sum", "mean-log-share"):
-            raise HeadRankError(
-                f"aggregation {self.aggregation} takes a logarithm, and calibrated masses can be "
-                "negative; use sum or mean-z"
-            )
-        if self.outliers and self.aggregation != "sum":
-            raise HeadRankError("outliers: true sums token masses; use aggregation: sum")
 
 
 def fold(
@@ -73,7 +36,7 @@ def fold(
             see a document.
     """
     if heads is not None and not blind:
-        check_reading(reading, heads)
+        reading.check_sight(heads)
     layers, width, _ = reading.query.shape
     if options.calibrate and reading.calibration is None:
         raise HeadRankError(

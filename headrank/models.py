@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 from huggingface_hub import try_to_load_from_cache
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
 from headrank import attention
 from headrank.errors import HeadRankError
-from headrank.files import atomic_dir, read_json, sha256, write_json
-from headrank.gpu import choose_device, fits, gpus
-from headrank.pretrained import check_weights, reason
+from headrank.files import read_json, sha256, write_json
+from headrank.folders import MANIFEST, MODEL, atomic_dir, check_replaceable
+from headrank.gpu import gpus
+from headrank.pretrained import check_device, check_whole, load_tokenizer, load_weights, reason
 
 # Causal decoders that route through AttentionInterface with plain softmax attention,
 # each compared with eager attention in the tests.
@@ -27,7 +27,7 @@ PROVENANCE = "headrank.json"
 logger = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(repr=False)
 class LoadedModel:
     """A decoder without its language-model head, with its tokenizer.
 
@@ -57,6 +57,18 @@ class LoadedModel:
         """Return name and driver version of the GPU that it runs on; None on the CPU."""
         return used_gpu(self.device)
 
+    @property
+    def dtype(self) -> str:
+        """Return the name of the weights' type, as ``load_model`` takes it."""
+        return str(next(self.decoder.parameters()).dtype).removeprefix("torch.")
+
+    def __repr__(self) -> str:
+        """Return one line: torch prints a decoder on eighty."""
+        return (
+            f"LoadedModel({self.name!r}, {self.layers} layers of {self.heads} heads, "
+            f"context {self.context}, {self.dtype}, {self.device})"
+        )
+
 
 def used_gpu(device: torch.device) -> dict[str, str] | None:
     """Return name and driver version of a GPU; None for another device.
@@ -80,6 +92,7 @@ def convert_gguf(gguf: str | os.PathLike, target: str | os.PathLike, source: dic
         HeadRankError: a damaged file, absent weights, an unsupported architecture, or a
             tokenizer that does not return the text it was given.
     """
+    check_replaceable(target, MODEL)
     gguf = Path(gguf)
     file: dict[str, Any] = {
         "pretrained_model_name_or_path": gguf.parent,
@@ -101,7 +114,7 @@ def convert_gguf(gguf: str | os.PathLike, target: str | os.PathLike, source: dic
         tokenizer = AutoTokenizer.from_pretrained(**file, trust_remote_code=False)
     except Exception as error:  # as above
         raise _not_converted(gguf, error) from None
-    _check_whole(report, gguf)
+    check_whole(report, gguf)
     # A SentencePiece vocabulary (Gemma's) stands in the file without its merges and with runs of
     # spaces spelt as such. The pinned transformers recovers both, so there is nothing to repair;
     # one that does not is refused here.
@@ -112,7 +125,7 @@ def convert_gguf(gguf: str | os.PathLike, target: str | os.PathLike, source: dic
     model.is_quantized = False
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    with atomic_dir(target) as folder:
+    with atomic_dir(target, MODEL) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         record_model(folder, {**source, "note": f"dequantised from {gguf.name}"})
@@ -125,7 +138,8 @@ def _not_converted(gguf: Path, error: Exception) -> HeadRankError:
 def record_model(folder: str | os.PathLike, source: dict) -> None:
     """Write ``headrank.json``: the source and the SHA-256 of every weights and tokenizer file."""
     folder = Path(folder)
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != PROVENANCE)
+    apart = (PROVENANCE, MANIFEST)
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in apart)
     hashes = {p.relative_to(folder).as_posix(): sha256(p) for p in files}
     write_json(folder / PROVENANCE, {"source": source, "sha256": hashes})
 
@@ -195,23 +209,10 @@ def load_model(
             safetensors, an unsupported architecture or one that brings code of its own,
             more layers than the model has, or weights that are absent or hold NaN.
     """
-    if dtype not in DTYPES:
-        raise HeadRankError(f"dtype {dtype!r} is unknown; allowed: {', '.join(DTYPES)}")
-    device = choose_device(device)
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise HeadRankError(
-            f"device {device!r}: no CUDA device is visible; use --device cpu, or auto"
-        )
-    try:
-        config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
-        tokenizer = AutoTokenizer.from_pretrained(path, revision=revision, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise HeadRankError(
-            f"{path}: no model can be loaded ({reason(error)}); give a folder with config.json, "
-            "safetensors and tokenizer.json, or a hub repository that is reachable"
-        ) from None
+    check_dtype(dtype)
+    device = check_device(device)
+    config, tokenizer = load_tokenizer(path, revision=revision)
     check_supported(config.model_type, str(path))
-    check_weights(path)
     depth = config.num_hidden_layers
     if layers is not None:
         if not 1 <= layers <= depth:
@@ -219,35 +220,15 @@ def load_model(
         config.num_hidden_layers = layers
         if getattr(config, "layer_types", None):
             config.layer_types = config.layer_types[:layers]
-    try:
-        with _quiet_loading():
-            decoder, report = AutoModel.from_pretrained(
-                path,
-                config=config,
-                dtype=DTYPES[dtype],
-                revision=revision,
-                attn_implementation=attention.IMPLEMENTATION,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # refused by name below
-                trust_remote_code=False,
-                use_safetensors=True,
-            )
-    except (OSError, ValueError, SafetensorError) as error:
-        raise HeadRankError(
-            f"{path}: the weights cannot be loaded ({reason(error)}); fetch or convert the model "
-            "again"
-        ) from None
-    _check_whole(report, path)
-    with fits(
-        f"{path}: the weights in {dtype}",
-        "use dtype bfloat16, fewer layers, or a larger GPU; other processes may hold its memory",
-    ):
-        decoder.eval().requires_grad_(False).to(device)
-    for name, parameter in decoder.named_parameters():
-        if not torch.isfinite(parameter.sum()):
-            raise HeadRankError(
-                f"{path}: weights {name} hold NaN or infinity; fetch or convert the model again"
-            )
+    decoder = load_weights(
+        AutoModel,
+        path,
+        device=device,
+        revision=revision,
+        config=config,
+        dtype=DTYPES[dtype],
+        attn_implementation=attention.IMPLEMENTATION,
+    )
     return LoadedModel(
         decoder=decoder,
         tokenizer=tokenizer,
@@ -259,26 +240,10 @@ def load_model(
     )
 
 
-def _check_whole(report: dict, where: str | os.PathLike) -> None:
-    """Refuse absent weights: transformers draws them at random and only logs it."""
-    absent = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
-    if absent:
-        raise HeadRankError(
-            f"{where}: {len(absent)} weights are missing or of another shape, first {absent[0]}; "
-            "fetch or convert the model again"
-        )
-
-
-class _quiet_loading:
-    """Silences transformers' report of weights left out on purpose (lm_head, cut layers)."""
-
-    def __enter__(self) -> None:
-        self.logger = logging.getLogger("transformers.modeling_utils")
-        self.level = self.logger.level
-        self.logger.setLevel(logging.ERROR)
-
-    def __exit__(self, *_: object) -> None:
-        self.logger.setLevel(self.level)
+def check_dtype(dtype: str) -> None:
+    """Refuse a type of weights that was never compared."""
+    if dtype not in DTYPES:
+        raise HeadRankError(f"dtype {dtype!r} is unknown; allowed: {', '.join(DTYPES)}")
 
 
 def _weights_digest(path: str | os.PathLike, revision: str | None) -> str:

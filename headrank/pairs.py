@@ -8,6 +8,7 @@ hardness is measured and how pairs are balanced is not public: both are [ours].
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import math
 import os
@@ -20,34 +21,9 @@ import pandas as pd
 from headrank.errors import HeadRankError
 from headrank.files import atomic
 from headrank.lists import query_generator
-
-HARDNESS = ("hard", "random", "all-levels")
-
-
-@dataclass(frozen=True)
-class PairOptions:
-    """How pairs are chosen.
-
-    Attributes:
-        hardness: ``hard`` takes adjacent-level pairs of the smallest margin first;
-            ``random`` adjacent-level pairs at random; ``all-levels`` pairs any two grades,
-            smallest margin first.
-        per_query: at most this many pairs a query.
-        per_boundary: at most this many pairs for one boundary between two grades.
-    """
-
-    hardness: str = "hard"
-    per_query: int = 16
-    per_boundary: int = 16
-
-    def __post_init__(self) -> None:
-        if self.hardness not in HARDNESS:
-            raise HeadRankError(
-                f"hardness {self.hardness!r} is unknown; allowed: {', '.join(HARDNESS)}"
-            )
-        for name in ("per_query", "per_boundary"):
-            if getattr(self, name) < 1:
-                raise HeadRankError(f"{name} is {getattr(self, name)}; it must be 1 or more")
+from headrank.options.pairs import PairOptions
+from headrank.texts import local_path, read_bytes
+from headrank.trec import check_grade, plain_grade
 
 
 @dataclass(frozen=True)
@@ -95,19 +71,17 @@ class PairSet:
         Raises:
             HeadRankError: missing file, columns other than a pair's, or a row that is no pair.
         """
+        if not os.path.exists(local_path(path)):
+            raise HeadRankError(f"{path}: no such pairs")
         pairs = []
         try:
-            with open(path, newline="", encoding="utf-8") as file:
-                rows = csv.reader(file, strict=True)
-                columns, expected = next(rows, []), [field.name for field in fields(Pair)]
-                if columns != expected:
-                    raise HeadRankError(
-                        f"{path}: columns {columns}, expected {expected}; mine again"
-                    )
-                for row in rows:
-                    pairs.append(_pair(row, f"{path}:{rows.line_num}"))
-        except FileNotFoundError:
-            raise HeadRankError(f"{path}: no such pairs") from None
+            text = read_bytes(path).decode("utf-8")
+            rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+            columns, expected = next(rows, []), [field.name for field in fields(Pair)]
+            if columns != expected:
+                raise HeadRankError(f"{path}: columns {columns}, expected {expected}; mine again")
+            for row in rows:
+                pairs.append(_pair(row, f"{path}:{rows.line_num}"))
         except (csv.Error, UnicodeDecodeError) as error:
             raise HeadRankError(f"{path}: not a table of pairs ({error}); mine again") from None
         return cls(tuple(pairs))
@@ -126,14 +100,25 @@ class PairSet:
 
 def _pair(row: list[str], where: str) -> Pair:
     """Return the pair of a CSV row."""
-    kinds = (str, str, str, int, int, float, int, int)
+
+    def grade(text: str) -> int:
+        return plain_grade(text, "column")
+
+    kinds = (str, str, str, grade, grade, float, _place, _place)
     try:
         pair = Pair(*(kind(text) for kind, text in zip(kinds, row, strict=True)))
-    except ValueError as error:
+    except (ValueError, HeadRankError) as error:
         raise HeadRankError(f"{where}: {row} is not a pair ({error}); mine again") from None
     if not math.isfinite(pair.margin):
         raise HeadRankError(f"{where}: margin is {pair.margin}; mine again")
     return pair
+
+
+def _place(text: str) -> int:
+    """Return a position: digits alone, no ``1_0`` and no other script's."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise ValueError(f"position {text!r}")
+    return int(text)
 
 
 def mine_pairs(
@@ -150,11 +135,14 @@ def mine_pairs(
         qrels: grades; a candidate without one counts as 0.
 
     Raises:
-        HeadRankError: no list has two grades.
+        HeadRankError: no list has two grades, or a grade that `check_grade` refuses.
     """
     mined = []
     for query, doc_ids, z in lists:
-        grades = np.array([max(0, qrels.get(query, {}).get(d, 0)) for d in doc_ids])
+        judged = qrels.get(query, {})
+        grades = np.array(
+            [max(0, check_grade(judged.get(d, 0), f"query {query}, {d}")) for d in doc_ids]
+        )
         generator = query_generator(seed, "pairs", query)
         for i, j in _choose(grades, np.asarray(z), options, generator):
             mined.append(

@@ -43,6 +43,20 @@ def scored_reading(
             yield Scored(reading.query_id, reading.doc_ids, fold(reading, heads, options))
 
 
+def parts_of(lists: Iterable[Scored], most: int) -> int:
+    """Return into how many parts prompts are cut: as many as half of the lists have documents.
+
+    A first stage that finds few documents makes short lists; those below are left out.
+
+    Raises:
+        HeadRankError: no list.
+    """
+    lengths = sorted(len(item.doc_ids) for item in lists)
+    if not lengths:
+        raise HeadRankError("there is no list to look at")
+    return min(most, lengths[len(lengths) // 2])
+
+
 def by_position(
     lists: Iterable[Scored], qrels: Qrels, parts: int = 10, relevance_level: int = 1
 ) -> pd.DataFrame:
@@ -84,12 +98,14 @@ def position_share(positions: pd.DataFrame, kind: str = "other") -> float:
     """Return the share (0..1) of the variance of z that the prompt position explains.
 
     Taken over the documents that are not relevant: among them nothing but position and
-    noise should move a score. Near 1, position decides.
+    noise should move a score. Near 1, position decides. NaN where there is no such document.
 
     Args:
         positions: of ``by_position``.
     """
     part = positions[(positions["kind"] == kind) & (positions["documents"] > 0)]
+    if part.empty:
+        return float("nan")
     count, mean = part["documents"].to_numpy(float), part["mean"].to_numpy()
     within = (np.nan_to_num(part["sd"].to_numpy()) ** 2 * (count - 1)).sum()
     between = (count * (mean - np.average(mean, weights=count)) ** 2).sum()

@@ -19,38 +19,12 @@ from headrank.arrays import ArrayFile, save_arrays
 from headrank.errors import HeadRankError
 from headrank.heads import Head, HeadSet, top
 from headrank.methods import zscore
+from headrank.options.selection import SelectionOptions
 from headrank.reading import ReadingFile
-from headrank.sight import KEY, unseen
+from headrank.sight import KEY
 from headrank.trec import Qrels
 
 _TINY = 1e-12
-
-
-@dataclass(frozen=True)
-class SelectionOptions:
-    """How heads are selected from a profile.
-
-    Attributes:
-        criterion: ``graded`` | ``contrastive`` | ``contrastive-z`` | ``mass`` (see ``CRITERIA``).
-        heads: how many (HeadRank and CoRe 8, QRHead 16).
-        entropy_weight: lambda; 0 leaves entropy out (CoRe, QRHead).
-        layers: select within these layers ``[first, last]`` only; None allows all.
-    """
-
-    criterion: str = "graded"
-    heads: int = 8
-    entropy_weight: float = 0.0
-    layers: tuple[int, int] | None = None
-
-    def __post_init__(self) -> None:
-        if self.criterion not in CRITERIA:
-            raise HeadRankError(
-                f"criterion {self.criterion!r} is unknown; allowed: {', '.join(CRITERIA)}"
-            )
-        if self.heads < 1:
-            raise HeadRankError(f"heads is {self.heads}; select at least 1")
-        if self.entropy_weight < 0:
-            raise HeadRankError(f"entropy_weight is {self.entropy_weight}; it must be 0 or more")
 
 
 @dataclass(frozen=True)
@@ -212,7 +186,7 @@ def profile_heads(
             queries.append(reading.query_id)
             mass = reading.query.astype(np.float64)
             entropies.append(entropy(mass))
-            hidden = unseen(reading)
+            hidden = reading.unseen()
             if hidden is not None:
                 missed.append(hidden.any(axis=-1))
             for name, criterion in CRITERIA.items():

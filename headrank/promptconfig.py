@@ -1,4 +1,4 @@
-"""The prompt of an experiment's config: its own, and those of the recipes' training lists."""
+"""The prompts of the training lists of an experiment's recipes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,7 @@ from headrank.prompt import PromptOptions
 
 
 def prompt_problems(config: Mapping) -> Iterator[str]:
-    """Yield what the options of a prompt refuse together, each being of the right form alone."""
-    try:
-        PromptOptions(**config["prompt"])
-    except HeadRankError as error:
-        yield str(error)
-        return
+    """Yield what a recipe's own budget of documents makes wrong with the prompt."""
     for name, recipe in config["alignments"].items():
         tokens = recipe["document_tokens"]
         try:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from headrank.collection import load_candidates, load_documents, load_qrels, load_queries
 from headrank.errors import HeadRankError
-from headrank.lists import CandidateList, Passage, normalised, sample_queries
+from headrank.lists import CandidateList, Passage, sample_queries
+from headrank.texts import normalised
+from headrank.ties import TREC_EVAL
 from headrank.trec import Qrels, Run
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ def build_set(
             under another id (an evaluation question seen in training would be cheating).
 
     Raises:
-        HeadRankError: the split is too small, or every query of the sample is in an
+        HeadRankError: no query of the split is left, or every query of the sample is in an
             earlier set.
     """
     queries = load_queries(collection, split)
@@ -63,6 +68,12 @@ def build_set(
     sampled = sample_queries(
         run, qrels, depth=candidates, pool=pool, take=take, skip=skip, seed=seed
     )
+    if not sampled:
+        raise HeadRankError(
+            f"{collection}: no query of split {split!r} is left: {len(qrels.grades)} are judged, "
+            f"and of the pool {pool!r} {skip} are skipped; lower `skip`"
+            + (", or choose pool: judged" if pool != "judged" else "")
+        )
     taken = {
         normalised(text): name for name, texts in (earlier or {}).items() for text in texts.values()
     }
@@ -105,17 +116,20 @@ def import_run(
     """Return a first stage made elsewhere, for the given queries, without excluded documents.
 
     Args:
-        path: a TREC run; None takes the collection's own candidates.
+        path: a TREC run, ordered as trec_eval orders it; None takes the collection's own
+            candidates.
 
     Raises:
         HeadRankError: no path, and the collection has no candidates.
     """
-    run = load_candidates(collection) if path is None else Run.load(path)
+    run = load_candidates(collection) if path is None else Run.load(path, TREC_EVAL)
     if run is None:
         raise HeadRankError(
             f"{collection}: the collection has no candidates.run, but first_stage: own asks for "
             "it; set first_stage: bm25 or give a run of the split"
         )
+    if run.contradicted:
+        logger.warning("%s", run.contradicted.told(path or collection))
     rankings = {
         query: [
             pair for pair in run.rankings.get(query, []) if pair[0] not in excluded.get(query, ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,10 @@ if TYPE_CHECKING:  # torch is heavy: `headrank --help` must not wait for it
 
 _ENCODED = 256  # passages that are encoded at once
 
+BUDGETS = ("fit", "heads")
+_FEWER = "rerank fewer candidates at once (window=N, --window N: prompts of at most N documents)"
+logger = logging.getLogger(__name__)
+
 METHODS = {
     "headrank": Fold(aggregation="log-sum"),
     "icr": Fold(calibrate=True, outliers=True),
@@ -45,6 +50,9 @@ class RankedPassage:
         doc_id: the id it was given, or its place as text.
         score: higher is more relevant; comparable within one ranking only.
         index: place among the passages given, from 0.
+        tokens: of title and text. A text much longer than the budget is not counted to its end;
+            this is then the least that it has.
+        kept_tokens: those that were read; fewer than ``tokens`` if the passage was cut.
     """
 
     rank: int
@@ -52,6 +60,8 @@ class RankedPassage:
     score: float
     index: int
     passage: Passage = field(repr=False)
+    tokens: int = 0
+    kept_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,9 @@ class RankerOptions:
         seed: of the shuffled orders.
         window: longer lists are read in several prompts of at most this many documents (see
             ``headrank.windows``); None reads each list in one prompt.
+        fit: passages keep all their tokens where the context holds them, and else the largest
+            equal budget that does; the prompt's ``document_tokens`` is then the least budget. A
+            list that would need a smaller one is cut to ``document_tokens``, as without ``fit``.
     """
 
     method: str = "headrank"
@@ -75,6 +88,7 @@ class RankerOptions:
     seed: int = 13
     window: int | None = None
     fold: Fold | None = None
+    fit: bool = False
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -85,7 +99,7 @@ class RankerOptions:
             object.__setattr__(self, "fold", METHODS[self.method])
 
 
-@dataclass
+@dataclass(repr=False)
 class HeadRanker:
     """A truncated model with the heads it is read by.
 
@@ -93,6 +107,7 @@ class HeadRanker:
         heads: the heads read; None reads all (ICR).
         adapter: folder of the adapter that is in the model, or None.
         revision: commit of the hub repository the model came from, if it did.
+        quiet: do not log that passages are cut; the rankings and ``sizes`` tell of it.
         store: encoded documents that are not read again, in layout ``block``.
     """
 
@@ -101,8 +116,9 @@ class HeadRanker:
     options: RankerOptions
     adapter: Path | None = None
     revision: str | None = None
+    quiet: bool = False
     store: DocumentStore | None = None
-    _state: str | None = field(default=None, init=False, repr=False)
+    _state: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         if self.store is not None and self.options.prompt.layout != "block":
@@ -110,7 +126,21 @@ class HeadRanker:
                 f"layout is {self.options.prompt.layout}; a store of encoded documents needs "
                 "layout block, where nothing that a document sees belongs to a query or list"
             )
-        self.builder = PromptBuilder(self.model.tokenizer, self.options.prompt, self.model.context)
+        self.builder = PromptBuilder(
+            self.model.tokenizer,
+            self.options.prompt,
+            self.model.context,
+            fit=self.options.fit,
+            fewer=_FEWER,
+        )
+        if self.heads is not None and isinstance(self.heads.provenance, Mapping):
+            self.builder.check_wrapper(self.heads.provenance, "the heads")
+
+    def __repr__(self) -> str:
+        """Return one line: model, method, heads, adapter."""
+        read = "all heads" if self.heads is None else f"{len(self.heads.heads)} heads"
+        adapter = "" if self.adapter is None else f", adapter {str(self.adapter)!r}"
+        return f"HeadRanker({self.options.method}, {read} of {self.model!r}{adapter})"
 
     @classmethod
     def from_pretrained(
@@ -120,14 +150,15 @@ class HeadRanker:
         adapter: str | os.PathLike | None = None,
         *,
         method: str | None = None,
-        prompt: PromptOptions | None = None,
+        prompt: PromptOptions | Mapping[str, object] | None = None,
+        document_tokens: int | str | None = None,
         order: str | None = None,
         seed: int | None = None,
         window: int | None = None,
         fold: Fold | None = None,
         dtype: str | None = None,
         device: str = "cpu",
-        merge: bool = True,
+        merge: bool = False,
         revision: str | None = None,
         model: str | os.PathLike | None = None,
         store: DocumentStore | None = None,
@@ -142,11 +173,18 @@ class HeadRanker:
             method, order, seed, window, fold: see ``RankerOptions``; by default the saved
                 ranker's.
             prompt: by default the saved ranker's, else the one that the heads were selected
-                or the adapter was trained with.
-            dtype: ``float32`` or ``bfloat16``; by default the saved ranker's, else float32.
+                or the adapter was trained with; a mapping changes some of its fields.
+            document_tokens: ``fit`` keeps each passage whole where the context holds the list,
+                and else cuts all to the largest equal budget that fits, but never below the
+                heads' own; ``heads`` cuts to the heads' own budget, as the workflow does; a
+                number cuts to that. By default the saved ranker's, ``fit`` with the heads'
+                prompt, and the prompt's own budget where ``prompt`` names it.
+            dtype: ``float32`` or ``bfloat16``; by default the saved ranker's, else the one that
+                the heads were selected in, else float32.
+            device: ``cpu``, ``cuda``, ``cuda:1``, ... or ``auto``.
             merge: add the adapter's weights to the model's, so it costs nothing. In bfloat16
-                the sum is rounded: scores differ from ``merge=False`` by about two percent of
-                a mass, as much as bfloat16 itself moves them.
+                the sum is rounded: scores differ from ``merge=False``, which the workflow's
+                readings have, by about two percent of a mass.
             revision: the hub's commit, for a repository.
             model: where a saved ranker's base model lies now, if it was moved.
             store: keeps the documents that were read in layout ``block``; rankers may share one.
@@ -158,16 +196,20 @@ class HeadRanker:
         """
         from headrank.saved import load_ranker
 
+        asked = {
+            "method": method,
+            "prompt": prompt,
+            "document_tokens": document_tokens,
+            "order": order,
+            "seed": seed,
+            "window": window,
+            "fold": fold,
+        }
         return load_ranker(
             path_or_id,
-            heads=heads,
-            adapter=adapter,
-            method=method,
-            prompt=prompt,
-            order=order,
-            seed=seed,
-            window=window,
-            fold=fold,
+            heads,
+            adapter,
+            asked,
             dtype=dtype,
             device=device,
             merge=merge,
@@ -185,7 +227,7 @@ class HeadRanker:
     def rerank(
         self,
         query: str,
-        passages: Sequence[str | Passage | Mapping[str, str]],
+        passages: Iterable[str | Passage | Mapping[str, str]],
         *,
         ids: Sequence[str] | None = None,
         query_id: str | None = None,
@@ -207,8 +249,8 @@ class HeadRanker:
 
     def rerank_queries(
         self,
-        queries: Sequence[str],
-        passages: Sequence[str | Passage | Mapping[str, str]],
+        queries: Iterable[str],
+        passages: Iterable[str | Passage | Mapping[str, str]],
         *,
         ids: Sequence[str] | None = None,
         query_id: str | None = None,
@@ -218,13 +260,16 @@ class HeadRanker:
         The documents are prefilled once, whatever the number of queries; each ranking is
         what ``rerank`` gives for the same order of the passages.
         """
+        if isinstance(queries, str):
+            raise HeadRankError("queries is one text; give a list of texts")
+        queries = list(queries)
         if not queries:
             return []
         candidates = as_candidates(queries[0], passages, ids=ids, query_id=query_id)
         for number, query in enumerate(queries):
             check_text(query, f"query {number + 1} of {len(queries)}")
-        (scores,) = self._score([candidates], queries=queries)
-        return [ranked(candidates, values) for values in scores]
+        (found,) = self._score([candidates], queries=queries)
+        return [ranked(candidates, values, found.sizes) for values in found.scores]
 
     def rerank_lists(
         self, lists: Iterable[CandidateList], *, batch: int = 1
@@ -243,13 +288,21 @@ class HeadRanker:
             raise HeadRankError(f"batch is {batch}; read at least 1 list at once")
         lists = iter(lists)
         while chunk := list(itertools.islice(lists, batch)):
-            for candidates, scores in zip(chunk, self._score(chunk, batch=batch), strict=True):
-                yield ranked(candidates, scores[0])
+            for candidates, found in zip(chunk, self._score(chunk, batch=batch), strict=True):
+                yield ranked(candidates, found.scores[0], found.sizes)
+
+    def sizes(self, candidates: CandidateList) -> dict[str, tuple[int, int]]:
+        """Return ``{doc_id: (tokens, tokens that are read)}`` of a list.
+
+        Nothing is read: this checks a list before the first one costs time.
+
+        Raises:
+            HeadRankError: as ``work``.
+        """
+        return _sizes(self._prompts(candidates, (candidates.query,)))
 
     def work(self, candidates: CandidateList) -> tuple[int, int]:
         """Return how many prompts a list takes and their tokens, suffixes included.
-
-        Nothing is read: this checks a list before the first one costs time.
 
         Raises:
             HeadRankError: it does not fit the context, or a text is empty.
@@ -306,11 +359,13 @@ class HeadRanker:
         *,
         queries: Sequence[str] | None = None,
         batch: int = 1,
-    ) -> list[list[np.ndarray]]:
-        """Return for each list the scores ``[docs]`` of each query, in the list's own order."""
+    ) -> list[_Scored]:
+        """Return the scores of each list."""
         from headrank.truncated import score_prompts
 
         built = [self._prompts(one, queries or (one.query,)) for one in lists]
+        sizes = [_sizes(windows) for windows in built]
+        self._tell(sizes)
         flat = [(window, prompt) for windows in built for window, prompt in windows]
         shelf = self._shelf()
         scores: list[list[np.ndarray]] = []
@@ -323,15 +378,75 @@ class HeadRanker:
                 raise HeadRankError(f"query {', '.join(sorted(names))}: {error}") from None
         found = iter(scores)
         results = []
-        for candidates, windows in zip(lists, built, strict=True):
+        for candidates, windows, own in zip(lists, built, sizes, strict=True):
             place = {document: i for i, document in enumerate(candidates.doc_ids)}
             places = [np.array([place[d] for d in window.doc_ids]) for window, _ in windows]
             read = [next(found) for _ in windows]
-            results.append([merge(places, list(one)) for one in zip(*read, strict=True)])
+            merged = [merge(places, list(one)) for one in zip(*read, strict=True)]
+            results.append(_Scored(merged, own))
         return results
 
+    def _tell(self, lists: Sequence[Mapping[str, tuple[int, int]]]) -> None:
+        """Log once that passages are cut."""
+        note = None if self.quiet else cut_note(size for own in lists for size in own.values())
+        if note:
+            self.quiet = True
+            logger.warning("%s; RankedPassage.kept_tokens tells of each", note)
 
-def ranked(candidates: CandidateList, scores: np.ndarray) -> list[RankedPassage]:
+
+@dataclass(frozen=True)
+class _Scored:
+    """One list's scores ``[docs]`` of each query, in the list's own order, and its sizes."""
+
+    scores: list[np.ndarray]
+    sizes: Mapping[str, tuple[int, int]]
+
+
+def _sizes(windows: Sequence[tuple[CandidateList, Prompt]]) -> dict[str, tuple[int, int]]:
+    """Return ``{doc_id: (tokens, tokens that are read)}``; windows do not overlap."""
+    return {
+        document: size
+        for window, prompt in windows
+        for document, size in zip(
+            window.doc_ids, zip(prompt.tokens, prompt.widths, strict=True), strict=True
+        )
+    }
+
+
+def cut_note(sizes: Iterable[tuple[int, int]]) -> str | None:
+    """Return in words how many passages were cut and what was kept of them; None if none was.
+
+    Args:
+        sizes: ``(tokens, tokens that are read)`` of each passage.
+    """
+    sizes = list(sizes)
+    cut = [(tokens, kept) for tokens, kept in sizes if kept < tokens]
+    if not cut:
+        return None
+    tokens, kept = (sum(column) for column in zip(*cut, strict=True))
+    return (
+        f"{len(cut)} of {len(sizes)} passages were cut: {kept} of their {tokens} tokens are read, "
+        f"at most {max(kept for _, kept in cut)} of a passage; the longest has "
+        f"{max(tokens for tokens, _ in cut)}"
+    )
+
+
+def check_budget(value: object) -> int:
+    """Return a budget of tokens a document.
+
+    Raises:
+        HeadRankError: neither a whole number from 1 nor a word of ``BUDGETS``.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise HeadRankError(
+            f"document_tokens is {value!r}; allowed: a whole number from 1, {', '.join(BUDGETS)}"
+        )
+    return value
+
+
+def ranked(
+    candidates: CandidateList, scores: np.ndarray, sizes: Mapping[str, tuple[int, int]]
+) -> list[RankedPassage]:
     """Return the passages by score descending, then by id: the order of a TREC run."""
     place = {document: i for i, document in enumerate(candidates.doc_ids)}
     run = Run.from_scores({"": dict(zip(candidates.doc_ids, scores.tolist(), strict=True))})
@@ -342,6 +457,8 @@ def ranked(candidates: CandidateList, scores: np.ndarray) -> list[RankedPassage]
             score=score,
             index=place[document],
             passage=candidates.passages[place[document]],
+            tokens=sizes[document][0],
+            kept_tokens=sizes[document][1],
         )
         for rank, (document, score) in enumerate(run.rankings[""], start=1)
     ]

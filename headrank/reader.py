@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from tqdm import tqdm
 from transformers import DynamicCache
 
 from headrank.apart import read_blocks
@@ -17,6 +16,7 @@ from headrank.errors import HeadRankError
 from headrank.gpu import fits
 from headrank.lists import CandidateList
 from headrank.models import LoadedModel
+from headrank.progress import follow
 from headrank.prompt import Prompt, PromptBuilder
 from headrank.reading import ListReading
 from headrank.sight import distances, layer_windows
@@ -232,6 +232,13 @@ def read_list(
         tokens=tokens,
         windows=windows,
         distance=None if windows is None else distances(prompt),
+        cut={
+            document: (tokens, kept)
+            for document, tokens, kept in zip(
+                candidates.doc_ids, prompt.tokens, prompt.widths, strict=True
+            )
+            if kept < tokens
+        },
     )
     reading.check(model.name)
     return reading, prompt.length
@@ -254,7 +261,7 @@ def read_lists(
     # context is told at once, not after an hour.
     for candidates in lists:
         builder.build(candidates)
-    with tqdm(total=len(lists), desc=label, unit="query", disable=not progress) as bar:
+    with follow(total=len(lists), desc=label, unit="query", disable=not progress) as bar:
         tokens = 0
         for candidates in lists:
             reading, length = read_list(

@@ -9,15 +9,19 @@ every document token and head (``tokens``), and always keeps it summed over all 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from headrank.arrays import ArrayFile, save_arrays
 from headrank.errors import HeadRankError
-from headrank.sight import KEY, Windows
+from headrank.sight import KEY, Windows, out_of_sight, unseen
+
+if TYPE_CHECKING:
+    from headrank.heads import HeadSet
 
 _FORMAT = 1
 
@@ -38,6 +42,8 @@ class ListReading:
         windows: of each layer, None for full attention; None if every layer is full.
         distance: ``[docs]``: tokens from a document's end to the first row read; None if no
             layer slides (see :mod:`headrank.sight`).
+        cut: ``{doc_id: (tokens, tokens that were read)}`` of documents that were cut; empty also
+            in files of versions that did not note it.
     """
 
     query_id: str
@@ -49,6 +55,7 @@ class ListReading:
     tokens: np.ndarray | None = None
     windows: Windows | None = None
     distance: np.ndarray | None = None
+    cut: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def check(self, where: str) -> None:
         """Refuse values that no softmax gives.
@@ -63,6 +70,47 @@ class ListReading:
                     f"{where}: query {self.query_id} has NaN or negative attention in {name!r}; "
                     "check the model's weights, or read with dtype float32"
                 )
+
+    def unseen(self) -> np.ndarray | None:
+        """Return ``[layers, heads, docs]``, True where a document lies wholly out of the window.
+
+        None if the model has no window.
+        """
+        return unseen(self.query, self.windows, self.distance)
+
+    def check_sight(self, heads: HeadSet) -> None:
+        """Refuse heads that cannot see a document of the list.
+
+        Raises:
+            HeadRankError: names layer, head, window, document and the remedy.
+        """
+        hidden = self.unseen()
+        if hidden is None:
+            return
+        heads.check_model(*hidden.shape[:2])
+        for layer, head in heads.pairs:
+            if hidden[layer, head].any():
+                place = int(np.flatnonzero(hidden[layer, head])[0])
+                raise out_of_sight(
+                    f"query {self.query_id}: ",
+                    (layer, head, self.windows[layer]),
+                    self.doc_ids[place],
+                    None if self.distance is None else int(self.distance[place]),
+                )
+
+
+def blind_heads(readings: Iterable[ListReading]) -> np.ndarray | None:
+    """Return ``[layers, heads]``, True where a head misses a document of any list.
+
+    None if the model has no window.
+    """
+    blind = None
+    for reading in readings:
+        hidden = reading.unseen()
+        if hidden is not None:
+            missed = hidden.any(axis=-1)
+            blind = missed if blind is None else blind | missed
+    return blind
 
 
 class ReadingFile:
@@ -112,6 +160,7 @@ class ReadingFile:
                 entry["query_id"],
                 tuple(entry["doc_ids"]),
                 windows=None if windows is None else tuple(windows),
+                cut={name: tuple(size) for name, size in entry.get("cut", {}).items()},
                 **found,
             )
             reading.check(str(self.path))
@@ -131,7 +180,14 @@ def save_readings(
         "format": _FORMAT,
         "tokens": all(reading.tokens is not None for reading in readings),
         "provenance": dict(provenance),
-        "queries": [{"query_id": r.query_id, "doc_ids": list(r.doc_ids)} for r in readings],
+        "queries": [
+            {
+                "query_id": reading.query_id,
+                "doc_ids": list(reading.doc_ids),
+                **({"cut": dict(reading.cut)} if reading.cut else {}),
+            }
+            for reading in readings
+        ],
     }
     arrays = {
         f"{name}.{number}": values
@@ -140,6 +196,24 @@ def save_readings(
         if (values := getattr(reading, name)) is not None
     }
     save_arrays(path, meta, arrays)
+
+
+def cut_summary(shards: Iterable[ReadingFile]) -> dict[str, int]:
+    """Return how many documents of some readings were cut, and what was read of those.
+
+    Returns:
+        ``documents`` (of all lists), ``cut`` (how many of them), ``tokens`` and ``kept_tokens``
+        (of the cut ones); no array is opened.
+    """
+    total = {"documents": 0, "cut": 0, "tokens": 0, "kept_tokens": 0}
+    for shard in shards:
+        for entry in shard.meta["queries"]:
+            sizes = entry.get("cut", {}).values()
+            total["documents"] += len(entry["doc_ids"])
+            total["cut"] += len(sizes)
+            total["tokens"] += sum(tokens for tokens, _ in sizes)
+            total["kept_tokens"] += sum(kept for _, kept in sizes)
+    return total
 
 
 def load_shards(paths: Sequence[str | os.PathLike]) -> list[ReadingFile]:

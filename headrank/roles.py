@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 
-from headrank.schema import choice
+from headrank.causes import Unknown
 
 # A query that stands in sets of two roles is dropped from the later one: evaluation loses
 # none, and the labelled queries that train are worth more than those that validate.
@@ -44,9 +44,8 @@ def set_problems(config: Mapping) -> Iterator[str]:
     sets, found = config["sets"], roles(config)
     for name, entry in sets.items():
         if entry["collection"] not in config["collections"]:
-            yield choice(
-                f"sets.{name}.collection", entry["collection"], sorted(config["collections"])
-            )
+            path, known = f"sets.{name}.collection", sorted(config["collections"])
+            yield Unknown(path, entry["collection"], known, "collections")
     if config["candidates"] > config["first_stage"]["depth"]:
         yield (
             f"candidates is {config['candidates']}; allowed: at most first_stage.depth, "
@@ -75,7 +74,7 @@ def validation_problems(config: Mapping) -> Iterator[str]:
     for name, recipe in config["alignments"].items():
         path, held_out = f"alignments.{name}.validation", recipe["validation"]
         if held_out not in allowed:
-            yield choice(path, held_out, allowed)
+            yield Unknown(path, held_out, allowed, "sets")
         elif held_out in recipe["training"]:
             yield (
                 f"{path} is {held_out!r}, a set it trains on; allowed: another set of role "

@@ -6,7 +6,6 @@ behind the window has a mass of exactly 0 whatever it says, so such a head tells
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +17,6 @@ if TYPE_CHECKING:  # torch is heavy, and reading files needs none of it
     from headrank.lists import CandidateList
     from headrank.models import LoadedModel
     from headrank.prompt import Prompt
-    from headrank.reading import ListReading
 
 KEY = "sliding_windows"
 """Under this name a reading's provenance holds the windows; a model without any has no such key."""
@@ -65,56 +63,28 @@ def distances(prompt: Prompt, suffix: int = 0) -> np.ndarray:
     return np.array([first - (stop - 1) for _, stop in prompt.spans])
 
 
-def unseen(reading: ListReading) -> np.ndarray | None:
+def unseen(
+    mass: np.ndarray, windows: Windows | None, distance: np.ndarray | None
+) -> np.ndarray | None:
     """Return ``[layers, heads, docs]``, True where a document lies wholly out of the window.
 
-    None if the model has no window. A reading without distances is judged by masses of
-    exactly 0 in layers that slide.
-    """
-    if reading.windows is None:
-        return None
-    windows = reading.windows[: len(reading.query)]
-    sliding = np.array([window is not None for window in windows])[:, None, None]
-    if reading.distance is None:
-        return sliding & (reading.query == 0)
-    reach = np.array([np.inf if window is None else window for window in windows])
-    hidden = reading.distance >= reach[:, None, None]
-    return np.broadcast_to(hidden, reading.query.shape)
-
-
-def blind_heads(readings: Iterable[ListReading]) -> np.ndarray | None:
-    """Return ``[layers, heads]``, True where a head misses a document of any list.
-
     None if the model has no window.
+
+    Args:
+        mass: ``[layers, heads, docs]``, as a prefill gives it.
+        windows: of each layer in tokens, as `layer_windows` returns them.
+        distance: ``[docs]``, as `distances` returns them; without them a document is judged by
+            a mass of exactly 0 in a layer that slides.
     """
-    blind = None
-    for reading in readings:
-        hidden = unseen(reading)
-        if hidden is not None:
-            missed = hidden.any(axis=-1)
-            blind = missed if blind is None else blind | missed
-    return blind
-
-
-def check_reading(reading: ListReading, heads: HeadSet) -> None:
-    """Refuse heads that cannot see a document of a list.
-
-    Raises:
-        HeadRankError: names layer, head, window, document and the remedy.
-    """
-    hidden = unseen(reading)
-    if hidden is None:
-        return
-    heads.check_model(*hidden.shape[:2])
-    for layer, head in heads.pairs:
-        if hidden[layer, head].any():
-            place = int(np.flatnonzero(hidden[layer, head])[0])
-            raise _out_of_sight(
-                f"query {reading.query_id}: ",
-                (layer, head, reading.windows[layer]),
-                reading.doc_ids[place],
-                None if reading.distance is None else int(reading.distance[place]),
-            )
+    if windows is None:
+        return None
+    windows = windows[: len(mass)]
+    sliding = np.array([window is not None for window in windows])[:, None, None]
+    if distance is None:
+        return sliding & (mass == 0)
+    reach = np.array([np.inf if window is None else window for window in windows])
+    hidden = distance >= reach[:, None, None]
+    return np.broadcast_to(hidden, mass.shape)
 
 
 def check_prompt(
@@ -146,10 +116,10 @@ def check_prompt(
             where, name = "", f"{place + 1} of {len(prompt.spans)}"
             if candidates is not None:
                 where, name = f"query {candidates.query_id}: ", candidates.doc_ids[place]
-            raise _out_of_sight(where, (layer, head, window), name, int(away[place]))
+            raise out_of_sight(where, (layer, head, window), name, int(away[place]))
 
 
-def _out_of_sight(
+def out_of_sight(
     where: str, head: tuple[int, int, int | None], document: str, away: int | None
 ) -> HeadRankError:
     """Return the error of one head and document; ``away`` is its distance in tokens."""

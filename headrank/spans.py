@@ -41,18 +41,20 @@ def token_spans(
     return spans
 
 
-def within_budget(text: str, offsets: Sequence[tuple[int, int]], shift: int, budget: int) -> str:
-    """Return the start of the text that its first ``budget`` tokens cover.
+def within_budget(
+    text: str, offsets: Sequence[tuple[int, int]], shift: int, budget: int
+) -> tuple[str, int]:
+    """Return the start of the text that its first ``budget`` tokens cover, and its tokens uncut.
 
     Args:
         offsets: of a string in which the text begins at character ``shift``.
     """
     ((first, last),) = token_spans(offsets, [(shift, shift + len(text))])
     if last - first <= budget:
-        return text
+        return text, last - first
     keep = first + budget
     # The bytes of one character share its offsets; it is kept whole or not at all.
     while keep > first and offsets[keep][0] < offsets[keep - 1][1]:
         keep -= 1
     stop = offsets[keep - 1][1] - shift if keep > first else 0
-    return text[:stop].rstrip() or text[:1]
+    return text[:stop].rstrip() or text[:1], last - first

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -91,7 +91,8 @@ def _named(kind: str, record: Mapping[str, object]) -> Iterator[tuple[str, objec
         yield "case", label(str(record["method"]))
         malformed = plain(record["malformed"])
         if malformed:
-            yield "case", f"{label(str(record['method']))} ({malformed:g} malformed answers)"
+            told = share(malformed, record["passes"])
+            yield "case", f"{label(str(record['method']))} (malformed answers: {told})"
     if target is None:
         yield "target", None
         return
@@ -148,6 +149,12 @@ def quality_by_cost(
     return pd.DataFrame(rows)
 
 
+def share(part: float, whole: float) -> str:
+    """Return a share with its counts, ``5 % (1 of 20)``."""
+    percent = 100 * part / whole if whole else 0.0
+    return f"{percent:.3g} % ({part:g} of {whole:g})"
+
+
 def latency_table(
     points: pd.DataFrame,
     *,
@@ -155,11 +162,13 @@ def latency_table(
     model: str,
     gpu: bool,
     about: str,
+    generative: Collection[str] = (),
     names: Mapping[str, str] | None = None,
 ) -> Table:
     """Return the table of ``quality_by_cost``.
 
     Args:
+        generative: methods that write answers; the others have none that could lack a form.
         gpu: seconds are the wall's on a GPU, not of CPU cores.
         about: says which lists were timed.
     """
@@ -169,10 +178,18 @@ def latency_table(
         Column("passes", "Prompts", digits=0),
         Column("tokens", "Tokens", digits=0),
         Column("seconds", unit, digits=3, better="low"),
-        Column("malformed", "Malformed", digits=1),
+        Column("malformed", "Malformed answers"),
         Column("value", measure, digits=3, better="high"),
     )
-    frame = points.assign(label=[label(method, names) for method in points["method"]])
+    frame = points.assign(
+        label=[label(method, names) for method in points["method"]],
+        malformed=[
+            share(row.malformed * row.lists, row.passes * row.lists)
+            if row.method in generative
+            else None
+            for row in points.itertuples()
+        ],
+    )
     if "value" not in frame:
         frame = frame.assign(value=float("nan"), low=float("nan"), high=float("nan"))
     return from_frame(
@@ -185,8 +202,44 @@ def latency_table(
             "time of all threads."
             if not gpu
             else f"{about} Means over lists; seconds are the median of the rounds.",
-            "Prompts: prefills of a list; malformed: generated answers that have not the form "
-            "asked for. A fusion costs both parts.",
+            "Prompts: prefills of a list; malformed answers: those of all lists that have not the "
+            "form asked for. A fusion costs both parts.",
         ),
         tidy=points,
+    )
+
+
+def tabulate_benchmarks(parts: Sequence[str], *, model: str) -> Table:
+    """Return the table of a model's benchmarks of their files."""
+    return benchmark_table(load_benchmarks(parts), model)
+
+
+def tabulate_latency(
+    costs: Sequence[str],
+    per_query: str,
+    *,
+    quality: Mapping,
+    lists: int,
+    rounds: int,
+    candidates: int,
+    generative: Sequence[str],
+    names: Mapping[str, str],
+) -> Table:
+    """Return the table of what a list costs and yields, of files.
+
+    Args:
+        quality: the options of ``quality_by_cost``.
+    """
+    measured = pd.concat([pd.read_csv(path) for path in costs])
+    points = quality_by_cost(measured, pd.read_parquet(per_query), **quality)
+    name = names.get(quality["name"], quality["name"])
+    return latency_table(
+        points,
+        measure=quality["measure"],
+        model=quality["model"],
+        # The first stage is always the CPU's.
+        gpu="cuda" in set(measured["device"]),
+        about=f"Lists of {name}: {lists}, with up to {candidates} candidates; rounds: {rounds}.",
+        generative=generative,
+        names=names,
     )

@@ -3,21 +3,46 @@
 from __future__ import annotations
 
 import math
+import numbers
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from headrank.errors import HeadRankError
 from headrank.files import write_text
+from headrank.texts import text_lines
+from headrank.ties import FILE_RANK, Contradiction, Line, check_ties, contradiction, ordered
+
+MAX_GRADE = 1000
+"""Highest grade, and below zero the lowest.
+
+trec_eval counts the judgments of each grade from 0 to a query's highest, 8 bytes a grade: a time
+stamp in the grade's column takes gigabytes, and where it gets none the values of that query and
+of later ones become 0. Scales in use end at 4, in per cent at 100; what lies beyond 1000 is a
+time, a count or an id in the wrong column.
+"""
+
+_SPELT = {str(grade): grade for grade in range(-MAX_GRADE, MAX_GRADE + 1)}
+_GRADE = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
+_RUN = "query Q0 document rank score tag"
+_QRELS = "query 0 document grade"
+_BEIR = ["query-id", "corpus-id", "score"]
 
 
 @dataclass(frozen=True)
 class Run:
-    """Ranked documents of each query: ``{query_id: [(doc_id, score), ...]}``, best first."""
+    """Ranked documents of each query: ``{query_id: [(doc_id, score), ...]}``, best first.
+
+    Attributes:
+        contradicted: of a loaded run whose ranks contradict its scores: how many lines, and the
+            first of them. The scores decide.
+    """
 
     rankings: Mapping[str, list[tuple[str, float]]]
     name: str = "headrank"
+    contradicted: Contradiction | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def from_scores(cls, scores: Mapping[str, Mapping[str, float]], name: str = "headrank") -> Run:
@@ -41,41 +66,62 @@ class Run:
         return cls(rankings, name)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write TREC's six columns; each score survives the round trip exactly."""
+        """Write TREC's six columns; each score survives the round trip exactly.
+
+        Raises:
+            HeadRankError: an id or the name is empty, or holds white space or a character
+                that cannot be seen.
+        """
         lines = [
             f"{query} Q0 {document} {rank} {score!r} {self.name}"
             for query, ranking in self.rankings.items()
             for rank, (document, score) in enumerate(ranking, start=1)
         ]
+        for line in lines:
+            if len(line.split()) != 6 or not line.isprintable():
+                raise HeadRankError(
+                    f"{path}: {line!r} is no line of a run; an id or a name that is empty, or "
+                    "holds white space or an invisible character, cannot stand in a TREC file"
+                )
         write_text(path, "".join(line + "\n" for line in lines))
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> Run:
-        """Return the run of a TREC file, ordered by its scores (the rank column is ignored).
+    def load(cls, path: str | os.PathLike, ties: str = FILE_RANK) -> Run:
+        """Return the run of a TREC file, ordered by its scores.
+
+        Args:
+            path: plain or packed by gzip.
+            ties: how documents of one score stand. ``file-rank`` keeps the order of the rank
+                column: a run that `save` wrote comes back as it was. ``trec_eval`` compares
+                scores as float32 and breaks ties by docid descending, whatever the ranks say:
+                the order that every number made with trec_eval stands for.
 
         Raises:
             HeadRankError: a line without six columns, a score that is not a finite
-                number, or a document twice for one query; the message names the line.
+                number, a document twice for one query, an id that cannot be seen, or under
+                ``file-rank`` a tie whose ranks are no numbers; the message names the line.
         """
-        scores: dict[str, dict[str, float]] = {}
+        check_ties(ties)
+        read: dict[str, dict[str, Line]] = {}
         name = "headrank"
-        for number, fields in _lines(path, 6, "query Q0 document rank score tag"):
-            query, _, document, _, text, name = fields
-            try:
-                score = float(text)
-            except ValueError:
-                score = math.nan
-            if not math.isfinite(score):
-                raise HeadRankError(f"{path}:{number}: score {text!r} is not a finite number")
-            if document in scores.setdefault(query, {}):
+        for number, fields in _lines(path):
+            if len(fields) != 6:
+                raise _columns(path, number, fields, 6, _RUN)
+            query, _, document, rank, text, name = fields
+            if not (query + document).isprintable():
+                raise _invisible(path, number, query, document)
+            lines = read.setdefault(query, {})
+            if document in lines:
                 raise HeadRankError(
                     f"{path}:{number}: document {document} appears twice for query {query}; "
                     "keep one line"
                 )
-            scores[query][document] = score
-        if not scores:
+            lines[document] = Line(document, _score(text, path, number), rank, number)
+        if not read:
             raise HeadRankError(f"{path}: the run is empty")
-        return cls.from_scores(scores, name)
+        lists = {query: list(lines.values()) for query, lines in read.items()}
+        rankings = {query: ordered(lines, ties, path) for query, lines in lists.items()}
+        return cls(rankings, name, contradiction(lists.values()))
 
     @classmethod
     def join(cls, paths: Iterable[str | os.PathLike], name: str) -> Run:
@@ -100,7 +146,8 @@ class Run:
 
     def cut(self, depth: int) -> Run:
         """Return the run with at most ``depth`` documents a query."""
-        return Run({query: ranking[:depth] for query, ranking in self.rankings.items()}, self.name)
+        rankings = {query: ranking[:depth] for query, ranking in self.rankings.items()}
+        return Run(rankings, self.name, self.contradicted)
 
 
 @dataclass(frozen=True)
@@ -113,18 +160,37 @@ class Qrels:
     def load(cls, path: str | os.PathLike) -> Qrels:
         """Return the judgments of a TREC qrels file (query, iteration, document, grade).
 
+        BEIR's form is taken as well: three columns under ``query-id corpus-id score``. Grades
+        are decimal digits alone, with a minus sign or none: no ``+1``, ``01``, ``1.0``, ``1_0``
+        and no other script's digits.
+
+        Args:
+            path: plain or packed by gzip.
+
         Raises:
-            HeadRankError: a malformed line, a grade that is not a whole number, or two
-                different grades for one pair.
+            HeadRankError: a malformed line, a grade that is not a plain whole number of at most
+                ``MAX_GRADE``, an id that cannot be seen, or two different grades for one pair.
         """
         grades: dict[str, dict[str, int]] = {}
-        for number, (query, _, document, text) in _lines(path, 4, "query 0 document grade"):
-            try:
-                grade = int(text)
-            except ValueError:
+        header = None
+        for number, fields in _lines(path):
+            if not grades and header is None and [f.lower() for f in fields] == _BEIR:
+                header = number
+                continue
+            if header is not None and len(fields) == 4 and not grades:
                 raise HeadRankError(
-                    f"{path}:{number}: grade {text!r} is not a whole number"
-                ) from None
+                    f"{path}:{header}: 3 columns, expected 4 ({_QRELS}); remove this line, or give "
+                    f"line {number} the three columns that it names"
+                )
+            if len(fields) != (4 if header is None else 3):
+                expected = (4, _QRELS) if header is None else (3, " ".join(_BEIR))
+                raise _columns(path, number, fields, *expected)
+            query, document, text = fields[0], fields[-2], fields[-1]
+            if not (query + document).isprintable():
+                raise _invisible(path, number, query, document)
+            grade = _SPELT.get(text)
+            if grade is None:
+                grade = plain_grade(text, f"{path}:{number}")
             known = grades.setdefault(query, {}).setdefault(document, grade)
             if known != grade:
                 raise HeadRankError(
@@ -136,37 +202,99 @@ class Qrels:
         return cls(grades)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write TREC qrels, tab-separated."""
-        write_text(
-            path,
-            "".join(
-                f"{query}\t0\t{document}\t{grade}\n"
-                for query, documents in self.grades.items()
-                for document, grade in documents.items()
-            ),
-        )
+        """Write TREC qrels, tab-separated.
+
+        Raises:
+            HeadRankError: a grade out of bounds, or an id that cannot stand in a TREC file.
+        """
+        lines = []
+        for query, documents in self.grades.items():
+            for document, grade in documents.items():
+                whole = check_grade(grade, f"{path}: query {query}, document {document}")
+                line = f"{query}\t0\t{document}\t{whole}\n"
+                if len(line.split()) != 4 or not f"{query}{document}".isprintable():
+                    raise HeadRankError(
+                        f"{path}: {line!r} is no line of qrels; an id that is empty, or holds "
+                        "white space or an invisible character, cannot stand in a TREC file"
+                    )
+                lines.append(line)
+        write_text(path, "".join(lines))
 
     def only(self, queries: Iterable[str]) -> Qrels:
         """Return the judgments of the given queries."""
         return Qrels({query: self.grades[query] for query in queries if query in self.grades})
 
 
-def _lines(path: str | os.PathLike, columns: int, form: str) -> Iterable[tuple[int, list[str]]]:
-    """Yield ``(line number, fields)`` of a white-space separated file."""
+def check_grade(grade: object, where: str) -> int:
+    """Return a grade that trec_eval's code can count.
+
+    Raises:
+        HeadRankError: not a whole number, or beyond ``MAX_GRADE`` on either side.
+    """
+    if isinstance(grade, bool) or not isinstance(grade, numbers.Integral):
+        raise HeadRankError(
+            f"{where}: grade {grade!r} is not a whole number; write 0 for not relevant and 1, 2, "
+            "... for more"
+        )
+    grade = int(grade)
+    if not -MAX_GRADE <= grade <= MAX_GRADE:
+        # Beyond 4300 digits Python does not write a number out.
+        raise _beyond(str(grade) if grade.bit_length() < 128 else "of many digits", where)
+    return grade
+
+
+def plain_grade(text: str, where: str) -> int:
+    """Return the grade that a text spells in decimal digits alone.
+
+    Raises:
+        HeadRankError: another spelling, or as `check_grade`.
+    """
+    if not _GRADE.fullmatch(text):
+        raise HeadRankError(
+            f"{where}: grade {text[:40]!r} is not a whole number, written plainly (digits 0 to 9, "
+            "with - in front or nothing); write 1 for 1.0 or +1, and round or scale other grades"
+        )
+    if len(text) > 20:
+        raise _beyond(f"{text[:20]}...", where)
+    return check_grade(int(text), where)
+
+
+def _beyond(shown: str, where: str) -> HeadRankError:
+    return HeadRankError(
+        f"{where}: grade {shown} is beyond {MAX_GRADE}, the highest allowed (-{MAX_GRADE} the "
+        "lowest); is it a time, a count or an id? Give the grade, 0 for not relevant"
+    )
+
+
+def _score(text: str, path: str | os.PathLike, number: int) -> float:
+    """Return the score that a column spells."""
     try:
-        file = open(path, encoding="utf-8")
-    except FileNotFoundError:
-        raise HeadRankError(f"{path}: no such file") from None
-    with file:
-        try:
-            for number, line in enumerate(file, start=1):
-                fields = line.split()
-                if not fields:
-                    continue
-                if len(fields) != columns:
-                    raise HeadRankError(
-                        f"{path}:{number}: {len(fields)} columns, expected {columns} ({form})"
-                    )
-                yield number, fields
-        except UnicodeDecodeError as error:
-            raise HeadRankError(f"{path}: not UTF-8 ({error})") from None
+        # Python reads 1_0 and other scripts' digits as numbers; no other tool does.
+        score = float(text) if text.isascii() and "_" not in text else math.nan
+    except ValueError:
+        score = math.nan
+    if not math.isfinite(score):
+        raise HeadRankError(f"{path}:{number}: score {text[:40]!r} is not a finite number")
+    return score
+
+
+def _invisible(path: str | os.PathLike, number: int, *names: str) -> HeadRankError:
+    """Return the error for an id with a character that cannot be seen: it looks like another."""
+    name = next(name for name in names if not name.isprintable())
+    return HeadRankError(
+        f"{path}:{number}: id {name!r} holds a control or invisible character; remove it"
+    )
+
+
+def _columns(
+    path: str | os.PathLike, number: int, fields: list[str], columns: int, form: str
+) -> HeadRankError:
+    return HeadRankError(f"{path}:{number}: {len(fields)} columns, expected {columns} ({form})")
+
+
+def _lines(path: str | os.PathLike) -> Iterator[tuple[int, list[str]]]:
+    """Yield ``(line number, fields)`` of a white-space separated file's non-empty lines."""
+    for number, line in text_lines(path):
+        fields = line.split()
+        if fields:
+            yield number, fields

@@ -12,6 +12,7 @@ from headrank.errors import HeadRankError
 from headrank.files import digest, json_sha256, read_json, sha256
 from headrank.irmetadata import SUFFIX, load_metadata
 from headrank.manifest import FORMAT, NAME, result_files
+from headrank.originals import note_problems
 
 # A folder that holds weights or a collection says so with such a card.
 CARDS = {"models": "headrank.json", "collections": "collection.json"}
@@ -28,8 +29,8 @@ class Verification:
         changed: what is not as noted: one message each.
         unlisted: files that the manifest does not know. Of a partial manifest, written in an
             object store, it is no fault: other files were not there to be listed.
-        absent: models and collections that are not on this machine, so that their
-            files could not be hashed.
+        absent: models, collections and files of the user's that are not on this machine, so
+            that they could not be hashed.
     """
 
     checked: int = 0
@@ -51,8 +52,9 @@ def verify_results(
     """Return what a results' folder holds against its manifest and its own cards.
 
     Hashed are all files of the manifest; besides, adapters against their cards, runs against
-    their metadata, readings' provenance against model and adapter, and the files of models and
-    collections against the cards that the manifest quotes.
+    their metadata, readings' provenance against model and adapter, the files of models and
+    collections against the cards that the manifest quotes, and the user's own files that the
+    config names against those that the results were made from.
 
     Args:
         folder: of the results; it may have been moved or renamed.
@@ -80,6 +82,8 @@ def verify_results(
     )
     found.changed += [problem for part in checks for problem in part]
     _resources(found, known, folder.parent / "resources" if resources is None else Path(resources))
+    for changed, message in note_problems(known.get("originals", {}), folder.parent):
+        (found.changed if changed else found.absent).append(message)
     return found
 
 

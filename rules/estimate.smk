@@ -7,7 +7,7 @@ rule estimate:
     conda:
         "../envs/ir.yaml"
     params:
-        config=config,
+        config=CONFIG,
         stem=f"{RESULTS}/estimate",
     message:
         "Estimate jobs, tokens, disk and hours"

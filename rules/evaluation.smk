@@ -1,8 +1,13 @@
+from headrank.variants import settings
+from headrank.workflow import studies
+
+
 rule evaluate:
     input:
-        runs=[run_of(cell) for cell in CELLS],
-        qrels=[f"{RESULTS}/sets/{name}/qrels.tsv" for name in EXPERIMENT["sets"]],
-        roles="<results>/sets/roles.json",
+        runs=[experiment.run_of(cell) for cell in experiment.cells],
+        qrels=experiment.qrels_of(experiment.sets),
+        # It says that roles are apart, and decides no number.
+        roles=ancient("<results>/sets/roles.json"),
     output:
         per_query="<results>/evaluation/per_query.parquet",
         per_run="<results>/evaluation/per_run.parquet",
@@ -12,14 +17,11 @@ rule evaluate:
         "../envs/ir.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=evaluation_minutes,
+        runtime=sizes.evaluation_minutes,
     params:
-        cells=CELLS,
-        seeds=ADAPTERS,
-        levels={
-            name: COLLECTIONS[SETS[name]["collection"]]["relevance_level"]
-            for name in EXPERIMENT["sets"]
-        },
+        cells=experiment.cells,
+        seeds=experiment.adapters,
+        levels=studies.relevance_levels(experiment, experiment.sets),
         measures=config["evaluation"]["measures"],
         code=code("evaluate_runs"),
     message:
@@ -58,6 +60,48 @@ rule compare:
 
 rule evaluation:
     input:
-        "<results>/evaluation/per_query.parquet",
-        ["<results>/evaluation/significance.csv"] if config["evaluation"]["comparisons"] else [],
+        studies.evaluation_files(experiment),
     localrule: True
+
+
+# One setting changed at a time, on the report's set and order: `snakemake ablations`.
+use rule evaluate as evaluate_ablations with:
+    input:
+        runs=[experiment.run_of(cell) for cell in studies.ablated_cells(experiment)],
+        qrels=experiment.qrels_of([experiment.report_set]),
+        roles=ancient("<results>/sets/roles.json"),
+    output:
+        per_query="<results>/ablations/per_query.parquet",
+        per_run="<results>/ablations/per_run.parquet",
+    log:
+        "<logs>/ablations/per_query.log",
+    params:
+        cells=studies.ablated_cells(experiment),
+        seeds=experiment.adapters,
+        levels=studies.relevance_levels(experiment, [experiment.report_set]),
+        measures=[config["evaluation"]["main"]],
+        code=code("evaluate_runs"),
+    message:
+        "Evaluate every ablated setting"
+
+
+rule ablation_differences:
+    input:
+        "<results>/ablations/per_query.parquet",
+    output:
+        "<results>/ablations/{model}.csv",
+    log:
+        "<logs>/ablations/{model}.log",
+    wildcard_constraints:
+        model=one_of(experiment.models),
+    conda:
+        "../envs/ir.yaml"
+    params:
+        settings=[vars(setting) for setting in settings(config)],
+        options={key: config["evaluation"][key] for key in ("confidence", "resamples")}
+        | {"seed": config["seed"]},
+        code=code("compare_settings"),
+    message:
+        "Compare the ablated settings of {wildcards.model}"
+    script:
+        "../workflow/scripts/compare_settings.py"

@@ -2,8 +2,8 @@
 # runs are folded from the records, as those of attention are from the readings.
 rule generate:
     input:
-        unpack(lambda wildcards: set_files(wildcards.set)),
-        model=model_part("{model}"),
+        unpack(experiment.files_of_set),
+        model=experiment.model_part("{model}"),
     output:
         "<results>/generation/{set}/{model}/{order}/{method}/{shard}.jsonl",
     log:
@@ -11,22 +11,22 @@ rule generate:
     benchmark:
         "<results>/benchmarks/generation/{set}/{model}/{order}/{method}/{shard}.jsonl"
     wildcard_constraints:
-        model=one_of(MODELS),
-        method=one_of(methods_of("generative")),
+        model=one_of(experiment.models),
+        method=one_of(experiment.methods_of("generative")),
     conda:
-        torch_env
+        sizes.torch_env
     threads: config["reading"]["threads"]
     resources:
-        mem_mb=generation_memory,
-        runtime=generation_minutes,
-        gpu=on_gpu(1),
-        gpu_manufacturer=on_gpu("nvidia"),
+        mem_mb=sizes.generation_memory,
+        runtime=sizes.generation_minutes,
+        gpu=sizes.on_gpu(1),
+        gpu_manufacturer=sizes.on_gpu("nvidia"),
     params:
-        model=weights_of,
-        method=lambda wildcards: protocol_of(wildcards.method),
-        prompt=LIMITS,
+        model=experiment.weights_of,
+        method=lambda wildcards: experiment.protocol_of(wildcards.method),
+        prompt=experiment.generation_limits(),
         seed=config["seed"],
-        shards=lambda wildcards: SHARDS[wildcards.set],
+        shards=lambda wildcards: experiment.shards[wildcards.set],
         checkpoint=(
             f"{RESULTS}/checkpoints/generation/{{set}}/{{model}}/{{order}}/{{method}}/{{shard}}"
         ),
@@ -40,7 +40,7 @@ rule generate:
 
 rule rank_by_generation:
     input:
-        lambda wildcards: generations(
+        lambda wildcards: experiment.generations(
             wildcards.set, wildcards.model, wildcards.order, wildcards.method
         ),
     output:
@@ -48,7 +48,7 @@ rule rank_by_generation:
     log:
         "<logs>/runs/{set}/{model}/none/{order}/{method}.log",
     wildcard_constraints:
-        method=one_of(methods_of("generative")),
+        method=one_of(experiment.methods_of("generative")),
     conda:
         "../envs/ir.yaml"
     params:
@@ -57,31 +57,3 @@ rule rank_by_generation:
         "Rank {wildcards.set} by {wildcards.method}, {wildcards.model}, order {wildcards.order}"
     script:
         "../workflow/scripts/rank_by_generation.py"
-
-
-rule formatting_table:
-    input:
-        lambda wildcards: [path for *_, path in generated_cells(wildcards.model)],
-    output:
-        report(
-            "<results>/tables/formatting/{model}.csv",
-            caption="../workflow/report/formatting.rst",
-            category="Tables",
-            labels={"table": "form of generated answers, {model}"},
-        ),
-        "<results>/tables/formatting/{model}-wide.csv",
-        "<results>/tables/formatting/{model}.md",
-        "<results>/tables/formatting/{model}.tex",
-    log:
-        "<logs>/tables/formatting/{model}.log",
-    conda:
-        "../envs/ir.yaml"
-    params:
-        cells=lambda wildcards: [cell for *cell, _ in generated_cells(wildcards.model)],
-        sets=EXPERIMENT["sets"],
-        names=REPORT["names"],
-        code=code("formatting_table"),
-    message:
-        "Tabulate the form of the answers of {wildcards.model}"
-    script:
-        "../workflow/scripts/formatting_table.py"

@@ -1,22 +1,19 @@
-TRUNCATED = [name for name in methods_of("attention") if METHODS[name]["truncated"]]
-
-
 rule rank_by_attention:
     input:
-        readings=lambda wildcards: readings(
+        readings=lambda wildcards: experiment.readings(
             [wildcards.set], wildcards.model, wildcards.adapter, wildcards.order
         ),
-        heads=ranking_heads,
+        heads=experiment.ranking_heads,
     output:
         "<results>/runs/{set}/{model}/{adapter}/{order}/{method}.run",
     log:
         "<logs>/runs/{set}/{model}/{adapter}/{order}/{method}.log",
     wildcard_constraints:
-        method=one_of(name for name in methods_of("attention") if not METHODS[name]["truncated"]),
+        method=one_of(experiment.folded_methods()),
     conda:
         "../envs/ir.yaml"
     params:
-        fold=lambda wildcards: fold_of(wildcards.method),
+        fold=lambda wildcards: experiment.fold_of(wildcards.method),
         code=code("rank_by_attention"),
     message:
         "Rank {wildcards.set} by {wildcards.method}, {wildcards.model}, order {wildcards.order}"
@@ -27,10 +24,10 @@ rule rank_by_attention:
 # The path of a deployment: a prefill of its own that stops at the deepest selected head.
 rule rank_truncated:
     input:
-        unpack(lambda wildcards: set_files(wildcards.set)),
-        heads=ranking_heads,
-        adapter=adapter_files,
-        model=model_part("{model}"),
+        unpack(experiment.files_of_set),
+        heads=experiment.ranking_heads,
+        adapter=experiment.adapter_files,
+        model=experiment.model_part("{model}"),
     output:
         run="<results>/parts/{set}/{model}/{adapter}/{order}/{method}/{shard}.run",
         reader="<results>/parts/{set}/{model}/{adapter}/{order}/{method}/{shard}.reader.json",
@@ -39,21 +36,21 @@ rule rank_truncated:
     benchmark:
         "<results>/benchmarks/parts/{set}/{model}/{adapter}/{order}/{method}/{shard}.jsonl"
     wildcard_constraints:
-        method=one_of(TRUNCATED),
+        method=one_of(experiment.truncated_methods()),
     conda:
-        torch_env
+        sizes.torch_env
     threads: config["reading"]["threads"]
     resources:
-        mem_mb=memory,
-        runtime=minutes,
-        gpu=on_gpu(1),
-        gpu_manufacturer=on_gpu("nvidia"),
+        mem_mb=sizes.memory,
+        runtime=sizes.minutes,
+        gpu=sizes.on_gpu(1),
+        gpu_manufacturer=sizes.on_gpu("nvidia"),
     params:
-        model=weights_of,
+        model=experiment.weights_of,
         prompt=config["prompt"],
-        fold=lambda wildcards: fold_of(wildcards.method),
+        fold=lambda wildcards: experiment.fold_of(wildcards.method),
         seed=config["seed"],
-        shards=lambda wildcards: SHARDS[wildcards.set],
+        shards=lambda wildcards: experiment.shards[wildcards.set],
         code=code("rank_truncated"),
     message:
         "Rank {wildcards.set} by {wildcards.method}, {wildcards.model} cut, order {wildcards.order}, "
@@ -64,17 +61,14 @@ rule rank_truncated:
 
 rule join_run:
     input:
-        lambda wildcards: [
-            f"{RESULTS}/parts/{wildcards.cell}/{wildcards.method}/{shard}.run"
-            for shard in range(SHARDS[wildcards.cell.split("/")[0]])
-        ],
+        experiment.parts_of,
     output:
         "<results>/runs/{cell}/{method}.run",
     log:
         "<logs>/runs/{cell}/{method}.log",
     wildcard_constraints:
         cell="[^/]+(/[^/]+/[^/]+/[^/]+)?",
-        method=one_of([*TRUNCATED, *methods_of("cross-encoder")]),
+        method=one_of([*experiment.truncated_methods(), *experiment.methods_of("cross-encoder")]),
     localrule: True
     conda:
         "../envs/ir.yaml"
@@ -94,7 +88,7 @@ rule rank_by_first_stage:
     log:
         "<logs>/runs/{set}/{method}.log",
     wildcard_constraints:
-        method=one_of(methods_of("first-stage")),
+        method=one_of(experiment.methods_of("first-stage")),
     conda:
         "../envs/ir.yaml"
     params:
@@ -113,7 +107,7 @@ rule rank_at_random:
     log:
         "<logs>/runs/{set}/{method}.log",
     wildcard_constraints:
-        method=one_of(methods_of("random")),
+        method=one_of(experiment.methods_of("random")),
     conda:
         "../envs/ir.yaml"
     params:
@@ -127,8 +121,8 @@ rule rank_at_random:
 
 rule rank_by_encoder:
     input:
-        unpack(lambda wildcards: set_files(wildcards.set)),
-        model=lambda wildcards: model_part(METHODS[wildcards.method]["encoder"]),
+        unpack(experiment.files_of_set),
+        model=experiment.encoder_part,
     output:
         run="<results>/runs/{set}/{method}.run",
         reader="<results>/runs/{set}/{method}.reader.json",
@@ -137,16 +131,16 @@ rule rank_by_encoder:
     benchmark:
         "<results>/benchmarks/runs/{set}/{method}.jsonl"
     wildcard_constraints:
-        method=one_of(methods_of("dense")),
+        method=one_of(experiment.methods_of("dense")),
     conda:
-        encoder_env
+        sizes.encoder_env
     resources:
-        mem_mb=encoder_memory,
-        runtime=encoder_minutes,
-        gpu=on_encoder_gpu(1),
-        gpu_manufacturer=on_encoder_gpu("nvidia"),
+        mem_mb=sizes.encoder_memory,
+        runtime=sizes.encoder_minutes,
+        gpu=sizes.on_encoder_gpu(1),
+        gpu_manufacturer=sizes.on_encoder_gpu("nvidia"),
     params:
-        encoder=encoder_of,
+        encoder=experiment.encoder_of,
         code=code("rank_by_encoder"),
     message:
         "Rank {wildcards.set} by the encoder {wildcards.method}"
@@ -156,8 +150,8 @@ rule rank_by_encoder:
 
 rule rank_by_cross_encoder:
     input:
-        unpack(lambda wildcards: set_files(wildcards.set)),
-        model=lambda wildcards: model_part(METHODS[wildcards.method]["encoder"]),
+        unpack(experiment.files_of_set),
+        model=experiment.encoder_part,
     output:
         run="<results>/parts/{set}/{method}/{shard}.run",
         reader="<results>/parts/{set}/{method}/{shard}.reader.json",
@@ -166,17 +160,17 @@ rule rank_by_cross_encoder:
     benchmark:
         "<results>/benchmarks/parts/{set}/{method}/{shard}.jsonl"
     wildcard_constraints:
-        method=one_of(methods_of("cross-encoder")),
+        method=one_of(experiment.methods_of("cross-encoder")),
     conda:
-        encoder_env
+        sizes.encoder_env
     resources:
-        mem_mb=encoder_memory,
-        runtime=encoder_minutes,
-        gpu=on_encoder_gpu(1),
-        gpu_manufacturer=on_encoder_gpu("nvidia"),
+        mem_mb=sizes.encoder_memory,
+        runtime=sizes.encoder_minutes,
+        gpu=sizes.on_encoder_gpu(1),
+        gpu_manufacturer=sizes.on_encoder_gpu("nvidia"),
     params:
-        encoder=encoder_of,
-        shards=lambda wildcards: SHARDS[wildcards.set],
+        encoder=experiment.encoder_of,
+        shards=lambda wildcards: experiment.shards[wildcards.set],
         code=code("rank_by_cross_encoder"),
     message:
         "Rank {wildcards.set} by the cross-encoder {wildcards.method}, shard {wildcards.shard}"
@@ -187,16 +181,14 @@ rule rank_by_cross_encoder:
 rule fuse:
     input:
         run="<results>/runs/{cell}/{method}.run",
-        first_stage=lambda wildcards: (
-            f"{RESULTS}/sets/{wildcards.cell.split('/')[0]}/candidates.run"
-        ),
+        first_stage=experiment.candidates_of,
     output:
         "<results>/runs/{cell}/{method}+{first}.run",
     log:
         "<logs>/runs/{cell}/{method}+{first}.log",
     wildcard_constraints:
         cell="[^/]+(/[^/]+/[^/]+/[^/]+)?",
-        first=one_of(methods_of("first-stage")),
+        first=one_of(experiment.methods_of("first-stage")),
     conda:
         "../envs/ir.yaml"
     params:

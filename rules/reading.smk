@@ -2,9 +2,9 @@
 # computed, and no calibration: its methods fold the query's attention alone.
 rule read:
     input:
-        unpack(lambda wildcards: set_files(wildcards.set)),
-        adapter=adapter_files,
-        model=model_part("{model}"),
+        unpack(experiment.files_of_set),
+        adapter=experiment.adapter_files,
+        model=experiment.model_part("{model}"),
     output:
         "<results>/readings/{set}/{model}/{adapter}/{order}/{shard}.npz",
     log:
@@ -12,22 +12,22 @@ rule read:
     benchmark:
         "<results>/benchmarks/readings/{set}/{model}/{adapter}/{order}/{shard}.jsonl"
     wildcard_constraints:
-        model=one_of(MODELS),
-        adapter=one_of(["none", *ADAPTERS]),
-    priority: reading_priority
+        model=one_of(experiment.models),
+        adapter=one_of(["none", *experiment.adapters]),
+    priority: experiment.reading_priority
     conda:
-        torch_env
+        sizes.torch_env
     threads: config["reading"]["threads"]
     resources:
-        mem_mb=memory,
-        runtime=minutes,
-        gpu=on_gpu(1),
-        gpu_manufacturer=on_gpu("nvidia"),
+        mem_mb=sizes.memory,
+        runtime=sizes.minutes,
+        gpu=sizes.on_gpu(1),
+        gpu_manufacturer=sizes.on_gpu("nvidia"),
     params:
-        model=weights_of,
+        model=experiment.weights_of,
         prompt=config["prompt"],
         seed=config["seed"],
-        shards=lambda wildcards: SHARDS[wildcards.set],
+        shards=lambda wildcards: experiment.shards[wildcards.set],
         calibrate=config["reading"]["calibrate"],
         tokens=config["reading"]["tokens"],
         code=code("read_set"),

@@ -1,10 +1,12 @@
+from headrank.workflow import studies
+
 # What figures show beyond the runs, folded from readings that are already there.
 
 
 rule ndcg_by_heads_data:
     input:
-        readings=lambda wildcards: readings([REPORT_SET], wildcards.model, "none", REPORT_ORDER),
-        qrels=f"{RESULTS}/sets/{REPORT_SET}/qrels.tsv",
+        readings=lambda wildcards: experiment.readings([experiment.report_set], wildcards.model),
+        qrels=experiment.qrels_of([experiment.report_set]),
         profile="<results>/profiles/{model}/profile.npz",
     output:
         "<results>/studies/{model}/ndcg_by_heads.csv",
@@ -14,9 +16,9 @@ rule ndcg_by_heads_data:
         "../envs/ir.yaml"
     params:
         over="heads",
-        methods=unaligned_panels(),
+        methods=studies.unaligned_panels(experiment),
         selections=config["selections"],
-        options=study_options(),
+        options=studies.study_options(experiment),
         code=code("study_ndcg"),
     message:
         "Evaluate numbers of heads of {wildcards.model}"
@@ -40,10 +42,12 @@ rule head_controls:
         readings=lambda wildcards: [
             path
             for order in config["orders"]
-            for path in readings([REPORT_SET], wildcards.model, "none", order)
+            for path in experiment.readings(
+                [experiment.report_set], wildcards.model, "none", order
+            )
         ],
-        qrels=f"{RESULTS}/sets/{REPORT_SET}/qrels.tsv",
-        heads=lambda wildcards: heads_of([REPORT["method"]], wildcards.model),
+        qrels=experiment.qrels_of([experiment.report_set]),
+        heads=lambda wildcards: experiment.heads_of([experiment.report["method"]], wildcards.model),
     output:
         "<results>/studies/{model}/head_controls.csv",
     log:
@@ -52,8 +56,12 @@ rule head_controls:
         "../envs/ir.yaml"
     params:
         orders=config["orders"],
-        fold=fold_of(REPORT["method"]) if REPORT["method"] else None,
-        options=study_options(),
+        fold=(
+            experiment.fold_of(experiment.report["method"])
+            if experiment.report["method"]
+            else None
+        ),
+        options=studies.study_options(experiment),
         code=code("study_head_controls"),
     message:
         "Compare the selected heads of {wildcards.model} with controls"
@@ -63,9 +71,9 @@ rule head_controls:
 
 rule positions:
     input:
-        readings=lambda wildcards: panel_files(wildcards.model, "readings"),
-        qrels=f"{RESULTS}/sets/{REPORT_SET}/qrels.tsv",
-        heads=lambda wildcards: panel_files(wildcards.model, "heads"),
+        readings=lambda wildcards: studies.panel_files(experiment, wildcards.model, "readings"),
+        qrels=experiment.qrels_of([experiment.report_set]),
+        heads=lambda wildcards: studies.panel_files(experiment, wildcards.model, "heads"),
     output:
         positions="<results>/studies/{model}/positions.csv",
         spread="<results>/studies/{model}/spread.csv",
@@ -74,9 +82,9 @@ rule positions:
     conda:
         "../envs/ir.yaml"
     params:
-        panels=lambda wildcards: panels(wildcards.model),
+        panels=lambda wildcards: studies.panels(experiment, wildcards.model),
         parts=min(10, config["candidates"]),
-        options=study_options(),
+        options=studies.study_options(experiment),
         code=code("study_positions"),
     message:
         "Follow relevance along the prompt, {wildcards.model}"
@@ -86,9 +94,11 @@ rule positions:
 
 rule middle_zone_data:
     input:
-        readings=lambda wildcards: readings([REPORT_SET], wildcards.model, "none", REPORT_ORDER),
-        qrels=f"{RESULTS}/sets/{REPORT_SET}/qrels.tsv",
-        runs=lambda wildcards: [path for _, path in middle_cells(wildcards.model)],
+        readings=lambda wildcards: experiment.readings([experiment.report_set], wildcards.model),
+        qrels=experiment.qrels_of([experiment.report_set]),
+        runs=lambda wildcards: [
+            path for _, path in studies.middle_cells(experiment, wildcards.model)
+        ],
     output:
         "<results>/studies/{model}/middle_zone.csv",
     log:
@@ -96,13 +106,9 @@ rule middle_zone_data:
     conda:
         "../envs/ir.yaml"
     params:
-        methods=lambda wildcards: [method for method, _ in middle_cells(wildcards.model)],
-        before=lambda wildcards: {
-            method: plain
-            for method, _ in middle_cells(wildcards.model)
-            if method in METHODS and (plain := unaligned(method))
-        },
-        relevance_level=COLLECTIONS[SETS[REPORT_SET]["collection"]]["relevance_level"],
+        methods=lambda wildcards: studies.middle_methods(experiment, wildcards.model),
+        before=lambda wildcards: studies.middle_before(experiment, wildcards.model),
+        relevance_level=experiment.collection_of(experiment.report_set)["relevance_level"],
         confidence=config["evaluation"]["confidence"],
         seed=config["seed"],
         code=code("study_middle_zone"),
@@ -110,3 +116,31 @@ rule middle_zone_data:
         "Follow the middle zone of the prompt, {wildcards.model}"
     script:
         "../workflow/scripts/study_middle_zone.py"
+
+
+# Passages longer than the prompt's budget are cut: the main table says how many.
+rule cut_documents:
+    input:
+        readings=lambda wildcards: [
+            path
+            for paths in studies.read_sets_of(experiment, wildcards.model).values()
+            for path in paths
+        ],
+    output:
+        "<results>/studies/{model}/cut.csv",
+    log:
+        "<logs>/studies/{model}/cut.log",
+    wildcard_constraints:
+        model=one_of(experiment.model_names),
+    conda:
+        "../envs/ir.yaml"
+    params:
+        shards=lambda wildcards: {
+            name: len(paths)
+            for name, paths in studies.read_sets_of(experiment, wildcards.model).items()
+        },
+        code=code("study_cut"),
+    message:
+        "Count the documents that were cut, {wildcards.model}"
+    script:
+        "../workflow/scripts/study_cut.py"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING
 import torch
 
 from headrank.align import adapter as adapters
+from headrank.align.places import STATE, read_state
 from headrank.errors import HeadRankError
-from headrank.files import atomic, digest, read_json, write_json
+from headrank.files import atomic, digest, told, write_json
 
 if TYPE_CHECKING:
     from headrank.align.train import Training
+
+
+_TENSORS = re.compile(r"alignment-\d{4}-\d{8}\.safetensors")
+_EARLIER = re.compile(r"\d{4}-\d{8}\.safetensors")  # as earlier versions called them
+# What `files.atomic` leaves of such a file when the process is killed.
+_PARTS = re.compile(r"\.(checkpoint\.json|alignment-[-0-9]+\.safetensors)\.[a-z0-9_]+\.part")
 
 
 @dataclass
@@ -31,10 +38,19 @@ class Progress:
 
 
 class Checkpoint:
-    """A folder with the tensors, the optimiser's state and the progress of a run."""
+    """Files with the tensors, the optimiser's state and the progress of a run, in a folder.
+
+    The folder may hold files of others; they are never touched.
+    """
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
+        """Take a folder; nothing is written yet."""
         self.folder, self.fingerprint = folder, fingerprint
+        self.before: str | None = None
+        # One killed while it was removed holds our files and no state that tells who made it.
+        there = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        left = bool(there) and all(_TENSORS.fullmatch(name) for name in there)
+        self.made = left or not folder.exists()
 
     def save(self, run: Training) -> None:
         """Write a whole new checkpoint, then drop the one before."""
@@ -47,8 +63,9 @@ class Checkpoint:
             }
         # The epoch's end is saved after its last step: a file of that step stays whole until
         # checkpoint.json names the new one.
-        name = f"{run.progress.epoch:04d}-{run.progress.total:08d}"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        name = f"alignment-{run.progress.epoch:04d}-{run.progress.total:08d}"
+        with told(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         with atomic(self.folder / f"{name}.safetensors") as temporary:
             adapters.save_tensors(temporary, tensors)
         state = {
@@ -56,11 +73,10 @@ class Checkpoint:
             "tensors": f"{name}.safetensors",
             "sha256": digest(self.folder / f"{name}.safetensors"),
             "progress": asdict(run.progress),
+            "made": self.made,
         }
-        write_json(self.folder / "checkpoint.json", state)
-        for old in self.folder.glob("*.safetensors"):
-            if old.name != state["tensors"]:
-                old.unlink()
+        write_json(self.folder / STATE, state)
+        self._drop_tensors(keep=state["tensors"])
 
     def load_into(self, run: Training) -> None:
         """Continue from the checkpoint, if there is one.
@@ -68,17 +84,21 @@ class Checkpoint:
         Raises:
             HeadRankError: the checkpoint is damaged or of other settings.
         """
-        if not (self.folder / "checkpoint.json").is_file():
+        if not (self.folder / STATE).is_file():
             return
-        state = read_json(self.folder / "checkpoint.json")
+        state = read_state(self.folder)
+        # Earlier versions noted no `made`.
+        self.made, self.before = state.get("made", False), state["tensors"]
         path = self.folder / state["tensors"]
         if state["fingerprint"] != self.fingerprint:
             raise HeadRankError(
                 f"{self.folder}: the checkpoint was written with other settings, heads, data, code "
-                "or package versions; delete the folder to start anew"
+                f"or package versions; delete {self.folder / STATE} to start anew"
             )
         if not path.is_file() or digest(path) != state["sha256"]:
-            raise HeadRankError(f"{path}: the checkpoint is damaged; delete {self.folder}")
+            raise HeadRankError(
+                f"{path}: the checkpoint is damaged; delete {self.folder / STATE} to start anew"
+            )
         tensors = adapters.load_tensors(path)
         adapters.restore_state(run.wrapped, _part(tensors, "now."))
         run.best_state = _part(tensors, "best.")
@@ -94,8 +114,25 @@ class Checkpoint:
         run.progress = Progress(**state["progress"])
 
     def remove(self) -> None:
-        """Delete the checkpoint of a finished run."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Delete the files of a finished run's checkpoint.
+
+        The folder goes with them if it was made here and nothing else is in it.
+        """
+        if not self.folder.is_dir():
+            return
+        # The state goes first: without its tensors it would be taken for a damaged one.
+        (self.folder / STATE).unlink(missing_ok=True)
+        self._drop_tensors()
+        if self.made and not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def _drop_tensors(self, keep: str | None = None) -> None:
+        """Delete tensors of earlier states, and what a kill left of them."""
+        for path in self.folder.iterdir():
+            earlier = path.name == self.before and _EARLIER.fullmatch(path.name)
+            ours = earlier or _TENSORS.fullmatch(path.name)
+            if _PARTS.fullmatch(path.name) or (ours and path.name != keep):
+                path.unlink()
 
 
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from headrank.align.options import SCALES
 from headrank.errors import HeadRankError
 
-REGULARISERS = ("graded-kl", "middle-spread", "none")
-SCALES = ("log", "min-max")
 _TINY = 1e-12
 
 
@@ -22,7 +21,7 @@ def relevance(mass: Tensor, scale: str = "log", width: float = 8.0) -> Tensor:
     """Return ``[docs]`` relevance from ``[heads, docs]`` masses of the selected heads.
 
     Args:
-        scale: ``log`` of the sum over heads (DESIGN's z), or ``min-max`` of it stretched to
+        scale: ``log`` of the sum over heads (the relevance z), or ``min-max`` of it stretched to
             ``[0, width]`` (QRRanker, arXiv 2602.12192, width 8), which is free of the list's
             total mass.
     """

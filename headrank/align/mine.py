@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from tqdm import tqdm
 
 from headrank.align.forward import selected_mass
 from headrank.align.losses import relevance
@@ -14,6 +13,7 @@ from headrank.layout import check_heads
 from headrank.lists import CandidateList, arrange
 from headrank.models import LoadedModel
 from headrank.pairs import PairOptions, PairSet, mine_pairs
+from headrank.progress import follow
 from headrank.prompt import PromptBuilder
 from headrank.trec import Qrels
 
@@ -42,5 +42,5 @@ def mine_with_model(
         mass = selected_mass(model, builder.build(moved, (moved.query,)), heads)
         return moved.query_id, moved.doc_ids, relevance(mass).cpu().numpy()
 
-    bar = tqdm(lists, desc="mining pairs", unit="query", disable=not progress)
+    bar = follow(lists, desc="mining pairs", unit="query", disable=not progress)
     return mine_pairs((read(candidates) for candidates in bar), qrels.grades, options, seed)

@@ -2,87 +2,65 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from typing import Literal, get_args
 
-from headrank.align.losses import REGULARISERS, SCALES
-from headrank.errors import HeadRankError
+from headrank.settings import AboveZero, FromZero, Positive, Share, options
 
-REFERENCES = ("none", "frozen")
-SCHEDULES = ("constant", "linear", "cosine")
-PROJECTIONS = ("query-key", "attention", "all")
+Projections = Literal["query-key", "attention", "all"]
+Schedule = Literal["constant", "linear", "cosine"]
+Reference = Literal["none", "frozen"]
+Scale = Literal["log", "min-max"]
+Regulariser = Literal["graded-kl", "middle-spread", "none"]
+PROJECTIONS = get_args(Projections)
+SCHEDULES = get_args(Schedule)
+REFERENCES = get_args(Reference)
+SCALES = get_args(Scale)
+REGULARISERS = get_args(Regulariser)
 
 
-@dataclass(frozen=True)
+@options("alignment")
 class AlignOptions:
-    """How an adapter is trained. Every field changes the result.
+    """How an adapter is trained. Every field changes the result."""
 
-    Attributes:
-        rank, alpha, dropout: of LoRA.
-        projections: what LoRA adapts in each layer up to the deepest selected one:
-            ``query-key``, ``attention`` (also values and output) or ``all`` (also the
-            feed-forward part).
-        learning_rate: the highest; ``warmup`` leads up to it.
-        schedule: of the rate after the warm-up, ``constant``, or ``linear`` or ``cosine`` to
-            zero.
-        warmup: share of all steps in which the rate rises linearly.
-        epochs: passes over the training lists; each shuffles every list anew.
-        batch: lists whose gradients are accumulated for one step.
-        clip: largest gradient norm.
-        beta: sharpness of the preference loss.
-        reference: ``none`` (reference-free) or ``frozen`` (against the frozen model, as DPO).
-        scale: relevance before the loss, ``log`` or ``min-max`` (see losses.relevance).
-        regulariser: ``graded-kl``, ``middle-spread`` or ``none``.
-        regulariser_weight: its factor in the loss.
-        spread_floor: of the middle-zone hinge, in units of relevance.
-        patience: stop after this many epochs without a better validation nDCG@10.
-        checkpoint_every: steps between checkpoints that a killed run resumes from.
+    rank: Positive = 8
+    """Rank of LoRA [ours]. LoRA adapts the layers up to the deepest selected one."""
+    alpha: Positive = 16
+    """Scale of LoRA: the adapter counts `alpha / rank` times."""
+    dropout: Share = 0.0
+    """Dropout of LoRA, a share of its inputs."""
+    projections: Projections = "query-key"
+    """What LoRA adapts in each layer: `query-key`, `attention` (also values and output) or `all`
+    (also the feed-forward part) [ours].
     """
-
-    rank: int = 8
-    alpha: int = 16
-    dropout: float = 0.0
-    projections: str = "query-key"
-    learning_rate: float = 1e-3
-    schedule: str = "linear"
-    warmup: float = 0.1
-    epochs: int = 2
-    batch: int = 2
-    clip: float = 1.0
-    beta: float = 1.0
-    reference: str = "none"
-    scale: str = "log"
-    regulariser: str = "graded-kl"
-    regulariser_weight: float = 1.0
-    spread_floor: float = 0.5
-    patience: int = 2
-    checkpoint_every: int = 20
-
-    def __post_init__(self) -> None:
-        for name, allowed in (
-            ("projections", PROJECTIONS),
-            ("schedule", SCHEDULES),
-            ("reference", REFERENCES),
-            ("scale", SCALES),
-            ("regulariser", REGULARISERS),
-        ):
-            if getattr(self, name) not in allowed:
-                raise HeadRankError(
-                    f"alignment.{name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}"
-                )
-        for name in ("rank", "alpha", "epochs", "batch", "patience", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise HeadRankError(f"alignment.{name} is {getattr(self, name)}; use 1 or more")
-        for name in ("learning_rate", "clip", "beta"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise HeadRankError(
-                    f"alignment.{name} is {getattr(self, name)}; it must be above 0 and finite"
-                )
-        for name in ("warmup", "dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise HeadRankError(
-                    f"alignment.{name} is {getattr(self, name)}; it is a share in 0..1"
-                )
-        for name in ("regulariser_weight", "spread_floor"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise HeadRankError(f"alignment.{name} is {getattr(self, name)}; use 0 or more")
+    learning_rate: AboveZero = 0.001
+    """Highest learning rate of AdamW; `warmup` leads up to it."""
+    schedule: Schedule = "linear"
+    """The rate after the warm-up: `constant`, or `linear` or `cosine` down to zero."""
+    warmup: Share = 0.1
+    """Share of all steps in which the rate rises linearly."""
+    epochs: Positive = 2
+    """Passes over the training lists; each shuffles every list anew."""
+    batch: Positive = 2
+    """Lists whose gradients are added up for one step."""
+    clip: AboveZero = 1.0
+    """Largest norm of the gradient."""
+    beta: AboveZero = 1.0
+    """Sharpness of the preference loss."""
+    reference: Reference = "none"
+    """`none`: the loss takes the model as it is; `frozen`: it compares with the unaligned model, as
+    DPO does.
+    """
+    scale: Scale = "log"
+    """Relevance before the loss: `log` of the mass, or stretched between its `min-max`."""
+    regulariser: Regulariser = "graded-kl"
+    """What works against homogenisation: `graded-kl` (towards the grades of the list),
+    `middle-spread` (a hinge on the spread in the middle of the prompt) or `none`.
+    """
+    regulariser_weight: FromZero = 1.0
+    """Its factor in the loss."""
+    spread_floor: AboveZero = 0.5
+    """Spread below which `middle-spread` acts, in units of relevance."""
+    patience: Positive = 2
+    """Stop after this many epochs without a better nDCG@10 on the validation set."""
+    checkpoint_every: Positive = 20
+    """Steps between checkpoints, from which a killed run goes on."""

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from headrank import __version__
 from headrank.align import adapter as adapters
@@ -23,16 +22,18 @@ from headrank.align.data import TrainingList, pair_lists, shuffled
 from headrank.align.divergence import check_gradient, check_trend, check_weights
 from headrank.align.forward import selected_mass
 from headrank.align.options import AlignOptions
+from headrank.align.places import check_folders
 from headrank.align.validate import validation_ndcg
 from headrank.commit import versions
 from headrank.errors import HeadRankError
-from headrank.files import atomic_dir
+from headrank.folders import ADAPTER, atomic_dir
 from headrank.gpu import fits
 from headrank.heads import HeadSet
 from headrank.layout import check_heads
 from headrank.lists import CandidateList, query_generator
 from headrank.models import LoadedModel
 from headrank.pairs import PairSet
+from headrank.progress import follow
 from headrank.prompt import PromptBuilder
 from headrank.trec import Qrels
 
@@ -68,7 +69,8 @@ def align(
         pairs: mined on these lists.
         validation: held-out lists, read in a seeded shuffled order.
         checkpoint: folder from which a killed run goes on, with the same result as an
-            unbroken one; removed at the end.
+            unbroken one. Its own files are removed at the end, and it with them if nothing
+            else is in it and it was made here.
         labelled_queries: how many queries the lists were made from, for the card; None: as
             many as there are lists.
         provenance: noted on the card; its ``code``, a digest of the modules, must also be a
@@ -76,9 +78,10 @@ def align(
 
     Raises:
         HeadRankError: heads of another model, pairs of other lists or judgments, fewer lists
-            than one step takes, training that diverges, or a checkpoint of other settings,
-            data, code or packages.
+            than one step takes, training that diverges, a checkpoint of other settings, data,
+            code or packages, or a folder as `headrank.align.places.check_folders` refuses.
     """
+    check_folders(target, checkpoint)
     check_heads(heads, builder.options.layout)
     matched = pair_lists(lists, pairs, qrels)
     if len(matched) < options.batch:
@@ -117,7 +120,9 @@ def align(
         "model": Path(model.name).name,
         "model_digest": model.digest,
         "options": asdict(options),
+        "dtype": model.dtype,
         "prompt": builder.options.described(),
+        "wrapper": builder.wrapper,
         "seed": seed,
         "labelled_queries": len(lists) if labelled_queries is None else labelled_queries,
         "training_queries": len(matched),
@@ -127,7 +132,7 @@ def align(
         "provenance": provenance or {},
     }
     table = pd.DataFrame(run.progress.validation)
-    with atomic_dir(target) as folder:
+    with atomic_dir(target, ADAPTER) as folder:
         adapters.restore_state(wrapped, run.best_state)
         adapters.save_adapter(wrapped, folder, heads, card)
         pd.DataFrame(run.progress.log).to_csv(folder / "training.csv", index=False)
@@ -160,6 +165,7 @@ class Training:
                     k: v for k, v in asdict(self.options).items() if k != "checkpoint_every"
                 },
                 "prompt": self.builder.options.described(),
+                "wrapper": self.builder.wrapper,
                 "heads": self.heads.pairs,
                 "model": self.model.digest,
                 "dtype": str(self.model.decoder.dtype),
@@ -200,7 +206,7 @@ class Training:
         if not self.progress.validation:
             self.validate(0)
         done = self.progress.total
-        bar = tqdm(
+        bar = follow(
             total=self.steps * self.options.epochs,
             initial=done,
             desc="aligning",

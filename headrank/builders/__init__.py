@@ -30,7 +30,7 @@ def build_collection(
     Args:
         builder: one of `BUILDERS`.
         archive: the fetched file.
-        target: the collection's folder, replaced if it exists.
+        target: may be absent or empty, or a collection that was written there.
         sha256: the archive's pinned hash, checked again before it is read.
 
     Raises:

@@ -8,6 +8,7 @@ Re-Ranking Agents", EMNLP 2023 (arXiv 2304.09542); the folder NovelEval of its r
 from __future__ import annotations
 
 import csv
+import io
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 from headrank.builders.parts import Parts
 from headrank.errors import HeadRankError
 from headrank.records import Document, Query
+from headrank.texts import read_text
 from headrank.trec import Qrels, Run
 
 CORPUS, QUERIES, QRELS = "NovelEval/corpus.tsv", "NovelEval/queries.tsv", "NovelEval/qrels.txt"
@@ -64,8 +66,8 @@ def build(folder: Path, expected: Mapping[str, object] | None = None) -> Parts:
 
 def _pairs(path: Path) -> list[tuple[str, str]]:
     """Return the two columns of a file; a tab within the text becomes a space."""
-    with open(_there(path), encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.reader(file, delimiter="\t") if row]
+    text = io.StringIO(read_text(_there(path)), newline="")
+    rows = [row for row in csv.reader(text, delimiter="\t") if row]
     for number, row in enumerate(rows, start=1):
         if len(row) < 2:
             raise HeadRankError(f"{path}: record {number} has one column, expected id and text")

@@ -34,7 +34,7 @@ def build_from_repository(source: Mapping[str, Any], target: str | os.PathLike) 
         source: as in the config: ``kind`` (``huggingface`` or ``github``), ``repository``,
             ``revision``, ``builder`` and what belongs to it, optionally ``expect`` (counts of
             ``documents``, ``queries``, ``judgments``) and ``unjudged`` (``error`` or ``drop``).
-        target: replaced if it exists.
+        target: may be absent or empty, or a collection that was written there.
 
     Raises:
         HeadRankError: what the fetch or the builder refuses, other counts than expected, or

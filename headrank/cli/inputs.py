@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from headrank.cli.options import UsageError
 from headrank.errors import HeadRankError
+from headrank.files import read_jsonl
 from headrank.lists import CandidateList, Passage
 from headrank.passages import as_candidates
-from headrank.trec import Qrels, Run
+from headrank.ties import TREC_EVAL
+from headrank.trec import Qrels, Run, check_grade
 
-_FIELDS = {"query", "docs", "query_id"}
-_DOC_FIELDS = {"id", "title", "text", "grade"}
+_FIELDS = {"query", "docs", "query_id", "_id"}
+_DOC_FIELDS = {"id", "_id", "title", "text", "grade"}
+_ABSENT = object()
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,14 @@ class InputList:
 
     Attributes:
         where: ``file:line``, or the run and the query.
-        ids: as they came (text or number), by document id.
+        query_id: as it came, text or number.
+        ids: as they came, by document id.
         grades: ``{doc_id: grade}`` of the documents that carry one.
     """
 
     where: str
     candidates: CandidateList
+    query_id: str | int
     ids: Mapping[str, str | int]
     grades: Mapping[str, int]
 
@@ -43,7 +45,7 @@ def read_input(args: argparse.Namespace, labelled: bool) -> list[InputList]:
         HeadRankError: a line that cannot be used; the message names it.
     """
     if args.run_file is None:
-        for name in ("collection", "depth", "qrels"):
+        for name in ("collection", "depth", "ties", "qrels"):
             if getattr(args, name, None) is not None:
                 raise UsageError(f"--{name} goes with --run, which is not given")
         lists = list(jsonl_lists(args.lists or "-", labelled))
@@ -54,7 +56,8 @@ def read_input(args: argparse.Namespace, labelled: bool) -> list[InputList]:
             raise UsageError("--run needs --collection, the folder that holds the texts")
         qrels = getattr(args, "qrels", None)
         depth = 20 if args.depth is None else args.depth
-        lists = list(run_lists(args.run_file, args.collection, depth, labelled, qrels))
+        ties = args.ties or TREC_EVAL
+        lists = list(run_lists(args.run_file, args.collection, depth, labelled, qrels, ties))
     if not lists:
         raise HeadRankError(f"{args.lists or args.run_file or '<stdin>'}: there is no list in it")
     return lists
@@ -63,7 +66,9 @@ def read_input(args: argparse.Namespace, labelled: bool) -> list[InputList]:
 def jsonl_lists(path: str, labelled: bool) -> Iterator[InputList]:
     """Yield the lists of a JSONL file, or of stdin for ``-``."""
     seen: dict[str, str] = {}
-    for where, record in _records(path):
+    source = "<stdin>" if path == "-" else path
+    for number, record in read_jsonl(path, stdin=True):
+        where = f"{source}:{number}"
         if unknown := set(record) - _FIELDS:
             raise HeadRankError(
                 f"{where}: key {min(unknown)!r} is unknown; allowed: {', '.join(sorted(_FIELDS))}"
@@ -73,8 +78,9 @@ def jsonl_lists(path: str, labelled: bool) -> Iterator[InputList]:
                 raise HeadRankError(f"{where}: {name!r} is missing")
         if not isinstance(record["docs"], list):
             raise HeadRankError(f"{where}: 'docs' is not a list")
-        number = where.rpartition(":")[2]
-        query_id = _id(record.get("query_id", number), f"{where}: query_id")
+        original = _either(record, "query_id", where)
+        original = str(number) if original is _ABSENT else original
+        query_id = _id(original, f"{where}: query_id")
         if query_id in seen:
             raise HeadRankError(
                 f"{where}: query_id {query_id!r} stands already at {seen[query_id]}; "
@@ -102,6 +108,7 @@ def jsonl_lists(path: str, labelled: bool) -> Iterator[InputList]:
         yield InputList(
             where=where,
             candidates=candidates,
+            query_id=original,
             ids=dict(zip(candidates.doc_ids, originals, strict=True)),
             grades={
                 document: grade
@@ -112,14 +119,21 @@ def jsonl_lists(path: str, labelled: bool) -> Iterator[InputList]:
 
 
 def run_lists(
-    run_path: str, collection: str, depth: int, labelled: bool, qrels_path: str | None
+    run_path: str,
+    collection: str,
+    depth: int,
+    labelled: bool,
+    qrels_path: str | None,
+    ties: str = TREC_EVAL,
 ) -> Iterator[InputList]:
     """Yield the lists of a run's queries, with texts from a collection."""
     from headrank.collection import load_documents, load_qrels, load_queries
 
     if depth < 1:
         raise HeadRankError(f"--depth is {depth}; take at least 1 document a query")
-    run = Run.load(run_path).cut(depth)
+    run = Run.load(run_path, ties).cut(depth)
+    if run.contradicted:
+        print(f"headrank: {run.contradicted.told(run_path)}", file=sys.stderr)
     queries = load_queries(collection)
     qrels = Qrels({})
     if labelled:
@@ -142,46 +156,10 @@ def run_lists(
                 names,
                 tuple(Passage(documents[d].title, documents[d].text) for d in names),
             ),
+            query_id=query,
             ids={name: name for name in names},
             grades={d: judged[d] for d in names if d in judged},
         )
-
-
-def _records(path: str) -> Iterator[tuple[str, dict]]:
-    """Yield ``(file:line, object)`` of JSONL in strict UTF-8 and strict JSON."""
-    name = "<stdin>" if path == "-" else path
-    with _opened(path) as file:
-        for number, raw in enumerate(file, start=1):
-            if not raw.strip():
-                continue
-            where = f"{name}:{number}"
-            try:
-                record = json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
-            except (ValueError, RecursionError) as error:
-                raise HeadRankError(f"{where}: not a line of JSON in UTF-8 ({error})") from None
-            if not isinstance(record, dict):
-                raise HeadRankError(
-                    f"{where}: expected a JSON object, found {type(record).__name__}"
-                )
-            yield where, record
-
-
-@contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
-    """Yield the bytes of a file, or of stdin for ``-``."""
-    if path == "-":
-        yield sys.stdin.buffer
-        return
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(open(path, "rb"))
-        except OSError as error:
-            raise HeadRankError(f"{path}: cannot be read ({error.strerror})") from None
-        yield file
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
 
 
 def _document(
@@ -206,14 +184,22 @@ def _document(
         raise HeadRankError(f"{where}: 'title' is not a text")
     if grade is None and labelled:
         raise HeadRankError(f"{where}: 'grade' is missing; 0 is not relevant, higher is better")
-    if grade is not None and (isinstance(grade, bool) or not isinstance(grade, int)):
-        raise HeadRankError(f"{where}: grade {grade!r} is not a whole number")
-    return Passage(title, entry["text"]), entry.get("id"), grade
+    if grade is not None:
+        grade = check_grade(grade, where)
+    name = _either(entry, "id", where)
+    return Passage(title, entry["text"]), None if name is _ABSENT else name, grade
+
+
+def _either(record: dict, name: str, where: str) -> object:
+    """Return a record's id under our name or BEIR's, `_ABSENT` without one."""
+    if name in record and "_id" in record:
+        raise HeadRankError(f"{where}: both {name!r} and '_id' are given; keep one")
+    return record.get(name, record.get("_id", _ABSENT))
 
 
 def _id(value: object, where: str) -> str:
     """Return an id as text."""
-    if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
         raise HeadRankError(f"{where}: {value!r} is no id; use a text or a whole number")
     return str(value)
 

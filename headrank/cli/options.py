@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ CRITERIA = ("graded", "contrastive", "contrastive-z", "mass")
 DTYPES = ("float32", "bfloat16")
 LAYOUTS = ("joint", "block", "block+query")
 QUERY_OFFSET = 256
+TIES = ("trec_eval", "file-rank")
+BUDGETS = ("fit", "heads")
 
 
 class UsageError(HeadRankError):
@@ -30,15 +33,47 @@ def whole(least: int):
     """Return an argparse type: a whole number from ``least``."""
 
     def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        value = digits(text)
         if value < least:
             raise argparse.ArgumentTypeError(f"{value} is too small; the least is {least}")
         return value
 
     return parse
+
+
+def digits(text: str) -> int:
+    """Return an argparse value: a whole number as digits 0 to 9; Python also reads 1_0 and ١."""
+    if not re.fullmatch(r"-?[0-9]{1,18}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def budget(text: str) -> int | str:
+    """Return an argparse value: tokens of a document, or a word for a budget."""
+    if text in BUDGETS:
+        return text
+    try:
+        return whole(1)(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, nor {' or '.join(BUDGETS)}") from None
+
+
+def device(text: str) -> str:
+    """Return an argparse value: a device that weights can be loaded to."""
+    from headrank.pretrained import check_device_name
+
+    try:
+        check_device_name(text)
+    except HeadRankError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def number(text: str) -> float:
+    """Return an argparse value: a finite number as it is written; Python also reads nan and 1_0."""
+    if not re.fullmatch(r"-?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]{1,2})?", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, such as 0.001 or 1e-3")
+    return float(text)
 
 
 def order(text: str) -> str:
@@ -69,12 +104,26 @@ def add_input(parser: argparse.ArgumentParser, labelled: bool) -> None:
     group.add_argument("--run", dest="run_file", metavar="RUN", help="TREC run, in place of LISTS")
     group.add_argument("--collection", metavar="DIR", help="folder that holds the run's texts")
     group.add_argument(
-        "--depth", type=int, metavar="N", help="documents a query taken from the run (default: 20)"
+        "--depth",
+        type=digits,
+        metavar="N",
+        help="documents a query taken from the run (default: 20)",
     )
+    add_ties(group)
     if labelled:
         group.add_argument(
             "--qrels", metavar="FILE", help="judgments (default: those of the collection)"
         )
+
+
+def add_ties(group: argparse._ActionsContainer) -> None:
+    """Add the argument that says how documents of one score stand."""
+    group.add_argument(
+        "--ties",
+        choices=TIES,
+        help="documents of one score in a run: by docid descending, scores compared as float32, "
+        "as trec_eval does whatever the ranks say (default), or as the file ranks them",
+    )
 
 
 def add_model(parser: argparse.ArgumentParser, what: str) -> None:
@@ -82,15 +131,19 @@ def add_model(parser: argparse.ArgumentParser, what: str) -> None:
     group = parser.add_argument_group("model")
     group.add_argument("--model", required=True, metavar="PATH", help=what)
     group.add_argument("--revision", metavar="COMMIT", help="commit of a hub repository")
-    group.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ... or auto")
-    group.add_argument("--dtype", choices=DTYPES, help="of the weights (default: float32)")
+    group.add_argument(
+        "--device", type=device, default="cpu", help="cpu (default), cuda, cuda:1, ... or auto"
+    )
+    group.add_argument(
+        "--dtype", choices=DTYPES, help="of the weights (default: the heads' own, else float32)"
+    )
     group.add_argument(
         "--threads", type=whole(1), metavar="N", help="CPU threads (default: all of the machine)"
     )
 
 
-def add_prompt(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that change the prompt."""
+def add_prompt(parser: argparse.ArgumentParser, fit: bool = False) -> None:
+    """Add the arguments that change the prompt; ``fit`` allows words for the budget."""
     group = parser.add_argument_group("prompt")
     group.add_argument(
         "--order",
@@ -99,9 +152,18 @@ def add_prompt(parser: argparse.ArgumentParser) -> None:
         "given), reversed",
     )
     group.add_argument("--seed", type=whole(0), metavar="N", help="of shuffled (default: 13)")
-    group.add_argument(
-        "--document-tokens", type=whole(1), metavar="N", help="cut each document to N tokens"
-    )
+    if fit:
+        group.add_argument(
+            "--document-tokens",
+            type=budget,
+            metavar="N",
+            help="cut each document to N tokens; heads: as the heads were selected; fit (default): "
+            "keep all where the context holds them, else cut alike, never below heads",
+        )
+    else:
+        group.add_argument(
+            "--document-tokens", type=whole(1), metavar="N", help="cut each document to N tokens"
+        )
     group.add_argument(
         "--overlong",
         choices=("error", "truncate"),
@@ -123,35 +185,64 @@ def add_prompt(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--prompt",
         metavar="FILE",
-        help="JSON with fields of headrank.prompt.PromptOptions (default: those the heads were "
+        help="JSON with fields of headrank.prompt.PromptOptions (others: those the heads were "
         "selected with)",
     )
 
 
-def prompt_options(args: argparse.Namespace, base: PromptOptions | None) -> PromptOptions | None:
-    """Return the prompt's options under the arguments; None if nothing was asked for.
+def collection_files(folder: str | None) -> list[Path]:
+    """Return the files that are read of a collection's folder."""
+    from headrank.beir import beir_qrels
+    from headrank.records import CARD, EXCLUDED, REQUIRED, file_of
+
+    if folder is None:
+        return []
+    own = [file_of(folder, name) for name in (*REQUIRED, EXCLUDED, CARD)]
+    return [*own, *beir_qrels(folder).values()]
+
+
+def read_files(args: argparse.Namespace) -> list[str | Path | None]:
+    """Return every file that a command's arguments name as an input."""
+    names = ("lists", "run_file", "qrels", "heads", "prompt")
+    given = [getattr(args, name, None) for name in names]
+    return [*given, *collection_files(args.collection)]
+
+
+def prompt_changes(args: argparse.Namespace) -> dict:
+    """Return the prompt's fields that the arguments change; the budget's word is left out.
 
     Raises:
         HeadRankError: the prompt file is not a JSON object of known fields.
     """
-    from dataclasses import fields
 
     from headrank.prompt import PromptOptions
 
     changes = {}
     if args.prompt is not None:
         changes = read_json(args.prompt)
-        known = [field.name for field in fields(PromptOptions)]
-        if not isinstance(changes, dict) or set(changes) - set(known):
-            raise HeadRankError(
-                f"{args.prompt}: expected a JSON object with fields of {', '.join(known)}"
-            )
+        if not isinstance(changes, dict):
+            raise HeadRankError(f"{args.prompt}: expected a JSON object of settings of the prompt")
+        try:
+            PromptOptions().changed(**changes)
+        except HeadRankError as error:
+            raise HeadRankError(f"{args.prompt}: {error}") from None
     for name in ("document_tokens", "overlong", "layout", "query_offset"):
-        if getattr(args, name) is not None:
-            changes[name] = getattr(args, name)
-    if not changes:
-        return base
-    return PromptOptions(**changes) if base is None else base.changed(**changes)
+        value = getattr(args, name)
+        if value is not None and value not in BUDGETS:
+            changes[name] = value
+    return changes
+
+
+def prompt_options(args: argparse.Namespace, base: PromptOptions | None) -> PromptOptions | None:
+    """Return the prompt's options under the arguments; None if nothing was asked for.
+
+    Raises:
+        HeadRankError: as `prompt_changes`.
+    """
+    from headrank.prompt import PromptOptions
+
+    changes = prompt_changes(args)
+    return (base or PromptOptions()).changed(**changes) if changes else base
 
 
 def prepare_torch(args: argparse.Namespace) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from headrank.cli.options import (
     CRITERIA,
+    UsageError,
     add_input,
     add_model,
     add_prompt,
+    number,
     prepare_torch,
     prompt_options,
+    read_files,
     whole,
 )
 from headrank.files import atomic
+from headrank.targets import check_output
 
 _DESCRIPTION = """\
 Read every head on labelled queries and select the best ones.
@@ -46,7 +51,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     group.add_argument("--criterion", choices=CRITERIA, help="in place of the method's")
     group.add_argument("--count", type=whole(1), metavar="N", help="heads to select")
     group.add_argument(
-        "--entropy-weight", type=float, metavar="W", help="weight of the entropy (0: none)"
+        "--entropy-weight", type=number, metavar="W", help="weight of the entropy (0: none)"
     )
     add_prompt(parser)
     output = parser.add_argument_group("output")
@@ -60,6 +65,11 @@ def run(args: argparse.Namespace) -> None:
     from headrank.cli.inputs import labels, read_input
     from headrank.profile import SelectionOptions
 
+    check_output(args.output, read_files(args))
+    if args.table is not None:
+        check_output(args.table, [*read_files(args), args.output])
+        if os.path.realpath(args.table) == os.path.realpath(args.output):
+            raise UsageError(f"--table and --output are both {args.table}; give two files")
     lists = read_input(args, labelled=True)
     preset = PRESETS[args.method]
     given = {
@@ -68,6 +78,7 @@ def run(args: argparse.Namespace) -> None:
         "entropy_weight": args.entropy_weight,
     }
     selection = SelectionOptions(**preset | {k: v for k, v in given.items() if v is not None})
+    prompt = prompt_options(args, None)
     prepare_torch(args)
     from headrank.labelled import profile_lists
     from headrank.models import load_model
@@ -79,7 +90,7 @@ def run(args: argparse.Namespace) -> None:
         model,
         [one.candidates for one in lists],
         labels(lists),
-        prompt=prompt_options(args, None),
+        prompt=prompt,
         order=args.order or "shuffled",
         seed=13 if args.seed is None else args.seed,
         progress=not args.quiet,

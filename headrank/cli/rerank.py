@@ -16,11 +16,13 @@ from headrank.cli.options import (
     add_model,
     add_prompt,
     prepare_torch,
-    prompt_options,
+    prompt_changes,
+    read_files,
     whole,
 )
 from headrank.errors import HeadRankError
 from headrank.files import atomic
+from headrank.targets import check_output
 
 if TYPE_CHECKING:
     from headrank.cli.inputs import InputList
@@ -34,6 +36,8 @@ Rerank the documents of each list by attention.
 
 The whole input is checked before the first list is read. Each line of the output holds
 {"query_id", "query", "docs": [{"id", "score"}, ...]}, best first; a TREC run gives a TREC run.
+A passage that was cut also has "tokens" and "kept_tokens". Scores equal those of the Python
+library and, with --document-tokens heads and the same ids, those of the workflow.
 """
 
 
@@ -47,6 +51,11 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     add_input(parser, labelled=False)
     add_model(parser, "folder of a saved ranker or of a model, or a hub repository")
+    parser.add_argument(
+        "--base",
+        metavar="PATH",
+        help="base model of a saved ranker, if it is not where the ranker's card says",
+    )
     group = parser.add_argument_group("method")
     group.add_argument("--method", choices=METHODS, help="default: headrank, or the saved ranker's")
     group.add_argument("--heads", metavar="FILE", help="JSON that `headrank profile` wrote")
@@ -54,7 +63,8 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     group.add_argument(
         "--merge",
         action="store_true",
-        help="add the adapter to the weights: a little faster; in bfloat16 it rounds the scores",
+        help="add the adapter to the weights: a little faster; in bfloat16 it rounds the scores, "
+        "so they are not the workflow's",
     )
     group.add_argument(
         "--window",
@@ -65,7 +75,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     group.add_argument(
         "--batch", type=whole(1), default=1, metavar="N", help="prompts read side by side"
     )
-    add_prompt(parser)
+    add_prompt(parser, fit=True)
     output = parser.add_argument_group("output")
     output.add_argument("-o", "--output", default="-", metavar="FILE", help="default: stdout")
     output.add_argument("--format", choices=("jsonl", "trec"), help="default: as the input")
@@ -81,15 +91,13 @@ def run(args: argparse.Namespace) -> None:
     if args.name is not None and any(c.isspace() for c in args.name):
         raise UsageError(f"--name is {args.name!r}; a TREC tag holds no white space")
     form = args.format or ("jsonl" if args.run_file is None else "trec")
+    check_output(args.output, read_files(args))
     lists = read_input(args, labelled=False)
     if form == "trec":
         check_trec(lists)
     ranker = load(args)
-    for one in lists:
-        try:
-            ranker.work(one.candidates)
-        except HeadRankError as error:
-            raise HeadRankError(f"{one.where}: {error}") from None
+    if note := check(ranker, lists):
+        print(f"headrank: {note} (--document-tokens sets the budget)", file=sys.stderr)
     name = args.name or ranker.options.method
     with ExitStack() as stack:
         if args.output == "-":
@@ -107,15 +115,14 @@ def load(args: argparse.Namespace) -> HeadRanker:
     """Return the ranker that the arguments describe."""
     prepare_torch(args)
     from headrank.ranker import HeadRanker
-    from headrank.saved import known_prompt
 
-    base = known_prompt(args.model, args.heads, args.adapter)
-    return HeadRanker.from_pretrained(
+    ranker = HeadRanker.from_pretrained(
         args.model,
         heads=args.heads,
         adapter=args.adapter,
         method=args.method,
-        prompt=prompt_options(args, base),
+        prompt=prompt_changes(args) or None,
+        document_tokens=args.document_tokens,
         order=args.order,
         seed=args.seed,
         window=args.window,
@@ -123,17 +130,33 @@ def load(args: argparse.Namespace) -> HeadRanker:
         device=args.device,
         merge=args.merge,
         revision=args.revision,
+        model=args.base,
     )
+    ranker.quiet = True  # the command tells it of all lists at once
+    return ranker
+
+
+def check(ranker: HeadRanker, lists: list[InputList]) -> str | None:
+    """Return in words how many passages will be cut; refuse a list that cannot be read."""
+    from headrank.ranker import cut_note
+
+    sizes = []
+    for one in lists:
+        try:
+            sizes += ranker.sizes(one.candidates).values()
+        except HeadRankError as error:
+            raise HeadRankError(f"{one.where}: {error}") from None
+    return cut_note(sizes)
 
 
 def rankings(
     ranker: HeadRanker, lists: list[InputList], args: argparse.Namespace
 ) -> Iterable[list[RankedPassage]]:
     """Yield each list's ranking, cut to the top asked for, with progress on stderr."""
-    from tqdm import tqdm
+    from headrank.progress import follow
 
     found = ranker.rerank_lists((one.candidates for one in lists), batch=args.batch)
-    bar = tqdm(found, total=len(lists), desc="reranking", unit="query", disable=args.quiet)
+    bar = follow(found, total=len(lists), desc="reranking", unit="query", disable=args.quiet)
     for ranking in bar:
         yield ranking[: args.top]
 
@@ -142,13 +165,20 @@ def json_line(one: InputList, ranking: list[RankedPassage]) -> str:
     """Return one list's ranking as a line of JSON."""
     return json.dumps(
         {
-            "query_id": one.candidates.query_id,
+            "query_id": one.query_id,
             "query": one.candidates.query,
-            "docs": [{"id": one.ids[p.doc_id], "score": p.score} for p in ranking],
+            "docs": [{"id": one.ids[p.doc_id], "score": p.score, **cut_fields(p)} for p in ranking],
         },
         ensure_ascii=False,
         allow_nan=False,
     )
+
+
+def cut_fields(passage: RankedPassage) -> dict[str, int]:
+    """Return what a line of JSON tells of a passage that was cut; nothing of a whole one."""
+    if passage.kept_tokens == passage.tokens:
+        return {}
+    return {"tokens": passage.tokens, "kept_tokens": passage.kept_tokens}
 
 
 def trec_lines(one: InputList, ranking: list[RankedPassage], name: str) -> list[str]:
@@ -165,4 +195,9 @@ def check_trec(lists: list[InputList]) -> None:
                 raise HeadRankError(
                     f"{one.where}: id {name!r} holds white space, which a TREC run cannot; use "
                     "--format jsonl"
+                )
+            if not name.isprintable():
+                raise HeadRankError(
+                    f"{one.where}: id {name!r} holds an invisible character, which a TREC run "
+                    "cannot; use --format jsonl"
                 )

@@ -8,13 +8,14 @@ from headrank.errors import HeadRankError
 
 _DESCRIPTION = """\
 Hash every file of a results' folder again and compare it with manifest.json, with the cards
-of adapters, models and collections, and with the metadata beside the runs.
+of adapters, models and collections, and with the metadata beside the runs. Your own files that
+the config names are compared with those that the results were made from.
 
   headrank verify results/
 
 One line on stdout for each file that is missing, changed or unlisted; exit code 1 if there is
 any. A manifest that an object store's job wrote lists some of the files: others are no fault.
-Models and collections that are not on this machine are named and not checked.
+Models, collections and files of yours that are not on this machine are named and not checked.
 """
 
 
@@ -52,8 +53,8 @@ def run(args: argparse.Namespace) -> None:
     if not found.sound:
         raise HeadRankError(
             f"{args.folder}: {len(found.missing)} missing, {len(found.changed)} changed, "
-            f"{len(found.unlisted)} unlisted; delete what is changed and run `snakemake --cores "
-            "all` again; if files were added on purpose, write the manifest anew with "
-            "`--forcerun manifest`"
+            f"{len(found.unlisted)} unlisted; delete the results that changed and run "
+            "`snakemake --cores all` again; if files were added on purpose, write the manifest "
+            "anew with `--forcerun manifest`"
         )
     print(f"{args.folder}: {found.checked} files are as noted")

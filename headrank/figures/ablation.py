@@ -54,3 +54,8 @@ def ablation(differences: pd.DataFrame, *, measure: str = "nDCG@10", alpha: floa
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.set_xlabel(f"Difference in {measure} to the default")
     return figure
+
+
+def draw_ablations(differences: str, *, measure: str, alpha: float) -> Figure:
+    """Return the figure of a file of differences; see ``ablation``."""
+    return ablation(pd.read_csv(differences), measure=measure, alpha=alpha)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from headrank.figures.style import BLACK, BLUE, GREY, ORANGE, PAGE, RED, new_figure, styled
+from headrank.speed import load_benchmarks
 
 _LOOKS = {"float32": (BLUE, "o"), "bfloat16": (ORANGE, "s")}
 
@@ -89,3 +90,8 @@ def _growth(axes, table: pd.DataFrame) -> None:
     axes.set_xlabel("tokens (labels: documents)")
     axes.set_ylabel("CPU seconds")
     axes.legend(loc="upper left", fontsize=6)
+
+
+def draw_benchmarks(parts: Sequence[str]) -> Figure:
+    """Return the figure of a model's benchmarks of their files."""
+    return benchmarks(load_benchmarks(parts))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from matplotlib.patches import Rectangle
 from headrank.figures.style import BLACK, GREY, LIGHT, PAGE, RED, new_figure, panel_letter, styled
 from headrank.heads import HeadSet
 from headrank.headstudy import LAYER_0, RANDOM, SELECTED
+from headrank.profile import Profile, SelectionOptions
 
 _CONTROLS = {
     SELECTED: (RED, "o"),
@@ -91,3 +94,27 @@ def _heatmap(axes, scores: np.ndarray, selected: HeadSet) -> None:
     bar = axes.figure.colorbar(image, ax=axes, pad=0.015, fraction=0.05)
     bar.set_label("Selection score")
     bar.outline.set_linewidth(0.6)
+
+
+def draw_head_scores(
+    profile: str,
+    heads: Sequence[str],
+    controls: str,
+    per_query: str,
+    *,
+    selection: Mapping,
+    measure: str,
+    name: str,
+    first_stage: Sequence[str],
+) -> Figure:
+    """Return the figure of a profile's files; ``name`` is the set of the controls."""
+    table = pd.read_parquet(per_query)
+    own = table[(table["measure"] == measure) & (table["set"] == name)]
+    known = own[own["method"].isin(first_stage)]["value"]
+    return head_scores(
+        Profile.load(profile).scores(SelectionOptions(**selection)),
+        HeadSet.load(heads[0]),
+        pd.read_csv(controls),
+        measure=measure,
+        first_stage=float(known.mean()) if len(known) else None,
+    )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from headrank.figures.style import BLUE, GREY, MIDDLE_ZONE, PAGE, RED, new_figure, styled
+from headrank.labels import label
 from headrank.positions import position_share
 
 _KINDS = {"relevant": (RED, "o", "Relevant"), "other": (BLUE, "s", "Other")}
@@ -28,10 +30,11 @@ def homogenisation(systems: Mapping[str, pd.DataFrame]) -> Figure:
         _panel(axes, positions)
         axes.set_title(title, pad=13)
         share = position_share(positions)
+        told = f"position explains {share:.0%} of the others' variance"
         axes.text(
             0.5,
             1.02,
-            f"position explains {share:.0%} of the others' variance",
+            "no document that is not relevant" if np.isnan(share) else told,
             transform=axes.transAxes,
             ha="center",
             va="bottom",
@@ -66,3 +69,12 @@ def _panel(axes: Axes, positions: pd.DataFrame) -> None:
         axes.plot(centre, part["mean"], color=colour, marker=marker, markersize=3, label=text)
     axes.set_xlim(0, 100)
     axes.set_xticks(range(0, 101, 25))
+
+
+def draw_homogenisation(positions: str, *, names: Mapping[str, str]) -> Figure:
+    """Return the figure of a study's file, one panel a method."""
+    systems = {
+        label(method, names): part
+        for method, part in pd.read_csv(positions).groupby("system", sort=False)
+    }
+    return homogenisation(systems)

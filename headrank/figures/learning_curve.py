@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from headrank.figures.style import COLUMN, LOOKS, new_figure, reference_lines, styled
+from headrank.files import read_json
 
 
 @styled
@@ -62,3 +64,40 @@ def learning_curve(
     reference_lines(axes, references, names)
     figure.legend(loc="outside upper center", ncols=3, columnspacing=1)
     return figure
+
+
+def draw_learning_curve(
+    per_run: str,
+    cards: Sequence[str],
+    *,
+    model: str,
+    name: str,
+    order: str,
+    measure: str,
+    references: Sequence[str],
+    names: Mapping[str, str],
+) -> Figure:
+    """Return the learning curve of a model: one point an adapter, one line a reference.
+
+    Args:
+        cards: cards of the adapters, ``.../ADAPTER/headrank.json``.
+        name, order: set and prompt order of the values.
+    """
+    table = pd.read_parquet(per_run)
+    table = table[(table["set"] == name) & (table["measure"] == measure)]
+    table = table[table["model"].isin(["-", model]) & table["order"].isin(["-", order])]
+    alone = table[~table["method"].str.contains("+", regex=False)]
+    points = []
+    for path in cards:
+        card, adapter = read_json(path), Path(path).parent.name
+        points.append(
+            {
+                "queries": card["training_queries"],
+                "seed": card["seed"],
+                "value": alone.loc[alone["adapter"] == adapter, "value"].mean(),
+            }
+        )
+    lines = {
+        method: float(table.loc[table["method"] == method, "value"].mean()) for method in references
+    }
+    return learning_curve(pd.DataFrame(points), lines, measure=measure, names=names)

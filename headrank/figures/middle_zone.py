@@ -72,3 +72,8 @@ def _points(
         elinewidth=1,
         label=text,
     )
+
+
+def draw_middle_zone(rates: str, *, names: Mapping[str, str]) -> Figure:
+    """Return the figure of a study's file; see ``middle_zone``."""
+    return middle_zone(pd.read_csv(rates), names=names)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -89,3 +90,34 @@ def _curves(
     reference_lines(axes, references, names)
     figure.legend(loc="outside upper center", ncols=min(3, len(styles)), columnspacing=1)
     return figure, axes
+
+
+def draw_ndcg_by_heads(curves: str, per_query: str, **options: Any) -> Figure:
+    """Return the figure of a study's file; see ``ndcg_by_heads``."""
+    return _drawn(ndcg_by_heads, curves, per_query, **options)
+
+
+def draw_ndcg_by_depth(curves: str, per_query: str, **options: Any) -> Figure:
+    """Return the figure of a study's file; see ``ndcg_by_depth``."""
+    return _drawn(ndcg_by_depth, curves, per_query, **options)
+
+
+def _drawn(
+    figure: Callable[..., Figure],
+    curves: str,
+    per_query: str,
+    *,
+    measure: str,
+    name: str,
+    references: Sequence[str],
+    names: Mapping[str, str],
+) -> Figure:
+    """Return a figure of curves; methods without heads, ``references``, are lines."""
+    table = pd.read_parquet(per_query)
+    table = table[(table["measure"] == measure) & (table["set"] == name)]
+    lines = {
+        method: float(values.mean())
+        for method, values in table.groupby("method", sort=False)["value"]
+        if method in references
+    }
+    return figure(pd.read_csv(curves), lines, measure=measure, names=names)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from headrank.figures.style import BLACK, BLUE, ORANGE, PAGE, PURPLE, RED, SKY, new_figure, styled
 from headrank.labels import label
+from headrank.tables.cells import cell_means
 
 _ORDERS = {
     "shuffled": (BLUE, "o"),
@@ -81,3 +82,24 @@ def order_robustness(
     columns = len(texts) if across > 1 else 2
     figure.legend(handles, texts, loc="outside lower center", ncols=columns)
     return figure
+
+
+def draw_order_robustness(
+    per_query: str, *, model: str, layout: Mapping, measure: str, confidence: float, seed: int
+) -> Figure:
+    """Return the figure of one model's methods and of those without a model."""
+    table = pd.read_parquet(per_query)
+    table = table[table["model"].isin([model, "-"])]
+    free = table["order"] == "-"
+    parts = [(table[~free], layout["orders"]), (table[free], ["-"])]
+    means = pd.concat(
+        cell_means(part, measure, orders, confidence, seed) for part, orders in parts if len(part)
+    )
+    # The figure shows rows in their order: sets and methods as the config declares them.
+    place = [
+        (layout["sets"].index(one), layout["methods"].index(method))
+        for one, method in means[["set", "method"]].values
+    ]
+    means = means.assign(place=place).sort_values("place", kind="stable")
+    means["set"] = [layout["names"].get(one, one) for one in means["set"]]
+    return order_robustness(means, measure=measure, names=layout["names"])

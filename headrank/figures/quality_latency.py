@@ -85,3 +85,9 @@ def _front(points: pd.DataFrame) -> pd.DataFrame:
     """Return the systems that none beats in both cost and value, cheapest first."""
     ordered = points.sort_values(["seconds", "value"], ascending=[True, False])
     return ordered[ordered["value"] > ordered["value"].cummax().shift(fill_value=float("-inf"))]
+
+
+def draw_quality_latency(points: str, *, measure: str, names: Mapping[str, str]) -> Figure:
+    """Return the figure of a file of costs; what was timed but not evaluated has no point."""
+    table = pd.read_csv(points).dropna(subset=["value"])
+    return quality_latency(table, measure=measure, names=names)

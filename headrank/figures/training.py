@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -81,3 +83,16 @@ def training(steps: pd.DataFrame, validation: pd.DataFrame, *, measure: str = "n
     if len(seeds) > 1:
         figure.legend(handles, names, loc="outside lower center", ncols=len(seeds))
     return figure
+
+
+def draw_training(
+    steps: Sequence[str], validation: Sequence[str], *, seeds: Sequence[int]
+) -> Figure:
+    """Return the figure of a recipe's training tables, one file a seed."""
+    tables = [
+        pd.concat(
+            pd.read_csv(path).assign(seed=seed) for path, seed in zip(paths, seeds, strict=True)
+        )
+        for paths in (steps, validation)
+    ]
+    return training(*tables)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers import AutoModelForCausalLM, DynamicCache
 
 from headrank.errors import HeadRankError
-from headrank.models import DTYPES
-from headrank.pretrained import check_weights, reason
+from headrank.models import DTYPES, check_dtype
+from headrank.pretrained import check_device, load_tokenizer, load_weights
 
 
 @dataclass(frozen=True)
@@ -35,36 +34,16 @@ def load_generator(
         HeadRankError: unknown dtype, no such device, nothing to load there, or weights that
             are absent or hold NaN.
     """
-    if dtype not in DTYPES:
-        raise HeadRankError(f"dtype {dtype!r} is unknown; allowed: {', '.join(DTYPES)}")
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise HeadRankError(f"device {device!r}: no CUDA device is visible; use device cpu")
-    try:
-        check_weights(path)
-        model, report = AutoModelForCausalLM.from_pretrained(
-            path,
-            dtype=DTYPES[dtype],
-            attn_implementation="sdpa",
-            output_loading_info=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise HeadRankError(f"{path}: no model can be loaded ({reason(error)})") from None
-    # transformers draws absent weights at random and only logs it.
-    if report["missing_keys"]:
-        absent = sorted(report["missing_keys"])
-        raise HeadRankError(
-            f"{path}: {len(absent)} weights are missing, first {absent[0]}; fetch or convert the "
-            "model again"
-        )
-    model.eval().requires_grad_(False).to(device)
-    for name, parameter in model.named_parameters():
-        if not torch.isfinite(parameter.sum()):
-            raise HeadRankError(
-                f"{path}: weights {name} hold NaN or infinity; fetch or convert the model again"
-            )
+    check_dtype(dtype)
+    device = check_device(device)
+    _, tokenizer = load_tokenizer(path)
+    model = load_weights(
+        AutoModelForCausalLM,
+        path,
+        device=device,
+        dtype=DTYPES[dtype],
+        attn_implementation="sdpa",
+    )
     ends = (tokenizer.eos_token_id, model.config.eos_token_id, model.generation_config.eos_token_id)
     return Generator(model, tokenizer, model.config.max_position_embeddings, frozenset(_flat(ends)))
 

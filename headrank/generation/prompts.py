@@ -9,9 +9,9 @@ from headrank.errors import HeadRankError
 from headrank.generation.model import Generator
 from headrank.lists import CandidateList
 from headrank.prompt import PromptBuilder, PromptOptions
+from headrank.wrapper import chat_wrapper
 
 THOUGHTS_END = "</think>"
-_CONTENT = "\x02content\x03"
 
 LISTWISE = PromptOptions(
     header="Rank passages by how well they answer a query.\n\nQuery: ",
@@ -52,15 +52,9 @@ class AnswerPrompt(PromptBuilder):
             return before, after
         template = self.tokenizer.chat_template if self.options.chat else None
         if template:
-            text = self.tokenizer.apply_chat_template(
-                [{"role": "user", "content": _CONTENT}],
-                tokenize=False,
-                add_generation_prompt=True,
-                enable_thinking=True,
-            )
-            opened = text.partition(_CONTENT)
-            if opened[::2] != (before, after) and THOUGHTS_END in str(template):
-                return opened[0], opened[2]
+            opened = chat_wrapper(self.tokenizer, thinking=True)
+            if opened != (before, after) and THOUGHTS_END in str(template):
+                return opened
         raise HeadRankError(
             "thinking is true, but the model's chat template has no enable_thinking that ends in "
             f"{THOUGHTS_END} (Qwen3's has); set thinking: false"
@@ -91,7 +85,7 @@ def prompt_ids(
             f"query {candidates.query_id}: {room} tokens are kept for the answer, the model's "
             f"context is {generator.context}; use a smaller window or fewer thinking_tokens"
         )
-    builder = AnswerPrompt(generator.tokenizer, options, left, thinking)
+    builder = AnswerPrompt(generator.tokenizer, options, left, thinking=thinking)
     try:
         prompt = builder.build(candidates, (candidates.query if query is None else query,))
     except HeadRankError as error:

@@ -13,11 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from collections.abc import Generator as Coroutine
-from dataclasses import dataclass
 
 import numpy as np
 
-from headrank.errors import HeadRankError
 from headrank.generation.answers import Answer, Generated, read_permutation
 from headrank.generation.batched import greedy_together
 from headrank.generation.model import Generator, next_logits
@@ -30,11 +28,11 @@ from headrank.generation.prompts import (
     prompt_ids,
     take,
 )
-from headrank.generation.windows import TOKENS_A_NUMBER, check_windows, windows
+from headrank.generation.windows import TOKENS_A_NUMBER, windows
 from headrank.lists import CandidateList
+from headrank.options.generative import GenerativeOptions
+from headrank.plaintext import plain_tokenizer
 from headrank.prompt import PromptOptions
-
-PROTOCOLS = ("listwise", "pointwise", "query-likelihood")
 
 Write = Callable[[Generator, Sequence[Sequence[int]], Sequence[int]], list[list[int]]]
 """Returns the token ids of the answers to some prompts, at most so many each."""
@@ -43,43 +41,8 @@ Steps = Coroutine[tuple[list[int], int], list[int], Generated]
 """Yields each prompt with the most tokens of its answer, is sent the answer, returns the order."""
 
 
-@dataclass(frozen=True)
-class GenerativeMethod:
-    """A protocol and its settings.
-
-    Attributes:
-        protocol: one of ``PROTOCOLS``.
-        window, stride: of listwise.
-        thinking: listwise only: the chat template asks the model to think first.
-        thinking_tokens: most tokens that thoughts may take.
-        batch: listwise only: lists whose answers are written side by side.
-    """
-
-    protocol: str
-    window: int = 20
-    stride: int = 10
-    thinking: bool = False
-    thinking_tokens: int = 2048
-    batch: int = 1
-
-    def __post_init__(self) -> None:
-        if self.protocol not in PROTOCOLS:
-            raise HeadRankError(
-                f"protocol {self.protocol!r} is unknown; allowed: {', '.join(PROTOCOLS)}"
-            )
-        check_windows(self.window, self.stride)
-        if self.thinking and self.protocol != "listwise":
-            raise HeadRankError(
-                f"thinking is true for protocol {self.protocol}, which writes no answer; use "
-                "thinking: false, or protocol: listwise"
-            )
-        if self.thinking_tokens < 1:
-            raise HeadRankError(f"thinking_tokens is {self.thinking_tokens}; use 1 or more")
-        if self.batch < 1 or (self.batch > 1 and self.protocol != "listwise"):
-            raise HeadRankError(
-                f"batch is {self.batch} for protocol {self.protocol}; use 1 or more for listwise, "
-                "1 for the others, which write no answer"
-            )
+class GenerativeMethod(GenerativeOptions):
+    """A protocol with its settings, ready to rank."""
 
     def rank(
         self,
@@ -231,8 +194,8 @@ def rank_query_likelihood(
     Source: UPR, Sachan et al. 2022, arXiv 2204.07496.
     """
     options = limited(LIKELIHOOD, prompt or PromptOptions())
-    query = generator.tokenizer.encode(
-        candidates.query, add_special_tokens=False, split_special_tokens=True
+    query = (
+        plain_tokenizer(generator.tokenizer).encode(candidates.query, add_special_tokens=False).ids
     )
     scores, read = [], 0
     for place in range(len(candidates.doc_ids)):

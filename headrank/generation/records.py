@@ -17,12 +17,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tqdm import tqdm
-
 from headrank.errors import HeadRankError
 from headrank.files import read_jsonl, write_jsonl
 from headrank.generation.answers import Generated
 from headrank.lists import CandidateList
+from headrank.progress import follow
 from headrank.trec import Run
 
 _FIELDS = ("query", "documents", "scores", "passes", "prompt_tokens", "new_tokens", "answers")
@@ -161,7 +160,7 @@ def generate(
                 f"{checkpoint.path}: query {candidates.query_id} has other documents than its "
                 "list; delete it to generate its lists anew"
             )
-    with tqdm(total=len(lists), desc=label, unit="query") as progress:
+    with follow(total=len(lists), desc=label, unit="query") as progress:
         for start in range(0, len(lists), batch):
             chosen = lists[start : start + batch]
             if any(candidates.query_id not in done for candidates in chosen):

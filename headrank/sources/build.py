@@ -9,6 +9,7 @@ from typing import Any
 
 from headrank.builders import build_collection
 from headrank.builders.repositories import build_from_repository
+from headrank.folders import COLLECTION, check_replaceable
 from headrank.sources.irds import export_ir_datasets
 from headrank.sources.local import import_local
 
@@ -24,11 +25,12 @@ def build_from_source(
         source: as in the config: ``kind`` and what belongs to it.
         origins: the fetched archive of a ``pypi`` source, a ``local`` folder or its files;
             others need none.
-        target: replaced if it exists.
+        target: may be absent or empty, or a collection that was written there.
 
     Raises:
         HeadRankError: what the source's own reader refuses.
     """
+    check_replaceable(target, COLLECTION)
     options = {key: value for key, value in source.items() if key not in ("kind", "id", "splits")}
     if source["kind"] == "pypi":
         return build_collection(source["builder"], origins[0], target, source["sha256"])

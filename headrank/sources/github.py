@@ -10,7 +10,8 @@ import urllib.request
 from collections.abc import Mapping
 
 from headrank.errors import HeadRankError
-from headrank.files import atomic_dir, check_sha256
+from headrank.files import check_sha256
+from headrank.folders import atomic_dir
 from headrank.sources.huggingface import check_commit
 
 RAW = "https://raw.githubusercontent.com"
@@ -31,7 +32,7 @@ def fetch_github(
         repository: ``owner/name``.
         revision: a commit, 40 hexadecimal digits.
         files: ``{path in the repository: SHA-256}``; paths are kept below the folder.
-        target_dir: replaced when every file is there.
+        target_dir: made when every file is there; it may be absent or empty.
         address: of the server; None takes GitHub's.
 
     Raises:

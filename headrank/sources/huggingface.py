@@ -6,11 +6,12 @@ import fnmatch
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
 from headrank.errors import HeadRankError
+from headrank.folders import check_replaceable, finish_folder, put_in_place
 
 # What transformers needs to load a model and its tokenizer; other weight formats stay away.
 NEEDED = ("*.safetensors", "*.json", "*.jinja", "tokenizer*", "merges.txt", "vocab.txt", "LICENSE*")
@@ -25,6 +26,8 @@ def fetch_huggingface(
     files: Sequence[str] | None = None,
     *,
     dataset: bool = False,
+    kind: str | None = None,
+    finish: Callable[[Path], None] | None = None,
 ) -> None:
     """Bring a repository's files to a folder, whole or not at all.
 
@@ -33,17 +36,20 @@ def fetch_huggingface(
     Args:
         repository: ``owner/name``.
         revision: a commit, 40 hexadecimal digits.
-        target_dir: replaced when the download is whole.
+        target_dir: made when the download is whole; it may be what
+            `headrank.folders.check_replaceable` allows for ``kind``.
         files: names or patterns; None takes a model's safetensors, configuration and
             tokenizer.
         dataset: the repository is one of data sets, which have names of their own.
+        kind: what the folder holds; None replaces nothing but an empty folder.
+        finish: adds to the folder before it takes its name.
 
     Raises:
         HeadRankError: the revision is not a commit, the hub cannot be reached or does not
             have it, or a file asked for is not in the repository.
     """
     check_commit(repository, revision)
-    target = Path(target_dir)
+    target = check_replaceable(target_dir, kind)
     # Kept when the download breaks, so that gigabytes need not come twice.
     staging = target.parent / f".{target.name}.{revision[:12]}.part"
     staging.mkdir(parents=True, exist_ok=True)
@@ -56,9 +62,10 @@ def fetch_huggingface(
                 f"{repository} at {revision}: no file {pattern!r} came; what came: "
                 f"{', '.join(names) or 'nothing'}; correct `files` or choose another repository"
             )
-    if target.exists():
-        shutil.rmtree(target)
-    os.replace(staging, target)
+    if finish is not None:
+        finish(staging)
+    finish_folder(staging, kind)
+    put_in_place(staging, target, kind)
 
 
 def check_commit(repository: str, revision: str) -> None:

@@ -42,7 +42,7 @@ def export_ir_datasets(
     Args:
         source: an id such as ``beir/nfcorpus/test``, or ``{split: {id, expect}}`` of
             datasets that share one corpus, which is then exported once.
-        target: replaced if it exists.
+        target: may be absent or empty, or a collection that was written there.
         expect: counts that the source must have: ``documents`` (with empty ones; under
             ``judged+scored`` those exported), and for a single id ``queries``,
             ``judgments``, ``grades``; splits have theirs beside their ids.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,12 @@ from headrank.collection import (
     validate_collection,
 )
 from headrank.errors import HeadRankError
-from headrank.records import CORPUS, Document, read_documents
+from headrank.records import CANDIDATES, CORPUS, Document, file_of, read_documents
 from headrank.sources.kept import Kept, check_choice
+from headrank.texts import local_path
 from headrank.trec import Run
+
+logger = logging.getLogger(__name__)
 
 CHOICES = ("error", "drop")
 
@@ -36,8 +40,9 @@ def import_local(
     what is left out is counted in the description of ``collection.json``.
 
     Args:
-        source: a folder with corpus.jsonl, queries.jsonl, qrels.tsv and the optional files.
-        target: replaced if it exists.
+        source: a folder with corpus.jsonl, queries.jsonl, qrels.tsv and the optional files, or
+            one in BEIR's form; see `headrank.collection`. A leading ``~`` is the home folder.
+        target: may be absent or empty, or a collection that was written there.
         empty: ``error`` refuses documents without text; ``drop`` leaves them out and keeps
             their judgments, which count as never retrieved.
         unjudged: ``error`` refuses queries without judgments; ``drop`` leaves them out.
@@ -48,7 +53,7 @@ def import_local(
     """
     check_choice("empty", empty, CHOICES)
     check_choice("unjudged", unjudged, CHOICES)
-    source = Path(source)
+    source = Path(local_path(source))
     if not source.is_dir():
         raise HeadRankError(f"{source}: no such folder; give the path of the collection's folder")
     if Path(target).resolve() == source.resolve():
@@ -59,10 +64,12 @@ def import_local(
     asked = {name: query for name, query in queries.items() if qrels.grades.get(name)}
     candidates = load_candidates(source)
     if candidates is not None:
+        if candidates.contradicted:
+            logger.warning("%s", candidates.contradicted.told(file_of(source, CANDIDATES)))
         ranked = {query: pairs for query, pairs in candidates.rankings.items() if query in asked}
         candidates = Run(ranked, candidates.name)
     kept = Kept(
-        (document for _, document in read_documents(source / CORPUS)),
+        (document for _, document in read_documents(file_of(source, CORPUS))),
         (document for grades in qrels.grades.values() for document in grades),
     )
     description: dict[str, object] = {"kind": "local", "path": str(Path(path or source))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pandas as pd
 from headrank import labels
 from headrank.errors import HeadRankError
 from headrank.heads import HeadSet
+from headrank.profile import Profile, SelectionOptions
 from headrank.tables.table import Column, Table, from_frame
 
 _VALUE = {"digits": 3}
@@ -188,3 +190,57 @@ def seeds_table(
         notes=("Mean ± standard deviation over training seeds; queries are the same.",),
         tidy=values,
     )
+
+
+def tabulate_heads(
+    profile: str,
+    heads: Sequence[str],
+    *,
+    selections: Mapping[str, Mapping],
+    resamples: int,
+    seed: int,
+    names: Mapping[str, str],
+) -> Table:
+    """Return the table of selected heads of a profile's files, with each choice's stability."""
+    chosen = {Path(path).stem: HeadSet.load(path) for path in heads}
+    known = Profile.load(profile)
+    stability = {
+        name: known.stability(SelectionOptions(**selections[name]), resamples, seed)
+        for name in chosen
+    }
+    return head_table(chosen, stability, names, known.blind)
+
+
+def tabulate_pairs(summary: str) -> Table:
+    """Return the table of preference pairs of a summary's file; see ``pairs_table``."""
+    return pairs_table(pd.read_csv(summary))
+
+
+def tabulate_ablations(differences: str, *, measure: str, alpha: float) -> Table:
+    """Return the table of ablations of a file of differences; see ``ablation_table``."""
+    return ablation_table(pd.read_csv(differences), measure=measure, alpha=alpha)
+
+
+def tabulate_seeds(
+    per_run: str,
+    *,
+    model: str,
+    seeds: Mapping[str, str],
+    measure: str,
+    names: Mapping[str, str],
+) -> Table:
+    """Return the table of a model's training seeds of an evaluation's file.
+
+    Args:
+        seeds: ``{adapter: recipe}``; an adapter is named RECIPE-SEED.
+    """
+    table = pd.read_parquet(per_run)
+    chosen = table["adapter"].isin(list(seeds)) & (table["model"] == model)
+    table = table[chosen & (table["measure"] == measure)]
+    keys = ["set", "order", "method", "adapter"]
+    means = table.groupby(keys, sort=False, observed=True)["value"].mean().reset_index()
+    means["seed"] = [adapter.rpartition("-")[2] for adapter in means["adapter"]]
+    values = means.rename(columns={"method": "system"}).drop(columns="adapter")
+    for column in ("set", "order"):
+        values[column] = [names.get(name, name) for name in values[column]]
+    return seeds_table(values, measure=measure, keys=("set", "order"), names=names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -121,3 +121,17 @@ def _difference(gap: pd.Series | None, confidence: float, seed: int) -> Cell:
         return Cell()
     values = gap.to_numpy(float)
     return Cell(float(values.mean()), interval=bca_interval(values, confidence, seed=seed))
+
+
+def tabulate_measures(
+    per_query: str, *, layout: Mapping, measures: Sequence[str], order: str
+) -> Table:
+    """Return the table of measures of an evaluation's file; see ``measure_table``."""
+    return measure_table(
+        pd.read_parquet(per_query), Layout(**layout), measures=measures, order=order
+    )
+
+
+def tabulate_orders(per_query: str, *, layout: Mapping, **options: object) -> Table:
+    """Return the table of prompt orders of an evaluation's file; see ``order_table``."""
+    return order_table(pd.read_parquet(per_query), Layout(**layout), **options)

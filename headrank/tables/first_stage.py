@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
 import pandas as pd
 
-from headrank.published import MEASURE, TOLERANCE
+from headrank.files import folder_of
+from headrank.published import MEASURE, TOLERANCE, compare_first_stages, declared
 from headrank.tables.table import Column, Table, from_frame
+
+logger = logging.getLogger(__name__)
 
 _COLUMNS = [
     Column("collection", "Collection"),
@@ -31,3 +38,25 @@ def first_stage_table(compared: pd.DataFrame) -> Table:
         *(f"Published: {source}" for source in dict.fromkeys(compared["source"])),
     ]
     return from_frame("First stage against published", frame, _COLUMNS, notes=notes, tidy=compared)
+
+
+def tabulate_first_stage(
+    runs: Sequence[str], qrels: Sequence[str], *, published: Sequence[Mapping]
+) -> Table:
+    """Return the table of first stages beside published values.
+
+    A difference is logged, not refused.
+
+    Args:
+        runs: ``.../COLLECTION/SPLIT.run``.
+        qrels: each run's collection: its folder or a file in it.
+    """
+    entries = [
+        (folder_of(path).name, Path(run).stem, str(folder_of(path)), run, declared(entry))
+        for run, path, entry in zip(runs, qrels, published, strict=True)
+    ]
+    compared = compare_first_stages(entries)
+    for row in compared[compared["differs"]].itertuples():
+        where = f"{row.collection}, {row.split}"
+        logger.warning("%s: nDCG@10 is %.4f, published %.4f", where, row.ours, row.published)
+    return first_stage_table(compared)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from headrank import labels
 from headrank.errors import HeadRankError
+from headrank.generation.records import load_records
 from headrank.tables.table import Cell, Column, Row, Table
 
 FAULTS = ("missing", "repeated", "out_of_range", "other_text", "cut")
@@ -111,3 +112,24 @@ def formatting_table(
     )
     title = f"Form of the generated answers, {known.get(models[0], models[0])}"
     return Table(title, columns, tuple(rows), notes, counts)
+
+
+def tabulate_formatting(
+    records: Sequence[str],
+    *,
+    cells: Sequence[tuple[str, str, str]],
+    model: str,
+    sets: Sequence[str],
+    names: Mapping[str, str],
+) -> Table:
+    """Return the table of the form of a model's answers.
+
+    Args:
+        cells: set, order and method of each file of records.
+    """
+    keys = ("set", "order", "method")
+    counts = formatting_counts(
+        ({"model": model} | dict(zip(keys, cell, strict=True)), load_records(path)[1])
+        for path, cell in zip(records, cells, strict=True)
+    )
+    return formatting_table(counts, sets=sets, names=names)

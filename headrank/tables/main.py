@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from headrank import labels
 from headrank.tables.cells import FREE, Layout, System, cell_means, group_means, systems
+from headrank.tables.formatting import success_rates
 from headrank.tables.table import Cell, Column, Row, Table, emphasise
 
 BETTER, WORSE = "†", "‡"
@@ -202,3 +204,51 @@ def _mark_note(
         left_out = dict.fromkeys(system.label for system in others)
         note += f" Not compared with it: {'; '.join(left_out)}."
     return note
+
+
+def tabulate_main(
+    per_query: str,
+    significance: Sequence[str],
+    formatting: Sequence[str],
+    cut: Sequence[str],
+    *,
+    layout: Mapping,
+    notes: Sequence[str],
+    budget: int | None,
+    **options: object,
+) -> Table:
+    """Return the main table of an evaluation's files; see ``main_table``.
+
+    Args:
+        cut: counts of cut documents, a file a model: ``.../MODEL/cut.csv``.
+        budget: tokens of a document in the prompt.
+    """
+    counts = [pd.read_csv(path) for path in formatting]
+    return main_table(
+        pd.read_parquet(per_query),
+        pd.read_csv(significance[0]) if significance else None,
+        Layout(**layout),
+        notes=[*notes, *cut_notes(cut, budget, layout["names"])],
+        formatting=success_rates(pd.concat(counts)) if counts else None,
+        **options,
+    )
+
+
+def cut_notes(paths: Sequence[str], budget: int | None, names: Mapping[str, str]) -> Iterator[str]:
+    """Yield for each model how many documents of each set were cut before they were read.
+
+    Args:
+        paths: ``.../MODEL/cut.csv``.
+    """
+    for path in paths:
+        rows = [row for row in pd.read_csv(path).itertuples() if row.cut]
+        if not rows:
+            continue
+        told = "; ".join(
+            f"{names.get(row.set, row.set)} {row.cut} of {row.documents} "
+            f"({100 * row.kept_tokens / row.tokens:.0f} % of their tokens read)"
+            for row in rows
+        )
+        model = Path(path).parent.name
+        how = "" if budget is None else f" to {budget} tokens"
+        yield f"Documents cut{how} for {names.get(model, model)}: {told}."

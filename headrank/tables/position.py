@@ -108,3 +108,17 @@ def homogenisation_table(
         notes=notes,
         tidy=spread,
     )
+
+
+def tabulate_middle(rates: str, *, confidence: float, names: Mapping[str, str]) -> Table:
+    """Return the table of the middle zone of a study's file; see ``middle_table``."""
+    return middle_table(pd.read_csv(rates), confidence=confidence, names=names)
+
+
+def tabulate_homogenisation(
+    positions: str, spread: str, *, confidence: float, names: Mapping[str, str]
+) -> Table:
+    """Return the table of relevance along the prompt; see ``homogenisation_table``."""
+    return homogenisation_table(
+        pd.read_csv(positions), pd.read_csv(spread), confidence=confidence, names=names
+    )

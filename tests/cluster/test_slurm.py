@@ -122,7 +122,7 @@ def test_a_small_target_of_the_workflow_runs_on_the_cluster(cluster, tmp_path):
 
     config = write(tmp_path, change)
     complete = yaml.safe_load(config.read_text())
-    configure(complete, yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text()))
+    configure(complete)
     run = f"results-{json_sha256(complete)[:12]}/runs/exam/bm25.run"
     result = snakemake(
         tmp_path,

@@ -3,7 +3,7 @@
 from copy import deepcopy
 
 import numpy as np
-from base_config import BASE, SCHEMA
+from base_config import BASE
 
 from headrank.config import configure
 from headrank.estimate import estimate
@@ -35,7 +35,7 @@ def experiment(**changes):
         for name in parents:
             place = place[name]
         place[key] = value
-    configure(config, SCHEMA)
+    configure(config)
     return config
 
 

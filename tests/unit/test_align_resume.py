@@ -1,6 +1,7 @@
 """Killed alignments: wherever it happens, the resumed run ends in the same bytes."""
 
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -174,3 +175,72 @@ def test_a_damaged_checkpoint_is_refused(interrupted, tmp_path, damage):
         (interrupted / "checkpoint.json").write_text("{")
     with pytest.raises(HeadRankError, match=r"checkpoint is damaged; delete|not valid JSON"):
         run(tmp_path / "a", checkpoint=interrupted)
+
+
+def test_a_checkpoints_end_takes_its_own_files_alone(unbroken, tmp_path):
+    """A user's folder, with weights and a file that is named as earlier versions' tensors."""
+    mine = {"thesis.tex": "years", "model.safetensors": "weights", "0001-00000002.safetensors": "x"}
+    folder = tmp_path / "work"
+    folder.mkdir()
+    for name, text in mine.items():
+        (folder / name).write_text(text)
+    run(tmp_path / "a", checkpoint=folder)
+    assert contents(tmp_path / "a") == unbroken
+    assert {path.name: path.read_text() for path in folder.iterdir()} == mine
+    (tmp_path / "empty").mkdir()
+    run(tmp_path / "b", checkpoint=tmp_path / "empty")
+    assert (tmp_path / "empty").is_dir() and not any((tmp_path / "empty").iterdir())
+
+
+def test_a_users_files_outlast_a_kill(interrupted, tmp_path):
+    (interrupted / "notes").write_text("mine")
+    (interrupted / ".checkpoint.json.abcd1234.part").write_text("left by a kill")
+    run(tmp_path / "a", checkpoint=interrupted)
+    assert {path.name: path.read_text() for path in interrupted.iterdir()} == {"notes": "mine"}
+
+
+def test_a_checkpoint_of_an_earlier_version_goes_on(unbroken, interrupted, tmp_path):
+    (path,) = interrupted.glob("*.safetensors")
+    state = json.loads((interrupted / "checkpoint.json").read_text())
+    state["tensors"] = path.name.removeprefix("alignment-")
+    path.rename(interrupted / state["tensors"])
+    del state["made"]
+    (interrupted / "checkpoint.json").write_text(json.dumps(state))
+    run(tmp_path / "a", checkpoint=interrupted)
+    assert contents(tmp_path / "a") == unbroken
+    assert not any(interrupted.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("target", "checkpoint"),
+    [("a", "a"), ("a/b", "a"), ("a", "a/b"), ("a", "x/../a/b"), ("link/a", "real/a/c"), ("a", ".")],
+)
+def test_folders_in_each_other_are_refused_before_training(
+    tmp_path, monkeypatch, target, checkpoint
+):
+    monkeypatch.setattr(train.Training, "take_step", None)
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    with pytest.raises(HeadRankError, match="are one or lie in each other"):
+        run(tmp_path / target, checkpoint=tmp_path / checkpoint)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
+
+
+def test_a_state_of_another_program_is_refused_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(train.Training, "take_step", None)
+    for text in ('{"epoch": 3}', "[]", '{"fingerprint": "", "tensors": "../x", "sha256": ""}'):
+        (tmp_path / "checkpoint.json").write_text(text)
+        with pytest.raises(HeadRankError, match="not a checkpoint of alignment; give the"):
+            run(tmp_path.parent / "adapter", checkpoint=tmp_path)
+        assert (tmp_path / "checkpoint.json").read_text() == text
+    with pytest.raises(HeadRankError, match="is a file; give the checkpoint a folder"):
+        run(tmp_path.parent / "adapter", checkpoint=tmp_path / "checkpoint.json")
+
+
+def test_an_adapter_is_written_over_no_file_of_a_users(tmp_path, monkeypatch):
+    run(tmp_path / "a")
+    monkeypatch.setattr(train.Training, "take_step", None)
+    (tmp_path / "a/notes").write_text("mine")
+    with pytest.raises(HeadRankError, match=r"did not write \(notes\)"):
+        run(tmp_path / "a")
+    assert (tmp_path / "a/notes").read_text() == "mine"

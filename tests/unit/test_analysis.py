@@ -5,7 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrank import analysis
-from headrank.analysis import analyze, tokenize
+from headrank.analysis import ANALYZERS, analyze, analyzer, tokenize, unicode_words
+from headrank.cli.bm25 import ANALYZERS as NAMES
+from headrank.errors import HeadRankError
 
 # Produced by Lucene's English analyser through Anserini (DefaultEnglishAnalyzer).
 GOLDEN = [
@@ -125,3 +127,19 @@ def test_tokens_are_pieces_of_the_text_in_order(text):
 @given(st.lists(st.text(alphabet="abcdé's.1_漢", max_size=8), max_size=8))
 def test_a_space_always_separates(words):
     assert analyze(" ".join(words)) == [term for word in words for term in analyze(word)]
+
+
+def test_words_of_any_language_stay_whole():
+    assert unicode_words("The Hunde liefen, ÉTÉ d'été 東京!") == [
+        "the",
+        "hunde",
+        "liefen",
+        "été",
+        "d'été",
+        "東",
+        "京",
+    ]
+    assert analyzer("unicode") is unicode_words and analyzer("lucene-english") is analyze
+    assert tuple(ANALYZERS) == NAMES
+    with pytest.raises(HeadRankError, match="analyzer 'german' is unknown; allowed: lucene-engl"):
+        analyzer("german")

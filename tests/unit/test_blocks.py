@@ -52,7 +52,9 @@ def random_blocks(seed=0, documents=7, suffixes=2, heads=1, offset=19, longest=1
     )
     tails = [ids(8 - 2 * number) for number in range(suffixes)]
     ends = tuple(Suffix(tail, (2, len(tail) - number)) for number, tail in enumerate(tails))
-    return Prompt(prefix, tuple(spans), ends, Blocks(shared, tuple(bounds), tuple(order), offset))
+    return Prompt(
+        prefix, tuple(spans), ends, blocks=Blocks(shared, tuple(bounds), tuple(order), offset)
+    )
 
 
 def permuted(prompt, order):

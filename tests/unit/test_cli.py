@@ -1,5 +1,6 @@
 """The headrank command: its arguments, its help, and how it is as a process."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -12,8 +13,8 @@ from command_line import ROOT, refused
 
 from headrank.cli import main, options, parser
 from headrank.cli.profile import PRESETS
-from headrank.layout import LAYOUTS, QUERY_OFFSET
 from headrank.models import DTYPES
+from headrank.options.prompt import LAYOUTS, QUERY_OFFSET
 from headrank.profile import CRITERIA
 from headrank.ranker import METHODS
 
@@ -32,6 +33,12 @@ model = command_line.model
         ["rerank", "lists.jsonl", "--model", "m", "--order", "random"],
         ["rerank", "lists.jsonl", "--model", "m", "--seed", "-1"],
         ["rerank", "lists.jsonl", "--model", "m", "--top", "many"],
+        *(
+            ["profile", "l", "--model", "m", "-o", "x", "--entropy-weight", value]
+            for value in ("nan", "inf", "1_0", "٣", "0x1", "")
+        ),
+        ["align", "l", "--model", "m", "--heads", "h", "-o", "x", "--learning-rate", "nan"],
+        ["bm25", "c", "--k1", "inf"],
         ["evaluate", "x.run"],
     ],
 )
@@ -98,3 +105,11 @@ def test_the_command_as_a_process(tmp_path, heads, model):
     )
     assert result.returncode == 1
     assert result.stderr == "headrank: <stdin>:1: 'query' is missing\n"
+
+
+@pytest.mark.parametrize("text", ["1_0", "١", "１", "+1", "1.0", " 1", "1e3", "9" * 5000, ""])
+def test_numbers_are_digits_alone(text):
+    for parse in (options.whole(1), options.digits):
+        with pytest.raises(argparse.ArgumentTypeError, match="is not a whole number"):
+            parse(text)
+    assert options.whole(1)("10") == options.digits("10") == 10

@@ -44,6 +44,29 @@ HOSTILE = {
         "document 2 has no id",
     ),
     "id of a list": (b'{"query": "x", "docs": [{"id": [1], "text": "b"}]}', "[1] is no id"),
+    "half a surrogate in an id": (
+        b'{"query": "x", "docs": [{"id": "\\udc00", "text": "a"}]}',
+        "holds half of a surrogate pair",
+    ),
+    "half a surrogate in a query id": (
+        b'{"query_id": "\\ud800", "query": "x", "docs": ["a"]}',
+        "holds half of a surrogate pair",
+    ),
+    "a key twice": (b'{"query": "x", "query": "y", "docs": ["a"]}', "the key 'query' is given"),
+    "a document's key twice": (
+        b'{"query": "x", "docs": [{"text": "a", "text": "b"}]}',
+        "the key 'text' is given twice; keep one",
+    ),
+    "invisible document": (
+        b'{"query": "x", "docs": ["a", "\\u200b\\ufeff\\u00ad"]}',
+        "passage 2 of 2 is empty (it holds invisible characters alone)",
+    ),
+    "invisible query": ('{"query": "\u2060", "docs": ["a"]}'.encode(), "the query is empty"),
+    "endless number": (b'{"query": "x", "docs": [' + b"9" * 5000 + b"]}", "not a line of JSON"),
+    "two names of one id": (
+        b'{"query": "x", "docs": [{"id": 1, "_id": 2, "text": "a"}]}',
+        "document 1: both 'id' and '_id' are given; keep one",
+    ),
     "half a surrogate": (b'{"query": "x", "docs": ["a \\ud83d"]}', "half of a surrogate pair"),
     "same query id": (b'{"query_id": "1", "query": "x", "docs": ["a"]}', "stands already at"),
     "too long": (
@@ -86,6 +109,10 @@ def test_ids_that_a_run_cannot_hold_are_refused(tmp_path, capsys, heads, model):
     assert '"id": "a b"' in capsys.readouterr().out
     message = refused(capsys, [*arguments, "--format", "trec"])
     assert "lists.jsonl:1: id 'a b' holds white space" in message
+    docs[0]["id"] = "a\u200b"
+    write(tmp_path / "lists.jsonl", [{"query": "x", "docs": docs}])
+    message = refused(capsys, [*arguments, "--format", "trec"])
+    assert r"lists.jsonl:1: id 'a\u200b' holds an invisible character" in message
 
 
 @pytest.mark.parametrize(
@@ -122,6 +149,24 @@ def test_missing_files_and_models_are_told_in_one_line(tmp_path, capsys, heads, 
     assert "there is no list in it" in refused(
         capsys, ["rerank", str(tmp_path / "none.jsonl"), *arguments[2:]]
     )
+
+
+def test_inputs_of_another_kind_are_told_in_one_line(tmp_path, capsys, collection, heads, model):
+    lists = write(tmp_path / "lists.jsonl", [record()])
+    arguments = ["rerank", "--model", model, "--heads", heads]
+    wide = tmp_path / "wide.jsonl"
+    wide.write_bytes((tmp_path / "lists.jsonl").read_text().encode("utf-16"))
+    assert "wide.jsonl: not UTF-8 but UTF-16" in refused(capsys, [*arguments, str(wide)])
+    folder = f"{tmp_path}: this is a folder"
+    assert folder in refused(capsys, [*arguments, str(tmp_path)])
+    run = [*arguments, "--run", str(tmp_path), "--collection", str(collection)]
+    assert folder in refused(capsys, run)
+    judged = ["evaluate", lists, "--qrels", str(tmp_path)]
+    assert folder in refused(capsys, judged)
+    message = refused(capsys, ["rerank", lists, "--model", model, "--heads", str(tmp_path)])
+    assert folder in message
+    message = refused(capsys, [*arguments, lists, "--ties", "file-rank"], code=2)
+    assert "--ties goes with --run" in message
 
 
 def test_debug_shows_the_traceback(tmp_path, model):

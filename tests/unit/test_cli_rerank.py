@@ -1,5 +1,6 @@
 """What headrank rerank writes: the scores of the library and of the workflow, for any text."""
 
+import gzip
 import io
 import json
 import sys
@@ -93,12 +94,41 @@ def test_every_reading_option_reaches_the_ranker(tmp_path, capsys, heads, model)
         for line in map(json.loads, out.splitlines()):
             ids = [f"d{i}" for i in range(6)]
             ranking = ranker.rerank(line["query"], tiny.TEXTS, ids=ids, query_id=line["query_id"])
-            assert line["docs"] == [{"id": one.doc_id, "score": one.score} for one in ranking]
+            kept = [{k: doc[k] for k in ("id", "score")} for doc in line["docs"]]
+            assert kept == [{"id": one.doc_id, "score": one.score} for one in ranking]
+            cut = [(d["tokens"], d["kept_tokens"]) for d in line["docs"] if "tokens" in d]
+            sizes = [(one.tokens, one.kept_tokens) for one in ranking]
+            assert cut == [size for size in sizes if size[0] > size[1]]
         outputs.add(out)
     assert len(outputs) == len(settings)
-    (tmp_path / "prompt.json").write_text('{"instructions": "Rank."}')
-    message = refused(capsys, [*arguments, "--prompt", str(tmp_path / "prompt.json")])
-    assert "expected a JSON object with fields of header, marker" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"instructions": "Rank."}', "prompt.instructions is not a key; allowed: header, marker"),
+        ('{"instructions": "Rank."}', "(did you mean 'instruction'?)"),
+        ('{"document_tokens": true}', "prompt.document_tokens is true; allowed: a whole number"),
+        ('{"document_tokens": 64.0}', "prompt.document_tokens is 64.0; allowed: a whole number"),
+        ('{"document_tokens": "64"}', "write 64, without quotes"),
+        ('{"chat": "yes"}', "prompt.chat is 'yes'; allowed: true or false"),
+        ('{"header": 7}', "prompt.header is 7; allowed: a text (put it in quotes: '7')"),
+        ("[1]", "expected a JSON object of settings of the prompt"),
+    ],
+)
+@pytest.mark.parametrize("command", ["rerank", "profile", "align"])
+def test_a_prompt_file_is_checked_before_the_model_is_loaded(
+    tmp_path, capsys, heads, command, text, message
+):
+    (tmp_path / "prompt.json").write_text(text)
+    docs = [{"text": "good", "grade": 1}, {"text": "bad", "grade": 0}]
+    lists = write(tmp_path / "lists.jsonl", [{"query": "which?", "docs": docs}])
+    output = ["-o", str(tmp_path / "out")] if command != "rerank" else []
+    given = ["--heads", heads] if command != "profile" else []
+    # There is no such model, and nobody misses it.
+    arguments = [command, lists, "--model", str(tmp_path / "none"), *given, *output]
+    found = refused(capsys, [*arguments, "--prompt", str(tmp_path / "prompt.json")])
+    assert message in found and "prompt.json: " in found
 
 
 def test_batches_change_no_score(tmp_path, capsys, heads, model):
@@ -113,6 +143,65 @@ def test_batches_change_no_score(tmp_path, capsys, heads, model):
         np.testing.assert_allclose(
             [d["score"] for d in other["docs"]], [d["score"] for d in one["docs"]], rtol=1e-5
         )
+
+
+def test_marked_packed_and_foreign_lists_are_ranked_alike(tmp_path, capsys, heads, model):
+    """A mark in front, gzip, and BEIR's names and numbers for ids change no score."""
+    entry = record("q0")
+    plain = write(tmp_path / "lists.jsonl", [entry])
+    data = (tmp_path / "lists.jsonl").read_bytes()
+    (tmp_path / "marked.jsonl").write_bytes(b"\xef\xbb\xbf" + data)
+    (tmp_path / "packed.jsonl.gz").write_bytes(gzip.compress(data))
+    docs = [{"_id": n, "text": one["text"]} for n, one in enumerate(entry["docs"])]
+    foreign = write(tmp_path / "foreign", [{"_id": 7, "query": entry["query"], "docs": docs}])
+    outputs = []
+    for path in (plain, tmp_path / "marked.jsonl", tmp_path / "packed.jsonl.gz"):
+        assert main(["rerank", str(path), "--model", model, "--heads", heads, "--quiet"]) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[1:] == outputs[:1] * 2
+    arguments = ["--order", "first-stage", "--quiet"]
+    assert main(["rerank", foreign, "--model", model, "--heads", heads, *arguments]) == 0
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert main(["rerank", plain, "--model", model, "--heads", heads, *arguments]) == 0
+    (known,) = map(json.loads, capsys.readouterr().out.splitlines())
+    # Ids that were numbers are numbers again.
+    assert line["query_id"] == 7
+    assert [(f"d{one['id']}", one["score"]) for one in line["docs"]] == [
+        (one["id"], one["score"]) for one in known["docs"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], ["d5", "d4"]),
+        (["--ties", "trec_eval"], ["d5", "d4"]),
+        (["--ties", "file-rank"], ["d2", "d0"]),
+    ],
+)
+def test_a_tied_run_is_cut_in_the_order_asked_for(
+    tmp_path, capsys, heads, model, collection, given, expected
+):
+    order = ["d2", "d0", "d5", "d1", "d4", "d3"]
+    lines = [f"q0 Q0 {d} {rank} 1.0 x\n" for rank, d in enumerate(order, start=1)]
+    (tmp_path / "tied.run").write_text("".join(lines))
+    arguments = ["rerank", "--run", str(tmp_path / "tied.run"), "--collection", str(collection)]
+    arguments += ["--depth", "2", "--model", model, "--heads", heads, "--quiet", *given]
+    assert main(arguments) == 0
+    ranked = [line.split()[2] for line in capsys.readouterr().out.splitlines()]
+    assert sorted(ranked) == sorted(expected)
+
+
+def test_a_run_whose_ranks_contradict_its_scores_is_told(
+    tmp_path, capsys, heads, model, collection
+):
+    (tmp_path / "a.run").write_text("q0 Q0 d1 1 1.0 x\nq0 Q0 d2 2 3.0 x\n")
+    arguments = ["rerank", "--run", str(tmp_path / "a.run"), "--collection", str(collection)]
+    arguments += ["--depth", "1", "--model", model, "--heads", heads, "--quiet"]
+    assert main(arguments) == 0
+    captured = capsys.readouterr()
+    assert captured.out.split()[2] == "d2"
+    assert "1 line's rank contradicts the scores, first in line 1" in captured.err
 
 
 def candidates_run() -> Run:

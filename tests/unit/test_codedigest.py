@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[2]
 def project(tmp_path):
     """Return a folder with a script that imports one, which imports two.three."""
     files = {
-        "headrank/__init__.py": "",
+        "headrank/__init__.py": (
+            "if TYPE_CHECKING:\n    from headrank.three.lazy import f as shown\n"
+        ),
         "headrank/one.py": (
             "import numpy\nfrom headrank.two import three\n"
             "if TYPE_CHECKING:\n    from headrank.other import Kind\n"
@@ -22,6 +24,9 @@ def project(tmp_path):
         "headrank/two/three.py": "import headrank.one\n",
         "headrank/other.py": "",
         "headrank/errors.py": "",
+        "headrank/three/__init__.py": "",
+        "headrank/three/lazy.py": "",
+        "face.py": "from headrank import shown\n",
         "script.py": "def main():\n    from headrank.one import f\n    import headrank.errors\n",
     }
     for name, text in files.items():
@@ -37,6 +42,12 @@ def test_modules_behind(project):
         for path in modules_behind(project / "script.py", project)
     }
     assert found == {"headrank/one.py", "headrank/two/__init__.py", "headrank/two/three.py"}
+
+
+def test_names_of_the_whole_package_are_followed_to_their_module(project):
+    found = modules_behind(project / "face.py", project)
+    names = {path.relative_to(project).as_posix() for path in found}
+    assert names == {"headrank/three/__init__.py", "headrank/three/lazy.py"}
 
 
 @pytest.mark.parametrize(
@@ -61,7 +72,24 @@ def test_digest(project, name, changes):
 
 
 def test_plumbing_exists_and_readings_depend_on_what_reads():
-    assert all((ROOT / f"headrank/{name}.py").is_file() for name in PLUMBING)
-    behind = {path.stem for path in modules_behind(ROOT / "workflow/scripts/read_set.py", ROOT)}
-    assert {"attention", "lists", "models", "prompt", "reader", "reading"} <= behind
-    assert not behind & {"methods", "evaluate", "profile", "config"}
+    for name in PLUMBING:
+        place = ROOT / name.replace(".", "/")
+        assert place.with_suffix(".py").is_file() or (place / "__init__.py").is_file(), name
+    behind = {
+        path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+        for path in modules_behind(ROOT / "workflow/scripts/read_set.py", ROOT)
+    }
+    assert behind >= {
+        "headrank.attention",
+        "headrank.lists",
+        "headrank.models",
+        "headrank.prompt",
+        "headrank.reader",
+        "headrank.reading",
+    }
+    assert not behind & {
+        "headrank.config",
+        "headrank.evaluate",
+        "headrank.methods",
+        "headrank.profile",
+    }

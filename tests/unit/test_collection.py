@@ -126,9 +126,17 @@ BAD = {
         ("corpus.jsonl:1", "field 'text' is missing", "doc_id, title"),
     ),
     "a missing id": ({"documents": [{"text": "a"}]}, ("corpus.jsonl:1", "'doc_id' is missing")),
-    "an id that is a number": (
-        {"documents": [{"doc_id": 7, "text": "a"}]},
-        ("corpus.jsonl:1", "'doc_id' is int 7", "string in quotes"),
+    "an id that is a fraction": (
+        {"documents": [{"doc_id": 7.0, "text": "a"}]},
+        ("corpus.jsonl:1", r"'doc_id' is float 7\.0", "string in quotes"),
+    ),
+    "a number and its digits": (
+        {"documents": [*DOCUMENTS, {"doc_id": 7, "text": "a"}, {"doc_id": "7", "text": "a"}]},
+        ("corpus.jsonl:6", "doc_id '7' already stands in line 5"),
+    ),
+    "two names of one id": (
+        {"documents": [{"doc_id": "d1", "_id": "d2", "text": "a"}]},
+        ("corpus.jsonl:1", "both 'doc_id' and '_id' are given; keep one"),
     ),
     "a missing query text": (
         {"queries": [{"query_id": "q1"}]},

@@ -3,11 +3,10 @@
 from copy import deepcopy
 
 import pytest
-from base_config import BASE, SCHEMA, ask, changed, message
+from base_config import BASE, ask, changed, message
 from expected_errors import refused
 
-from headrank.config import configure
-from headrank.schema import schema_problems
+from headrank.config import configure, form_problems
 
 PARTS = [
     {
@@ -125,9 +124,9 @@ REFUSED = [
     ("methods/ask", {"kind": "generative"}, "methods.ask.protocol is missing; allowed: listwise"),
     ("methods/ask", ask("setwise"), "methods.ask.protocol is 'setwise'; allowed: listwise, point"),
     ("methods/ask", ask("listwise", window=1), "methods.ask.window is 1; allowed: a whole number"),
-    ("methods/ask", ask("listwise", stride=30), "ask.stride is 30; allowed: at most methods.ask.w"),
-    ("methods/ask", ask("pointwise", thinking=True), "methods.ask.thinking is True; allowed: noth"),
-    ("methods/ask", ask("query-likelihood", window=9), "window is 9; allowed: nothing, since meth"),
+    ("methods/ask", ask("listwise", stride=30), "ask.stride is 30; allowed: at most window, 20"),
+    ("methods/ask", ask("pointwise", thinking=True), "methods.ask.thinking is true; allowed: noth"),
+    ("methods/ask", ask("query-likelihood", window=9), "window is 9; allowed: nothing, since prot"),
     (
         "methods/ask",
         ask("listwise", orders=["shuffled-7"]),
@@ -210,6 +209,63 @@ def test_refused(case):
         assert part in text
 
 
+WRITTEN = [
+    ("candidates", 6.0, "candidates is 6.0; allowed: a whole number from 2 (write 6)"),
+    ("candidates", True, "candidates is true; allowed: a whole number from 2"),
+    ("candidates", "20", "'20'; allowed: a whole number from 2 (this is a text: write 20, without"),
+    ("reading/threads", 1.5, "reading.threads is 1.5; allowed: a whole number from 1"),
+    ("first_stage/k1", "9e-1", "k1 is '9e-1'; allowed: a number from 0 (this is a text: write 0.9"),
+    ("first_stage/k1", float("inf"), "first_stage.k1 is inf; allowed: a number from 0 (it must be"),
+    ("selections/core/entropy_weight", float("nan"), "entropy_weight is nan; allowed: a number fr"),
+    ("selections/core/heads", True, "selections.core.heads is true; allowed: a whole number from"),
+    ("alignments/insuranceqa/options", {"spread_floor": 0}, "spread_floor is 0; allowed: a number"),
+    ("alignments/insuranceqa/seeds", [1, True], "seeds.1 is true; allowed: a whole number from 0"),
+    ("methods/icr/calibrate", "yes", "methods.icr.calibrate is 'yes'; allowed: true or false"),
+    ("methods/icr/calibrate", 1, "methods.icr.calibrate is 1; allowed: true or false"),
+    ("methods/icr", 3, "methods.icr is 3; allowed: a mapping"),
+    ("experiment/sets", [2024], "experiment.sets.0 is 2024;", "(put it in quotes: '2024')"),
+    ("experiment/sets", [False], "experiment.sets.0 is false;", "(put it in quotes)"),
+    ("sets", {2024: BASE["sets"]["lee"]}, "sets has the key 2024;", "(put it in quotes: '2024')"),
+    ("report/notes", [8], "report.notes.0 is 8; allowed: a sentence (put it in quotes: '8')"),
+    ("selections/core/layers", [1], "layers is [1]; allowed: [first, last], counted from 0, or nu"),
+    ("collections/lee/source/kind", None, "collections.lee.source.kind is missing; allowed: pypi"),
+    ("collections/lee/source", "lee", "collections.lee.source is 'lee'; allowed: a mapping"),
+]
+
+
+@pytest.mark.parametrize("case", WRITTEN, ids=lambda case: f"{case[0]}={str(case[1])[:30]}")
+def test_a_value_of_another_type_is_refused_and_told_how_to_write(case):
+    path, value, *parts = case
+    text = message(changed(path, value))
+    for part in parts:
+        assert part in text
+
+
+def test_one_cause_is_told_once():
+    # A second file that replaces the methods leaves many others that name the old ones.
+    config = deepcopy(BASE)
+    config["experiment"]["methods"] = ["bm25"]
+    text = message(config)
+    assert text.startswith("the config has 1 error:\nexperiment.methods holds only bm25; evaluat")
+    assert "evaluation.comparisons, report.baseline, report.controls also name" in text
+    assert "'icr', 'qrhead'" in text
+    # A set that many name is told once, with all of them.
+    config = changed("sets/insuranceqa-train", None)
+    config["alignments"]["other"] = config["alignments"]["insuranceqa"]
+    first = "alignments.insuranceqa.training.0 is 'insuranceqa-train'; allowed: insuranceqa-valid"
+    line = message(config).splitlines()[1]
+    assert line.startswith(first) and line.endswith("; so is alignments.other.training")
+    # Two typing errors are two lines, each with what was meant.
+    config = changed("experiment/methods", ["cor", "irc", "bm25"])
+    config["evaluation"]["comparisons"] = []
+    text = message(config)
+    assert "(did you mean 'core'?)" in text and "(did you mean 'icr'?)" in text
+    # A file of changes that is given alone.
+    text = message({"candidates": 10})
+    assert text.startswith("the config has 1 error:\nmodels, collections, sets, methods, exper")
+    assert "--configfile config/config.yaml CHANGES.yaml" in text
+
+
 def test_all_errors_are_told_at_once():
     config = changed("seed", "x")
     config["candidates"] = 0
@@ -245,7 +301,7 @@ def test_a_line_break_at_the_end_is_no_part_of_a_name(path):
 
 @pytest.mark.parametrize("value", [None, [], "text", 3, {"models": 3}, {"sets": [1]}])
 def test_any_yaml_is_refused_by_a_message(value):
-    text = message(value) if isinstance(value, dict) else "\n".join(schema_problems(value, SCHEMA))
+    text = message(value) if isinstance(value, dict) else "\n".join(form_problems(value))
     assert "missing" in text or "allowed" in text
 
 
@@ -255,6 +311,6 @@ def test_a_comparison_needs_a_run_in_each_order():
     config["experiment"]["methods"].append("ask")
     config["evaluation"] |= {"comparisons": [["headrank", "ask"]], "orders": ["shuffled"]}
     with refused("comparisons.0 names ask, which has no run in order shuffled", "methods.ask.ord"):
-        configure(config, SCHEMA)
+        configure(config)
     config["methods"]["ask"]["orders"] = ["shuffled"]
-    configure(config, SCHEMA)
+    configure(config)

@@ -1,54 +1,105 @@
-"""The description of the configuration names every key of the schema."""
+"""The description of the config and its JSON schema are those of the types that check it."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 import yaml
+from expected_errors import refused
+from snakemake.utils import update_config
+
+from headrank.configdocs import README, SCHEMA, TABLES, json_schema, table, updated
+from headrank.configkeys import Config
+from headrank.settings import bare, choices_of, fields_of, is_settings, members, type_of
 
 ROOT = Path(__file__).parents[2]
+TEXT = README.read_text()
+REMEDY = "run: python -m headrank.configdocs"
 
 
-def keys(part: object) -> set[str]:
-    """Return every property name below a part of the schema."""
-    found: set[str] = set()
-    if isinstance(part, dict):
-        found |= set(part.get("properties", {}))
-        for value in part.values():
-            found |= keys(value)
-    elif isinstance(part, list):
-        for value in part:
-            found |= keys(value)
-    return found
+def test_the_tables_are_those_of_the_types():
+    assert updated(TEXT) == TEXT, REMEDY
 
 
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
-TEXT = (ROOT / "config/README.md").read_text()
+def test_the_schema_is_that_of_the_types():
+    assert json.loads(SCHEMA.read_text()) == json_schema(), REMEDY
 
 
-def words(text: str) -> set[str]:
-    """Return the words of code spans and headings."""
-    named = re.findall(r"`([^`\n]+)`|^#+ (.+)$", text, re.M)
-    return set(re.findall(r"\w+", " ".join("".join(pair) for pair in named)))
+def test_a_table_that_is_missing_or_unknown_is_refused():
+    with refused("unknown, missing or there twice", "sets"):
+        updated(TEXT.replace("<!-- keys: sets -->", "<!-- keys: set -->"))
+    with refused("there twice"):
+        updated(TEXT + "<!-- keys: sets -->\n<!-- end of keys -->")
 
 
-def section(key: str) -> str:
-    """Return the sections whose heading names a key of the first level, else the introduction."""
-    first, *parts = re.split(r"^## ", TEXT, flags=re.M)
-    return "".join(p for p in parts if key in p.partition("\n")[0].split()) or first
+def classes(kind):
+    """Yield every class of settings inside a type."""
+    kind, _ = bare(kind)
+    if is_settings(kind):
+        yield kind
+        for key in fields_of(kind):
+            yield from classes(type_of(kind, key))
+    for part in members(kind).values():
+        yield from classes(part)
+    for part in getattr(kind, "__args__", ()):
+        if not members(kind):
+            yield from classes(part)
 
 
-def test_readme_names_every_key():
-    assert not keys(SCHEMA) - words(TEXT), "config/README.md does not describe these keys"
+def test_every_key_is_described():
+    models = dict.fromkeys(classes(Config))
+    assert len(models) > 40
+    named = set(re.findall(r"`([\w.]+)`", TEXT)) | set(re.findall(r"\w+", TEXT))
+    for model in models:
+        for key in fields_of(model):
+            assert key in named, f"{model.__name__}.{key}"
+    rows = [line for name in TABLES for line in table(name).splitlines() if line.startswith("| `")]
+    assert len(rows) > 150
+    for row in rows:
+        _, allowed, default, meaning = (cell.strip() for cell in row.strip("|").split(" | "))
+        assert allowed and meaning.endswith("."), row
+        # A default is one of the values that are allowed.
+        choices = re.findall(r"`([^`]+)`", allowed)
+        if choices and default not in ("", "(required)"):
+            assert default.strip("`") in choices, row
 
 
-@pytest.mark.parametrize("key", SCHEMA["properties"])
-def test_a_key_stands_in_the_section_it_belongs_to(key):
-    absent = ({key} | keys(SCHEMA["properties"][key])) - words("## " + section(key))
-    assert not absent, f"config/README.md, section {key}, does not describe these keys"
+def merged(*names):
+    config = {}
+    for name in names:
+        update_config(config, yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()))
+    # JSON's keys are texts.
+    return json.loads(json.dumps(config))
+
+
+def test_the_schema_tells_right_from_wrong():
+    jsonschema = pytest.importorskip("jsonschema")
+    valid = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
+    for names in (["config"], ["config", "alignment"], ["laptop"], ["paper"], ["paper", "extra"]):
+        assert not list(valid.iter_errors(merged(*names)))
+    for part, change in (
+        ("candidates", 1),
+        ("candidates", 6.5),
+        ("orders", ["shuffled", "shuffled"]),
+        ("orders", ["best"]),
+        ("sed", 1),
+        ("methods", {"a": {"heads": "all", "aggregation": "max"}}),
+        ("methods", {"a": {"kind": "dense"}}),
+        ("selections", {"a b": {}}),
+    ):
+        config = merged("config") | {part: change}
+        assert list(valid.iter_errors(config)), (part, change)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.stem)
 def test_where_a_preset_s_results_go_is_told(path):
     folder = yaml.safe_load(path.read_text()).get("pathvars", {}).get("results", "results")
-    assert f"`{folder}/`" in section("pathvars")
+    section = TEXT.partition("\n## pathvars\n")[2]
+    assert f"`{folder}/`" in section
+
+
+def test_choices_of_a_kind_are_its_classes():
+    assert choices_of(type_of(Config, "seed")) == ()
+    sources = members(bare(TABLES["sources of collections"])[0])
+    assert [tag.strip("<>") for tag in sources][:2] == ["pypi", "ir_datasets"]

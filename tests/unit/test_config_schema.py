@@ -1,28 +1,24 @@
-"""The schema: it names what the library knows, fills defaults, and fits the shipped configs."""
+"""The config names what the library knows, fills defaults, and fits the shipped configs."""
 
-import itertools
 import re
 from copy import deepcopy
-from dataclasses import asdict
 
 import pytest
 import yaml
-from base_config import BASE, ROOT, SCHEMA
+from base_config import BASE, ROOT
 from snakemake.utils import update_config
 
-from headrank.align.losses import REGULARISERS, SCALES
-from headrank.align.options import PROJECTIONS, REFERENCES, SCHEDULES, AlignOptions
+from headrank import profile
 from headrank.builders import BUILDERS, bright, repositories
-from headrank.config import LISTWISE, configure, cross_problems
+from headrank.config import configure, form_problems
+from headrank.configkeys import QuerySet
 from headrank.errors import HeadRankError
-from headrank.generation.protocols import PROTOCOLS, GenerativeMethod
-from headrank.layout import LAYOUTS
-from headrank.lists import ORDER, POOLS
-from headrank.methods import AGGREGATIONS, Fold
-from headrank.pairs import HARDNESS, PairOptions
-from headrank.profile import CRITERIA
-from headrank.prompt import OVERLONG, ROWS, PromptOptions
-from headrank.schema import fill
+from headrank.methods import Fold
+from headrank.options import selection
+from headrank.options.fold import AGGREGATIONS
+from headrank.roles import ROLES
+from headrank.settings import choices_of, fields_of
+from headrank.sourcekeys import GithubCollection, HuggingFaceCollection, PypiCollection
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.name)
@@ -35,14 +31,14 @@ def test_shipped_configs_are_valid_and_say_how_to_run(path):
     config = {}
     for name in named:
         update_config(config, yaml.safe_load((ROOT / name).read_text()))
-    configure(config, SCHEMA)
+    configure(config)
 
 
 def test_defaults_are_filled_in_nested_parts():
     config = deepcopy(BASE)
     for key in ("first_stage", "reading", "prompt", "seed"):
         del config[key]
-    configure(config, SCHEMA)
+    configure(config)
     assert config["first_stage"] == {"depth": 100, "k1": 0.9, "b": 0.4}
     assert config["reading"]["shards"] == 1
     assert config["sets"]["lee"]["split"] == "test"
@@ -65,8 +61,7 @@ def test_fold_rules_are_the_library_s(calibrate, outliers, aggregation):
     options = {"calibrate": calibrate, "outliers": outliers, "aggregation": aggregation}
     config = deepcopy(BASE)
     config["methods"]["core"].update(options)
-    fill(config, SCHEMA, SCHEMA)
-    refused = [text for text in cross_problems(config) if text.startswith("methods.core")]
+    refused = [text for text in form_problems(config) if text.startswith("methods.core")]
     try:
         Fold(**options)
     except HeadRankError:
@@ -75,42 +70,16 @@ def test_fold_rules_are_the_library_s(calibrate, outliers, aggregation):
         assert not refused
 
 
-def test_schema_names_what_the_library_knows():
-    parts = SCHEMA["properties"]
-    hub, git = (SCHEMA["$defs"]["collection_source"]["allOf"][n]["then"] for n in (2, 3))
-    assert hub["properties"]["task"]["enum"] == list(bright.TASKS)
-    builders = [*hub["properties"]["builder"]["enum"], *git["properties"]["builder"]["enum"]]
-    assert builders == list(repositories.BUILDERS)
-    selection = parts["selections"]["additionalProperties"]["properties"]
-    assert set(selection["criterion"]["enum"]) == set(CRITERIA)
-    method = parts["methods"]["additionalProperties"]["allOf"][0]["then"]["properties"]
-    assert set(method["aggregation"]["enum"]) == set(AGGREGATIONS)
-    asked = parts["methods"]["additionalProperties"]["allOf"][1]["then"]["properties"]
-    assert tuple(asked["protocol"]["enum"]) == PROTOCOLS
-    known = asdict(GenerativeMethod("listwise"))
-    assert asked.keys() - {"kind", "orders"} == known.keys()
-    own = {name: asked[name]["default"] for name in known if "default" in asked[name]}
-    assert own == LISTWISE == {name: known[name] for name in LISTWISE}
-    assert set(parts["sets"]["additionalProperties"]["properties"]["pool"]["enum"]) == set(POOLS)
-    recipe = parts["alignments"]["additionalProperties"]["properties"]
-    assert set(recipe["options"]["properties"]) == set(AlignOptions.__dataclass_fields__)
-    assert set(recipe["pairs"]["properties"]) == set(PairOptions.__dataclass_fields__)
-    options = recipe["options"]["properties"]
-    assert {name: part["default"] for name, part in options.items()} == asdict(AlignOptions())
-    assert tuple(options["projections"]["enum"]) == PROJECTIONS
-    assert tuple(options["schedule"]["enum"]) == SCHEDULES
-    assert tuple(options["reference"]["enum"]) == REFERENCES
-    assert tuple(options["scale"]["enum"]) == SCALES
-    assert tuple(options["regulariser"]["enum"]) == REGULARISERS
-    assert tuple(recipe["pairs"]["properties"]["hardness"]["enum"]) == HARDNESS
-    pypi = SCHEMA["$defs"]["collection_source"]["allOf"][0]["then"]["properties"]
-    assert set(pypi["builder"]["enum"]) == set(BUILDERS)
-    prompt = parts["prompt"]["properties"]
-    assert set(prompt) == {field for field in PromptOptions.__dataclass_fields__}
-    assert tuple(prompt["rows"]["enum"]) == ROWS
-    assert tuple(prompt["overlong"]["enum"]) == OVERLONG
-    assert tuple(prompt["layout"]["enum"]) == LAYOUTS
-    pattern = re.compile(SCHEMA["$defs"]["order"]["pattern"])
-    for words in itertools.product(["first-stage", "reversed", "shuffled", "x"], ["", "-", "-2"]):
-        order = "".join(words)
-        assert bool(pattern.fullmatch(order)) == bool(ORDER.fullmatch(order))
+def test_the_config_names_what_the_library_knows():
+    tasks = choices_of(fields_of(HuggingFaceCollection)["task"].annotation)
+    assert tasks == bright.TASKS
+    named = [
+        choices_of(fields_of(model)["builder"].annotation)
+        for model in (PypiCollection, HuggingFaceCollection, GithubCollection)
+    ]
+    assert set(named[0]) == set(BUILDERS)
+    assert [*named[1], *named[2]] == list(repositories.BUILDERS)
+    # The functions behind the names of options.
+    assert set(selection.CRITERIA) == set(profile.CRITERIA)
+    declared = choices_of(fields_of(QuerySet)["role"].annotation)
+    assert {*declared, "validation"} == set(ROLES)

@@ -9,9 +9,9 @@ from small_experiment import experiment, reading, rows
 from headrank.budget import Known, Shape, list_bytes, record_bytes, run_bytes
 from headrank.generation import windows
 from headrank.generation.answers import Answer, Generated, read_permutation
-from headrank.generation.protocols import PROTOCOLS
 from headrank.generation.records import record, save_records
 from headrank.lists import CandidateList, Passage
+from headrank.options.generative import PROTOCOLS
 from headrank.reading import save_readings
 from headrank.storage import PROJECTIONS, adapter_bytes
 from headrank.trec import Run

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrank.errors import HeadRankError
-from headrank.evaluate import MEASURES, evaluate, mean
+from headrank.evaluate import MEASURES, evaluate
 from headrank.trec import Qrels, Run
 
 
@@ -71,11 +71,6 @@ def test_every_judged_query_counts_in_the_order_of_the_qrels():
     assert table["query"].tolist() == [query for query in qrels.grades for _ in range(3)]
     assert table["measure"].tolist() == ["nDCG@10", "RR", "judged@1"] * 4
     assert table["value"].tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0]
-    assert mean(table).to_dict("list") == {
-        "measure": ["nDCG@10", "RR", "judged@1"],
-        "mean": [0.25] * 3,
-        "n": [4] * 3,
-    }
 
 
 def test_a_query_with_no_relevant_document_counts_as_zero():
@@ -155,11 +150,3 @@ def test_other_bad_input_is_refused():
 
 def test_a_measure_named_twice_is_computed_once():
     assert len(evaluate(Run({"q": ranking("a")}), Qrels({"q": {"a": 1}}), ["RR", "RR"])) == 1
-
-
-def test_mean_keeps_the_columns_the_caller_added():
-    table = evaluate(Run({"q": ranking("a")}), Qrels({"q": {"a": 1}, "r": {"b": 1}}), ["RR"])
-    table = table.assign(method="m", adapter="none")
-    assert mean(table).to_dict("records") == [
-        {"measure": "RR", "method": "m", "adapter": "none", "mean": 0.5, "n": 2}
-    ]

@@ -10,7 +10,6 @@ import pytest
 from headrank.errors import HeadRankError
 from headrank.files import (
     atomic,
-    atomic_dir,
     cards,
     check_sha256,
     digest,
@@ -22,6 +21,7 @@ from headrank.files import (
     write_jsonl,
     write_text,
 )
+from headrank.folders import MANIFEST, atomic_dir
 
 
 class Stop(Exception):
@@ -72,7 +72,7 @@ def test_results_are_as_readable_as_any_new_file(tmp_path, umask):
     before = os.umask(umask)
     try:
         write_text(tmp_path / "a", "x")
-        with atomic_dir(tmp_path / "b") as folder:
+        with atomic_dir(tmp_path / "b", "index") as folder:
             (folder / "c").write_text("x")
         assert os.umask(umask) == umask  # it was put back
     finally:
@@ -89,31 +89,31 @@ def filled(folder, *names):
 def test_a_folder_replaces_the_old_one(tmp_path):
     target = tmp_path / "results" / "a"
     for names in (("one", "two"), ("two", "three")):
-        with atomic_dir(target) as temporary:
+        with atomic_dir(target, "index") as temporary:
             filled(temporary, *names)
-        assert sorted(path.name for path in target.iterdir()) == sorted(names)
+        assert sorted(path.name for path in target.iterdir()) == [MANIFEST, *sorted(names)]
     assert [path.name for path in target.parent.iterdir()] == ["a"]
 
 
 def test_a_failed_folder_leaves_the_old_one(tmp_path):
-    with atomic_dir(tmp_path / "a") as temporary:
+    with atomic_dir(tmp_path / "a", "index") as temporary:
         filled(temporary, "one")
-    with pytest.raises(Stop), atomic_dir(tmp_path / "a") as temporary:
+    with pytest.raises(Stop), atomic_dir(tmp_path / "a", "index") as temporary:
         filled(temporary, "two")
         raise Stop
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["one"]
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [MANIFEST, "one"]
 
 
 def test_no_kill_leaves_half_a_folder(tmp_path, monkeypatch):
     """The old folder leaves in one step: what stands under the name is whole at any moment."""
     target = tmp_path / "a"
-    with atomic_dir(target) as temporary:
+    with atomic_dir(target, "index") as temporary:
         filled(temporary, "one", "two")
     seen = []
 
     def look():
-        seen.append(sorted(path.name for path in target.iterdir()) if target.exists() else None)
+        seen.append(sorted(path.name for path in target.glob("[!.]*")) if target.exists() else None)
 
     def watch(module, name):
         original = getattr(module, name)
@@ -128,7 +128,7 @@ def test_no_kill_leaves_half_a_folder(tmp_path, monkeypatch):
     watch(os, "replace")
     watch(os, "unlink")
     watch(shutil, "rmtree")
-    with atomic_dir(target) as temporary:
+    with atomic_dir(target, "index") as temporary:
         filled(temporary, "three", "two")
     assert len(seen) >= 4
     assert all(names in (["one", "two"], None, ["three", "two"]) for names in seen)

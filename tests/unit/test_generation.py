@@ -319,19 +319,29 @@ def test_every_protocol_leaves_room_for_its_answer(generator):
 
 def test_methods_are_refused_by_name():
     for changes, message in (
-        ({"protocol": "setwise"}, "protocol 'setwise' is unknown; allowed: listwise, pointwise"),
-        ({"stride": 30}, "stride is 30, window is 20"),
+        (
+            {"protocol": "setwise"},
+            r"generative\.protocol is 'setwise'; allowed: listwise",
+        ),
+        ({"stride": 30}, "stride is 30; allowed: at most window, 20"),
+        ({"window": 1, "stride": 1}, "window is 1; allowed: a whole number from 2"),
         ({"thinking_tokens": 0}, "thinking_tokens is 0"),
-        ({"batch": 0}, "batch is 0 for protocol listwise; use 1 or more"),
-        ({"protocol": "pointwise", "batch": 2}, "batch is 2 for protocol pointwise"),
-        ({"protocol": "pointwise", "thinking": True}, "thinking is true for protocol pointwise"),
+        ({"batch": 0}, "batch is 0; allowed: a whole number from 1"),
+        (
+            {"protocol": "pointwise", "batch": 2},
+            "batch is 2; allowed: nothing, since",
+        ),
+        (
+            {"protocol": "pointwise", "thinking": True},
+            "thinking is true; allowed: nothing, since",
+        ),
     ):
         with pytest.raises(HeadRankError, match=message):
             GenerativeMethod(**({"protocol": "listwise"} | changes))
 
 
 def test_nothing_to_load_is_an_error(tmp_path):
-    with pytest.raises(HeadRankError, match="it has no weights as safetensors"):
+    with pytest.raises(HeadRankError, match="no model can be loaded"):
         load_generator(tmp_path)
     with pytest.raises(HeadRankError, match="dtype 'int8' is unknown"):
         load_generator(tmp_path, dtype="int8")

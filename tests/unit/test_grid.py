@@ -3,11 +3,10 @@
 from copy import deepcopy
 
 import pytest
-from base_config import BASE, SCHEMA, message
+from base_config import BASE, message
 
-from headrank.config import configure, cross_problems
+from headrank.config import configure, cross_problems, form_problems
 from headrank.grid import expected_documents, expected_queries, shards, split_method
-from headrank.schema import fill
 
 
 def test_candidates_alone_are_counted_and_need_a_run():
@@ -15,7 +14,7 @@ def test_candidates_alone_are_counted_and_need_a_run():
     source = {"kind": "ir_datasets", "id": "x", "documents": "candidates", "candidates": True}
     source["expect"] = {"queries": 3, "judgments": 50}
     config["collections"]["lee"]["source"] = source
-    fill(config, SCHEMA, SCHEMA)
+    form_problems(config)
     assert expected_documents(config, "lee") == 3 * config["first_stage"]["depth"]
     source["depth"] = 20
     assert expected_documents(config, "lee") == 3 * 20
@@ -41,7 +40,7 @@ def test_candidates_alone_are_counted_and_need_a_run():
 def test_sets_are_split_by_the_tokens_that_the_config_tells(take, skip, pinned, size, jobs):
     """A list has 20 documents of 80 + 8 tokens and 100 for the rest: ten lists fit a shard."""
     config = deepcopy(BASE)
-    configure(config, SCHEMA)
+    configure(config)
     assert shards(config, "lee") == 2
     config["candidates"], config["prompt"]["document_tokens"] = 20, 80
     config["reading"] |= {"shards": 1, "tokens_per_shard": 10 * (20 * 88 + 100) + 1859}
@@ -62,7 +61,7 @@ def test_sets_are_split_by_the_tokens_that_the_config_tells(take, skip, pinned, 
 
 def test_a_list_longer_than_a_shard_is_a_job_of_its_own():
     config = deepcopy(BASE)
-    configure(config, SCHEMA)
+    configure(config)
     config["prompt"]["document_tokens"] = 80
     config["reading"] |= {"shards": 1, "tokens_per_shard": 1000}
     config["sets"]["lee"]["take"] = 7

@@ -85,7 +85,8 @@ def test_generative_systems_count_passes():
     generator, short = load_generator(tiny.folder("llama")), PromptOptions(document_tokens=8)
     passes = {"listwise": 2, "pointwise": 6, "query-likelihood": 6}
     for protocol, count in passes.items():
-        method = GenerativeMethod(protocol, window=4, stride=2)
+        windows = {"window": 4, "stride": 2} if protocol == "listwise" else {}
+        method = GenerativeMethod(protocol, **windows)
         work = generative_system(generator, method, short)(tiny.candidates())
         assert work.passes == count
         assert work.tokens == sum(

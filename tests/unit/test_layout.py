@@ -93,13 +93,19 @@ def test_the_order_of_computing_depends_on_the_documents_alone():
         ({"layout": "rows"}, r"prompt\.layout is 'rows'; allowed: joint, block, block\+query"),
         (
             {"layout": "block", "marker": "[{number}] "},
-            r"marker is '\[\{number\}\] ', but layout block reads each document apart: a number",
+            r"allowed in layout block: a text without \{number\}, since each document is read apart",
         ),
-        ({"query_offset": 300}, "query_offset is 300, but layout joint has none"),
-        ({"layout": "block", "query_offset": 0}, "query_offset is 0; it must be 1 or more"),
+        (
+            {"query_offset": 300},
+            "query_offset is 300; allowed: 256 in layout joint, which has none",
+        ),
+        (
+            {"layout": "block", "query_offset": 0},
+            "query_offset is 0; allowed: a whole number from 1",
+        ),
         (
             {"layout": "block+query", "document_tokens": 300},
-            "query_offset is 256, but a document may take 300 tokens, .* raise query_offset",
+            r"query_offset is 256; allowed: more than document_tokens \(300\), by the tokens of marker",
         ),
     ],
 )
@@ -379,3 +385,20 @@ def test_scores_of_a_long_list_do_not_depend_on_its_order():
         for ranking in ranker.rerank_lists([one, moved(one, generator.permutation(120))])
     ]
     assert found[0] == found[1]
+
+
+def test_fit_keeps_what_the_room_before_the_query_holds():
+    tokenizer = models.tokenizer()
+    one = models.candidates([models.TEXTS[0], " ".join(models.TEXTS)])
+    options = replace(BLOCK, document_tokens=5, query_offset=60)
+    cut = PromptBuilder(tokenizer, options).build(one)
+    fitted = PromptBuilder(tokenizer, options, fit=True).build(one)
+    whole = PromptBuilder(tokenizer, BLOCK).build(one)
+    assert max(cut.widths) <= 5
+    assert fitted.widths[0] == whole.widths[0]
+    assert 50 < fitted.widths[1] < 60 < whole.widths[1]
+    for prompt in (cut, fitted):
+        assert all(
+            tokens == width if width == kept else tokens > kept
+            for tokens, kept, width in zip(prompt.tokens, prompt.widths, whole.widths, strict=True)
+        )

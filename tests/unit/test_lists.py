@@ -161,13 +161,14 @@ def test_pools():
         assert set(sample) == expected
 
 
-def test_more_queries_than_there_are_is_refused():
+def test_of_more_queries_than_there_are_all_are_taken_with_a_word(caplog):
     run, qrels = pool(5)
     assert len(sample_queries(run, qrels, depth=3, take=3, skip=2)) == 3
-    with pytest.raises(
-        HeadRankError, match=r"4 queries asked for after skipping 2, but the pool 'judged' holds 5"
-    ):
-        sample_queries(run, qrels, depth=3, take=4, skip=2)
+    assert not caplog.records
+    assert len(sample_queries(run, qrels, depth=3, take=4, skip=2)) == 3
+    assert (
+        "3 queries taken, 4 asked for: the pool 'judged' holds 5, and 2 are skipped" in caplog.text
+    )
     with pytest.raises(HeadRankError, match=r"pool 'best' is unknown; allowed: judged, rerankable"):
         sample_queries(run, qrels, depth=3, pool="best")
 

@@ -6,14 +6,13 @@ import pytest
 import torch
 
 from headrank.align.losses import (
-    REGULARISERS,
     SCALES,
     graded_kl,
     middle_spread,
     preference_loss,
     relevance,
 )
-from headrank.align.options import AlignOptions
+from headrank.align.options import REGULARISERS, AlignOptions
 from headrank.errors import HeadRankError
 
 FIRST, SECOND = torch.tensor([0, 1]), torch.tensor([2, 0])
@@ -175,17 +174,21 @@ def test_gradients_agree_with_finite_differences(name, scale):
         ({"schedule": "step"}, r"alignment\.schedule is 'step'; allowed: constant, linear, cosine"),
         ({"scale": "linear"}, r"alignment\.scale is 'linear'; allowed: log, min-max"),
         ({"regulariser": "l2"}, r"alignment\.regulariser is 'l2'; allowed: graded-kl, middle"),
-        ({"rank": 0}, r"alignment\.rank is 0; use 1 or more"),
+        ({"rank": 0}, r"alignment\.rank is 0; allowed: a whole number from 1"),
         ({"batch": -2}, r"alignment\.batch is -2"),
         ({"checkpoint_every": 0}, r"alignment\.checkpoint_every is 0"),
-        ({"learning_rate": 0}, r"alignment\.learning_rate is 0; it must be above 0"),
+        ({"learning_rate": 0}, r"alignment\.learning_rate is 0; allowed: a number above 0"),
         ({"learning_rate": math.nan}, r"alignment\.learning_rate is nan"),
-        ({"learning_rate": math.inf}, r"alignment\.learning_rate is inf; .* and finite"),
+        ({"learning_rate": math.inf}, r"alignment\.learning_rate is inf; .*must be finite"),
         ({"regulariser_weight": math.inf}, r"alignment\.regulariser_weight is inf"),
         ({"beta": -1.0}, r"alignment\.beta is -1\.0"),
-        ({"warmup": 1.0}, r"alignment\.warmup is 1\.0; it is a share in 0\.\.1"),
+        ({"warmup": 1.0}, r"alignment\.warmup is 1\.0; allowed: a share, from 0 to less"),
         ({"regulariser_weight": -0.1}, r"alignment\.regulariser_weight is -0\.1"),
-        ({"dropout": 1.0}, r"alignment\.dropout is 1\.0; it is a share in 0\.\.1"),
+        ({"dropout": 1.0}, r"alignment\.dropout is 1\.0; allowed: a share, from 0 to less"),
+        ({"rank": 8.0}, r"alignment\.rank is 8\.0; .*\(write 8\)"),
+        ({"epochs": True}, r"alignment\.epochs is true; allowed: a whole number from 1"),
+        ({"learning_rate": "1e-3"}, r"is '1e-3'; .*write 0\.001, without quotes"),
+        ({"spread_floor": 0}, r"alignment\.spread_floor is 0; allowed: a number above 0"),
         ({"spread_floor": -1.0}, r"alignment\.spread_floor is -1\.0"),
     ],
 )

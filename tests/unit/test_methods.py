@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from headrank.errors import HeadRankError
 from headrank.heads import Head, HeadSet, every_head
 from headrank.methods import (
-    AGGREGATIONS,
     Fold,
     aggregate,
     fold,
@@ -20,6 +19,7 @@ from headrank.methods import (
     without_outliers,
     zscore,
 )
+from headrank.options.fold import AGGREGATIONS
 from headrank.reading import ListReading, ReadingFile, save_readings
 from headrank.trec import Run
 
@@ -212,11 +212,25 @@ def test_what_was_not_read_is_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"aggregation": "max"}, "'max' is unknown; allowed: sum, log-sum, mean-z, mean-log-share"),
-        ({"outliers": True}, "outliers: true needs calibrate: true"),
-        ({"calibrate": True, "aggregation": "log-sum"}, "log-sum takes a logarithm"),
-        ({"calibrate": True, "aggregation": "mean-log-share"}, "share takes a logarithm"),
-        ({"calibrate": True, "outliers": True, "aggregation": "mean-z"}, "use aggregation: sum"),
+        (
+            {"aggregation": "max"},
+            r"fold\.aggregation is 'max'; allowed: sum, log-sum, mean",
+        ),
+        ({"calibrate": 1}, r"fold\.calibrate is 1; allowed: true or false"),
+        ({"calibrated": True}, r"calibrated is not a key; .*\(did you mean 'calibrate'\?\)"),
+        ({"outliers": True}, r"fold\.outliers is true; allowed: false, since calibrate is false"),
+        (
+            {"calibrate": True, "aggregation": "log-sum"},
+            "'log-sum'; allowed with calibrate: sum",
+        ),
+        (
+            {"calibrate": True, "aggregation": "mean-log-share"},
+            "share'; allowed with calibrate: sum",
+        ),
+        (
+            {"calibrate": True, "outliers": True, "aggregation": "mean-z"},
+            "allowed with outliers: sum",
+        ),
     ],
 )
 def test_folds_without_a_meaning_are_refused(options, message):

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrank.errors import HeadRankError
-from headrank.pairs import HARDNESS, Pair, PairOptions, PairSet, mine_pairs
+from headrank.options.pairs import HARDNESS
+from headrank.pairs import Pair, PairOptions, PairSet, mine_pairs
 
 
 def mine(grades, z, seed=0, query="q1", **options):
@@ -226,7 +227,11 @@ HEADER = (
         (HEADER + "q,a,b,1,0\n", r":2: .* is not a pair"),
         (HEADER + "q,a,b,1,0.5,-1.5,0,1\n", r":2: .*'0\.5'.* is not a pair"),
         (HEADER + 'q,"a,b,1,0,-1.5,0,1\n', ": not a table of pairs"),
-        (b"\xff\xfe\x00", ": not a table of pairs"),
+        (b"\xe9\xfe\x00", ": not a table of pairs"),
+        (b"\xff\xfe\x00", ": not UTF-8 but UTF-16; convert"),
+        (HEADER + "q,a,b,1_0,0,-1.5,0,1\n", r":2: .*'1_0'.* is not a pair"),
+        (HEADER + "q,a,b,1,0,-1.5,0,\u0661\n", r":2: .* is not a pair \(position"),
+        (HEADER + "q,a,b,2147483647,0,-1.5,0,1\n", r":2: .* is not a pair .*beyond 1000"),
     ],
 )
 def test_files_that_hold_no_pairs(tmp_path, content, message):
@@ -244,8 +249,8 @@ def test_a_missing_file(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"hardness": "soft"}, "hardness 'soft' is unknown; allowed: hard, random, all-levels"),
-        ({"per_query": 0}, "per_query is 0; it must be 1 or more"),
+        ({"hardness": "soft"}, r"pairs\.hardness is 'soft'; allowed: hard, random, all-levels"),
+        ({"per_query": 0}, "per_query is 0; allowed: a whole number from 1"),
         ({"per_boundary": -1}, "per_boundary is -1"),
     ],
 )

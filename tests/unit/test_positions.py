@@ -10,6 +10,7 @@ from headrank.positions import (
     ZONES,
     Scored,
     by_position,
+    parts_of,
     position_share,
     scored_reading,
     zone_spread,
@@ -47,11 +48,23 @@ def test_position_share_is_one_for_position_and_near_zero_for_noise():
     assert position_share(by_position(equal, Qrels({}), 10)) == 0
 
 
+def test_without_a_document_that_is_not_relevant_no_share_is_told():
+    lists = [Scored("q1", ("a", "b"), np.array([0.0, 2.0]))]
+    assert np.isnan(position_share(by_position(lists, Qrels({"q1": {"a": 1, "b": 1}}), parts=2)))
+
+
 def test_short_lists_and_no_lists_are_refused():
     with pytest.raises(HeadRankError, match="query q has 2 documents, fewer than the 10 parts"):
         by_position([Scored("q", ("a", "b"), np.array([0.0, 1.0]))], Qrels({}))
     with pytest.raises(HeadRankError, match="no list"):
         by_position([], Qrels({}))
+
+
+def test_a_prompt_has_as_many_parts_as_half_of_the_lists_have_documents():
+    lists = [Scored(f"q{n}", tuple(map(str, range(n))), np.zeros(n)) for n in (3, 5, 5, 9)]
+    assert (parts_of(lists, 10), parts_of(lists, 4), parts_of(lists[:1], 10)) == (5, 4, 3)
+    with pytest.raises(HeadRankError, match="there is no list to look at"):
+        parts_of([], 10)
 
 
 def test_positions_know_the_lowest_relevant_grade():

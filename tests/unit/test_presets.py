@@ -14,7 +14,6 @@ from headrank.grid import list_tokens
 from headrank.roles import roles
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 
 
 def preset(*names):
@@ -22,7 +21,7 @@ def preset(*names):
     config = {}
     for name in names:
         update_config(config, yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()))
-    configure(config, SCHEMA)
+    configure(config)
     return config
 
 

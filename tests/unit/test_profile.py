@@ -296,9 +296,16 @@ def test_a_damaged_profile_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"criterion": "best"}, "'best' is unknown; allowed: graded, contrastive, contrastive-z"),
-        ({"heads": 0}, "heads is 0; select at least 1"),
-        ({"entropy_weight": -0.1}, r"entropy_weight is -0\.1; it must be 0 or more"),
+        (
+            {"criterion": "best"},
+            r"selection\.criterion is 'best'; allowed: graded, contr",
+        ),
+        ({"heads": 0}, "heads is 0; allowed: a whole number from 1"),
+        ({"entropy_weight": -0.1}, r"entropy_weight is -0\.1; allowed: a number from 0"),
+        ({"entropy_weight": math.nan}, r"selection\.entropy_weight is nan; .*must be finite"),
+        ({"layers": [3, 1]}, r"selection\.layers is \[3, 1\]; allowed: \[first, last\] with first"),
+        ({"layers": [3]}, r"selection\.layers is \[3\]; allowed: \[first, last\], counted from 0"),
+        ({"layers": [0, True]}, r"selection\.layers\.1 is true; allowed: a whole number from 0"),
     ],
 )
 def test_selections_without_a_meaning_are_refused(options, message):

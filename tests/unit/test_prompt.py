@@ -117,9 +117,9 @@ def test_an_empty_list_is_refused():
 
 
 def test_an_empty_calibration_is_refused():
-    builder = PromptBuilder(models.tokenizer(), PromptOptions(calibration=""))
+    builder = PromptBuilder(models.tokenizer(), PromptOptions())
     with pytest.raises(HeadRankError, match="hold no token"):
-        builder.build(make([Passage("", "text")]))
+        builder.build(make([Passage("", "text")]), ["why?", ""])
 
 
 @pytest.mark.parametrize(
@@ -127,13 +127,28 @@ def test_an_empty_calibration_is_refused():
     [
         ("rows", "all", r"prompt\.rows is 'all'; allowed: query, suffix"),
         ("overlong", "cut", r"prompt\.overlong is 'cut'; allowed: error, truncate"),
-        ("separator", " ", r"prompt\.separator is ' '; it must end in a newline"),
+        ("separator", " ", r"prompt\.separator is ' '; allowed: a text that ends in a newline"),
         ("separator", "", r"prompt\.separator is ''"),
-        ("query", "Query:", r"prompt\.query is 'Query:'; it must hold \{query\} once"),
-        ("query", "{query} {query}", r"it must hold \{query\} once"),
-        ("marker", "[{index}] ", r"prompt\.marker is '\[\{index\}\] '; \{number\} is all"),
+        (
+            "query",
+            "Query:",
+            r"prompt\.query is 'Query:'; .*text that holds \{query\} once",
+        ),
+        ("query", "{query} {query}", r"a text that holds \{query\} once"),
+        (
+            "marker",
+            "[{index}] ",
+            r"prompt\.marker is '\[\{index\}\] '; .*braces but \{number\}",
+        ),
         ("marker", "[{] ", r"prompt\.marker"),
-        ("document_tokens", 0, r"prompt\.document_tokens is 0; it must be 1 or more"),
+        ("document_tokens", True, r"document_tokens is true; allowed: a whole number from 1"),
+        ("document_tokens", 64.0, r"document_tokens is 64\.0; .*\(write 64\)"),
+        ("document_tokens", "64", r"document_tokens is '64'; .*write 64, without quotes"),
+        ("calibration", "", r"prompt\.calibration is ''; allowed: a text that is not empty"),
+        ("header", 3, r"prompt\.header is 3; allowed: a text \(put it in quotes: '3'\)"),
+        ("chat", "no", r"prompt\.chat is 'no'; allowed: true or false"),
+        ("markr", "", r"prompt\.markr is not a key; .*\(did you mean 'marker'\?\)"),
+        ("document_tokens", 0, r"prompt\.document_tokens is 0; allowed: a whole number from 1"),
     ],
 )
 def test_options_are_refused_by_name(option, value, message):

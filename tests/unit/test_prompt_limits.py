@@ -99,7 +99,7 @@ def test_a_text_of_megabytes_is_never_encoded_whole(unit, monkeypatch):
         assert builder.build(make(texts[0])) == builder.build(make(texts[1]))
     with pytest.raises(HeadRankError, match=r"2 documents make .* tokens or more"):
         limited(200).build(make(texts[0]))
-    with pytest.raises(HeadRankError, match="do not fit the model's context"):
+    with pytest.raises(HeadRankError, match=r"the query has \d+ tokens.*context of 200.*shorten"):
         limited(200).build(make([Passage("", "one")]), [huge])
     assert max(longest) < 50_000
 
@@ -118,3 +118,46 @@ def test_truncation_counts_every_suffix():
     prompt = builder.build(one, ["short", long])
     assert prompt.length <= builder.context
     assert len(prompt.prefix) < len(builder.build(one, ["short"]).prefix)
+
+
+def test_thousands_of_documents_are_refused_before_they_are_encoded(monkeypatch):
+    encoded = []
+    encode = PromptBuilder._encode
+    monkeypatch.setattr(
+        PromptBuilder,
+        "_encode",
+        lambda self, texts: encoded.append(sum(map(len, texts))) or encode(self, texts),
+    )
+    texts = [Passage("", " ".join(models.TEXTS) * 4)] * 2000
+    for options in ({}, {"document_tokens": 80}, {"overlong": "truncate"}):
+        encoded.clear()
+        with pytest.raises(HeadRankError, match=r"2000 documents do not fit.*one token each"):
+            limited(2048, **options).build(make(texts))
+        assert sum(encoded) < 100_000 < sum(len(p.text) for p in texts)
+    # Few enough for one token each, too long for any sensible budget.
+    encoded.clear()
+    with pytest.raises(HeadRankError, match=r"150 documents make \d+ tokens or more") as caught:
+        limited(2048).build(make(texts[:150]))
+    budget = int(re.search(r"document_tokens to at most (\d+)", str(caught.value)).group(1))
+    assert limited(2048, document_tokens=budget).build(make(texts[:150])).length <= 2048
+    assert limited(None, document_tokens=budget + 1).build(make(texts[:150])).length > 2048
+
+
+@pytest.mark.parametrize("overlong", ["error", "truncate"])
+def test_a_query_that_is_too_long_is_what_the_error_names(overlong):
+    builder = limited(300, overlong=overlong)
+    one = make([Passage("", "one"), Passage("", "two")], "why " * 400)
+    with pytest.raises(HeadRankError) as caught:
+        builder.build(one)
+    found = re.fullmatch(
+        r"query q1: the query has (\d+) tokens or more; the model's context of 300 tokens leaves "
+        r"it (\d+) beside 2 documents; shorten the query",
+        str(caught.value),
+    )
+    assert int(found.group(1)) >= 400
+    # The number it names is right: so many fit, one more does not.
+    room = int(found.group(2))
+    fitting = next(n for n in range(400, 0, -1) if builder._query_tokens("why " * n) <= room)
+    builder.build(make([Passage("", "o"), Passage("", "t")], "why " * fitting))
+    with pytest.raises(HeadRankError, match="shorten the query"):
+        builder.build(make([Passage("", "o"), Passage("", "t")], "why " * (fitting + 2)))

@@ -12,7 +12,7 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from headrank.errors import HeadRankError
 from headrank.lists import Passage
-from headrank.prompt import PromptBuilder, PromptOptions, without_calibration
+from headrank.prompt import PromptBuilder, PromptOptions
 from headrank.spans import token_spans
 
 BYTES = {character: byte for byte, character in bytes_to_unicode().items()}
@@ -126,7 +126,6 @@ def test_the_prefix_does_not_depend_on_the_query(kind, passages, queries):
         alone = builder.build(make(passages, query))
         assert (alone.prefix, alone.spans) == (together.prefix, together.spans)
         assert alone.suffixes[0] == suffix
-        assert without_calibration(alone).suffixes == (suffix,)
 
 
 def test_spans_that_share_a_token_are_refused():

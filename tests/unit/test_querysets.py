@@ -70,6 +70,12 @@ def test_a_sample_of_known_queries_alone_is_refused(collection):
         build_set(collection, first_stage(), split="test", candidates=3, take=4, earlier=earlier)
 
 
+def test_a_set_that_skips_every_query_is_refused(collection):
+    options = {"split": "test", "candidates": 3, "skip": COUNT}
+    with pytest.raises(HeadRankError, match=rf"no query .* is left: .* {COUNT} are skipped"):
+        build_set(collection, first_stage(), **options)
+
+
 def test_an_unknown_split_is_refused(collection):
     with pytest.raises(HeadRankError, match="no query has split 'dev'"):
         build_set(collection, first_stage(), split="dev", candidates=3)
@@ -82,3 +88,28 @@ def test_imported_runs_lose_excluded_documents(collection, tmp_path):
     assert run.rankings["q99"] == []
     with pytest.raises(HeadRankError, match=r"has no candidates\.run"):
         import_run(collection, None, ["q1"], {}, 2)
+
+
+def test_an_imported_run_is_cut_in_trec_evals_order(collection, tmp_path, caplog):
+    path = tmp_path / "own.run"
+    # d2 and d3 tie as float32 alone; the rank of d4 contradicts its score.
+    scores = {"d2": 1.0 + 1e-9, "d3": 1.0, "d1": 1.0, "d4": 3.0}
+    path.write_text(
+        "".join(f"q1 Q0 {d} {rank} {s!r} x\n" for rank, (d, s) in enumerate(scores.items(), 1))
+    )
+    run = import_run(collection, path, ["q1"], {}, 3)
+    assert [document for document, _ in run.rankings["q1"]] == ["d4", "d3", "d2"]
+    assert "3 ranks contradict the scores, first in line 1" in caplog.text
+    # What the workflow makes of it keeps that order.
+    run.save(tmp_path / "made.run")
+    assert Run.load(tmp_path / "made.run").rankings == run.rankings
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_folder_by_hand_has_trec_evals_order_and_a_saved_one_its_own(collection, saved):
+    (collection / "candidates.run").write_text("q1 Q0 d1 1 1.0 x\nq1 Q0 d2 2 1.0 x\n")
+    if not saved:
+        (collection / "collection.json").unlink()
+    run = import_run(collection, None, ["q1"], {}, 2)
+    expected = ["d1", "d2"] if saved else ["d2", "d1"]
+    assert [document for document, _ in run.rankings["q1"]] == expected

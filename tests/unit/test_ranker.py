@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from headrank.heads import Head, HeadSet, every_head
 from headrank.labelled import LabelledQuery, align, as_lists, profile_heads, split
 from headrank.lists import Passage, arrange
 from headrank.methods import Fold, fold
-from headrank.models import load_model
+from headrank.models import load_model, record_model
 from headrank.profile import SelectionOptions
 from headrank.prompt import PromptBuilder, PromptOptions
 from headrank.ranker import METHODS, HeadRanker, RankerOptions
@@ -156,10 +157,10 @@ def test_windows_admit_lists_longer_than_the_context():
 
 def test_an_adapter_changes_scores_and_merging_does_not(adapter):
     frozen = ranker(prompt=PromptOptions(instruction="Rank."))
-    loaded = HeadRanker.from_pretrained(
-        tiny.folder("qwen3"), adapter=adapter, order="first-stage", merge=False
+    loaded = HeadRanker.from_pretrained(tiny.folder("qwen3"), adapter=adapter, order="first-stage")
+    merged = HeadRanker.from_pretrained(
+        tiny.folder("qwen3"), adapter=adapter, order="first-stage", merge=True
     )
-    merged = HeadRanker.from_pretrained(tiny.folder("qwen3"), adapter=adapter, order="first-stage")
     assert loaded.options.prompt.instruction == "Rank."  # as it was trained
     assert loaded.heads.pairs == HEADS.pairs
     before, after = (by_place(one.rerank(QUERY, tiny.TEXTS)) for one in (frozen, loaded))
@@ -221,13 +222,66 @@ def test_a_fold_of_ones_own_reads_all_heads_or_some():
 def test_a_saved_ranker_names_its_model(tmp_path):
     ranker("llama").save_pretrained(tmp_path / "saved")
     card = json.loads((tmp_path / "saved" / "ranker.json").read_text())
-    assert card["model"]["path"] == str(tiny.folder("llama"))
+    noted = card["model"]["path"]
+    assert not Path(noted).is_absolute()
+    assert (tmp_path / "saved" / noted).resolve() == tiny.folder("llama").resolve()
     assert len(card["model"]["digest"]) == 64
     copy = shutil.copytree(tiny.folder("llama"), tmp_path / "moved")
     moved = HeadRanker.from_pretrained(tmp_path / "saved", model=copy)
     assert moved.rerank(QUERY, tiny.TEXTS) == ranker("llama").rerank(QUERY, tiny.TEXTS)
     with pytest.raises(HeadRankError, match=r"saved on weights .* give its own base model"):
         HeadRanker.from_pretrained(tmp_path / "saved", model=tiny.folder("qwen2"))
+
+
+def test_a_saved_ranker_moves_with_its_model(tmp_path):
+    """A copy on another machine, here the same two folders below another one."""
+    (tmp_path / "here").mkdir()
+    model = shutil.copytree(tiny.folder("llama"), tmp_path / "here/model")
+    first = HeadRanker.from_pretrained(model, HEADS)
+    first.save_pretrained(tmp_path / "here/rankers/mine")
+    for path in (tmp_path / "here/rankers/mine").rglob("*.json"):
+        assert str(tmp_path) not in path.read_text()
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    moved = HeadRanker.from_pretrained(tmp_path / "there/rankers/mine")
+    assert moved.rerank(QUERY, tiny.TEXTS) == first.rerank(QUERY, tiny.TEXTS)
+    shutil.move(tmp_path / "there/model", tmp_path / "model")
+    message = r"its base model is not at .*there/model; give its folder with `model`"
+    with pytest.raises(HeadRankError, match=message):
+        HeadRanker.from_pretrained(tmp_path / "there/rankers/mine")
+    card = tmp_path / "there/rankers/mine/ranker.json"
+    noted = json.loads(card.read_text())
+    noted["model"] = {**noted["model"], "path": "../../model", "origin": "org/name at 123"}
+    card.write_text(json.dumps(noted))
+    with pytest.raises(HeadRankError, match="; it is org/name at 123"):
+        HeadRanker.from_pretrained(tmp_path / "there/rankers/mine")
+    del noted["model"]["origin"]  # earlier versions noted an absolute path alone
+    noted["model"]["path"] = str(tmp_path / "model")
+    card.write_text(json.dumps(noted))
+    again = HeadRanker.from_pretrained(tmp_path / "there/rankers/mine")
+    assert again.rerank(QUERY, tiny.TEXTS) == first.rerank(QUERY, tiny.TEXTS)
+
+
+def test_a_model_of_the_hub_is_told_by_its_repository(tmp_path):
+    model = shutil.copytree(tiny.folder("llama"), tmp_path / "model")
+    source = {"kind": "huggingface", "repository": "org/name", "revision": "0" * 40}
+    record_model(model, source)
+    HeadRanker.from_pretrained(model, HEADS).save_pretrained(tmp_path / "saved")
+    card = json.loads((tmp_path / "saved/ranker.json").read_text())
+    assert card["model"]["origin"] == f"org/name at {'0' * 40}"
+
+
+def test_a_ranker_is_saved_over_no_file_of_a_users(tmp_path):
+    one = ranker()
+    (tmp_path / "thesis.tex").write_text("years")
+    with pytest.raises(HeadRankError, match=r"did not write \(thesis\.tex\)"):
+        one.save_pretrained(tmp_path)
+    one.save_pretrained(tmp_path / "saved")
+    one.save_pretrained(tmp_path / "saved")
+    (tmp_path / "saved/notes").write_text("mine")
+    with pytest.raises(HeadRankError, match=r"did not write \(notes\)"):
+        one.save_pretrained(tmp_path / "saved")
+    assert (tmp_path / "saved/notes").read_text() == "mine"
+    assert [path.name for path in tmp_path.glob("*.tex")] == ["thesis.tex"]
 
 
 def test_a_changed_saved_ranker_is_refused(tmp_path):

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from test_same_scores import by_command, by_python, by_workflow, lists_of
 
 from headrank.cli import main
 from headrank.generation.batched import greedy_together
@@ -67,6 +68,24 @@ def test_the_passage_that_answers_stands_first(model, tmp_path, capsys, method):
     assert main([*arguments, "--heads", str(tmp_path / "heads.json")]) == 0
     (line,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert line["docs"][0]["id"] == 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_three_lists_have_one_score_each(model, tmp_path, dtype):
+    """Python, the command and the workflow, with what the heads say of type and budget."""
+    made = load_model(model, layers=1)
+    provenance = {"dtype": dtype, "model_digest": made.digest, "prompt": {"document_tokens": 12}}
+    HeadSet(HEADS.heads, provenance).save(tmp_path / "heads.json")
+    heads, lists = str(tmp_path / "heads.json"), lists_of(PASSAGES)
+    ranker = HeadRanker.from_pretrained(model, heads, document_tokens="heads")
+    python = by_python(ranker, lists)
+    arguments = ["--model", str(model), "--heads", heads, "--document-tokens", "heads", "--quiet"]
+    assert by_command(tmp_path, lists, arguments) == python
+    prompt = {"document_tokens": 12}
+    cut, folded = by_workflow(tmp_path, lists, model, heads, None, dtype, prompt)
+    assert cut == python
+    for query in python:
+        np.testing.assert_allclose(list(folded[query].values()), list(cut[query].values()), 1e-5)
 
 
 def asked(generator):

@@ -66,7 +66,7 @@ def test_windows_are_those_of_the_masks(architecture, changes, windows):
     model = models.loaded(architecture, **changes)
     assert sight.layer_windows(model) == windows
     reading, _ = read_list(model, builder_for(model), lists()[0])
-    hidden = sight.unseen(reading)
+    hidden = reading.unseen()
     if windows is None:
         assert hidden is None and (reading.query > 0).all()
         assert sight.provenance(model) == {}
@@ -74,7 +74,7 @@ def test_windows_are_those_of_the_masks(architecture, changes, windows):
         np.testing.assert_array_equal(hidden, reading.query == 0)
         assert hidden.any() and not hidden.all()
         # Without the distances the masses tell the same.
-        np.testing.assert_array_equal(sight.unseen(replace(reading, distance=None)), hidden)
+        np.testing.assert_array_equal(replace(reading, distance=None).unseen(), hidden)
 
 
 def test_windows_at_their_edge():
@@ -85,7 +85,7 @@ def test_windows_at_their_edge():
         edge = models.loaded("gemma3", sliding_window=window)
         reading, _ = read_list(edge, builder_for(edge), lists()[0])
         assert bool((reading.query[0, :, 2] > 0).all()) is seen
-        assert bool((~sight.unseen(reading)[0, :, 2]).all()) is seen
+        assert bool((~reading.unseen()[0, :, 2]).all()) is seen
 
 
 def test_windows_of_a_model_cut_or_wrapped():

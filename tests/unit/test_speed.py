@@ -78,7 +78,7 @@ def test_benchmarks_are_joined_by_kind(parts, tmp_path):
         "20 documents",
         "a prompt",
         "HeadRank",
-        "Listwise generation (3 malformed answers)",
+        "Listwise generation (malformed answers: 100 % (3 of 3))",
     ]
     assert frame["met"].fillna("-").tolist()[:2] == ["no", "-"]
     assert frame.loc[4, ["target", "met"]].tolist() == ["≤ 0.15 s", "yes"]
@@ -158,11 +158,18 @@ def test_quality_stands_beside_its_cost():
 
 def test_the_latency_table_says_what_was_timed():
     table = latency_table(
-        points(), measure="nDCG@10", model="m", gpu=False, about="Two lists of s."
+        points(),
+        measure="nDCG@10",
+        model="m",
+        gpu=False,
+        about="Two lists of s.",
+        generative=["listwise"],
     )
     text = table.markdown()
     assert "CPU s" in text
     assert "Two lists of s." in text
-    assert table.frame()["malformed"].tolist()[-1] == 2
+    assert table.frame()["malformed"].tolist()[-1] == "100 % (4 of 4)"
+    # Of all answers: two lists of two prompts each. What reads attention gives none.
+    assert text.count("100 % (4 of 4)") == 1 and text.count(" % (") == 1
     gpu = latency_table(points(), measure="nDCG@10", model="m", gpu=True, about="Two lists.")
     assert "GPU s" in gpu.markdown()

@@ -117,7 +117,7 @@ def test_nothing_that_decides_a_document_may_differ(tmp_path, computed):
     deeper = HeadSet((*HEADS.heads, Head(3, 0)))
     rankers = {
         "plain": lambda: ranker(store),
-        "adapter": lambda: ranker(store, adapter=folders[0]),
+        "adapter": lambda: ranker(store, adapter=folders[0], merge=True),
         "other adapter": lambda: ranker(store, adapter=folders[1]),
         "beside": lambda: ranker(store, adapter=folders[0], merge=False),
         "bfloat16": lambda: ranker(store, dtype="bfloat16"),

@@ -17,6 +17,7 @@ from headrank.tables import (
     measure_table,
     order_table,
 )
+from headrank.tables.main import cut_notes
 
 
 def test_main_table_groups_means_and_averages():
@@ -231,3 +232,18 @@ def test_emphasise_rounds_before_it_compares_and_knows_low_is_better():
 def test_own_notes_follow_the_tables():
     table = main_table(per_query(), None, layout(), measure="nDCG@10", notes=["Mean of 3 seeds."])
     assert table.notes[-1] == "Mean of 3 seeds." and len(table.notes) == 3
+
+
+def test_cut_documents_are_told_below_the_main_table(tmp_path):
+    (tmp_path / "small").mkdir()
+    path = tmp_path / "small/cut.csv"
+    path.write_text(
+        "set,documents,cut,tokens,kept_tokens\none,40,10,2000,800\ntwo,40,0,0,0\nthree,8,8,90,45\n"
+    )
+    (note,) = cut_notes([str(path)], 80, {"one": "One", "small": "S"})
+    assert note == (
+        "Documents cut to 80 tokens for S: One 10 of 40 (40 % of their tokens read); "
+        "three 8 of 8 (50 % of their tokens read)."
+    )
+    path.write_text("set,documents,cut,tokens,kept_tokens\ntwo,40,0,0,0\n")
+    assert list(cut_notes([str(path)], 80, {})) == []

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from dataclasses import asdict
 
 import numpy as np
@@ -150,6 +151,28 @@ def test_a_manifest_lists_every_file_once(work):
 def test_where_no_git_is_the_environment_names_the_commit(tmp_path, monkeypatch, named, known):
     monkeypatch.setenv("HEADRANK_COMMIT", named)
     assert git_state(tmp_path) == known
+
+
+def test_a_user_s_own_data_beside_the_code_is_no_changed_code(tmp_path):
+    def git(*arguments):
+        subprocess.run(["git", "-C", tmp_path, *arguments], check=True, capture_output=True)
+
+    git("init")
+    for name in ("headrank/x.py", "Snakefile"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1")
+    git("add", ".")
+    git("-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-m", "first")
+    (tmp_path / "data/mine").mkdir(parents=True)
+    (tmp_path / "data/mine/qrels.tsv").write_text("q 0 d 1")
+    (tmp_path / "mine.yaml").write_text("seed: 1")
+    assert git_state(tmp_path)["dirty"] is False
+    # A module that git does not know is imported all the same.
+    (tmp_path / "headrank/new.py").write_text("2")
+    assert git_state(tmp_path)["dirty"] is True
+    (tmp_path / "headrank/new.py").unlink()
+    (tmp_path / "Snakefile").write_text("2")
+    assert git_state(tmp_path)["dirty"] is True
 
 
 def test_a_digest_does_not_depend_on_the_order_of_keys():
@@ -328,6 +351,20 @@ def test_candidates_of_another_system_are_not_called_bm25(work):
     made = run_metadata(RUN, CELL, config, collection=collection, host=host, **options)
     assert made["method"]["retrieval"][0] == {"name": "run", "depth": 20}
     assert "indexing" not in made["method"]
+
+
+@pytest.mark.parametrize(("chosen", "stemmer"), [({}, "Porter"), ({"analyzer": "unicode"}, "none")])
+def test_metadata_tell_how_text_became_terms(work, chosen, stemmer):
+    config = json.loads(json.dumps(CONFIG))
+    config["first_stage"] |= chosen
+    options = {"name": RUN, "queries": "results/sets/exam/queries.jsonl", "model": None}
+    options |= {"made_from": {}, "command": COMMAND}
+    host = {"git": None, "machine": machine(), "packages": {}}
+    collection = "resources/collections/food/collection.json"
+    made = run_metadata(RUN, CELL, config, collection=collection, host=host, **options)["method"]
+    assert made["indexing"]["stemmer"] == stemmer
+    assert made["retrieval"][0].get("analyzer") == chosen.get("analyzer")
+    assert made["score ties"] == "document id, ascending"
 
 
 def test_damaged_metadata_are_refused(work):

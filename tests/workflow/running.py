@@ -39,9 +39,9 @@ def command(
     configs = config if isinstance(config, list) else [config]
     return [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
-        *("--directory", str(folder), "--configfile", *map(str, configs)),
+        # Behind a config file a target would be read as one more of them.
+        *("--directory", str(folder), *arguments, "--configfile", *map(str, configs)),
         *(() if cores is None else ("--cores", str(cores))),
-        *arguments,
     ]
 
 

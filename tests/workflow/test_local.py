@@ -1,6 +1,7 @@
 """A collection of the user's, in real runs that need no model."""
 
 import json
+import os
 import re
 
 import pandas as pd
@@ -131,6 +132,30 @@ def test_candidates_of_the_folder_are_the_first_stage(work):
     assert run.rankings["q2"] == [("d7", 2.0), ("d2", 1.0)]
 
 
+def test_the_report_of_an_own_experiment_names_the_first_stage_that_it_was(work):
+    config = yaml.safe_load((work / "config.yaml").read_text())
+    config["collections"]["food"]["runs"] = {"test": "theirs.run"}
+    config["report"] = {"panels": []}
+    (work / "config.yaml").write_text(yaml.safe_dump(config))
+    Run({f"q{n}": [("d7", 2.0), (f"d{n}", 1.0)] for n in range(4)}).save(work / "theirs.run")
+    result = snakemake(work, work / "config.yaml", "report")
+    assert result.returncode == 0, result.stdout
+    assert "First stage: the imported run theirs.run." in (work / "results/report.html").read_text()
+    assert "Imported first stage" in (work / "results/tables/main.md").read_text()
+    # How it ends: the table, the tests, the report; and none of what Snakemake says of its own.
+    assert re.search(r"^Imported first stage +0\.\d{3}$", result.stdout, re.M), result.stdout
+    assert "of 1 comparisons differ" in result.stdout
+    assert "report: results/report.html" in result.stdout
+    assert "script code" not in result.stdout
+    # A run that changes under its name is read again, whatever its time.
+    Run({f"q{n}": [(f"d{n}", 1.0)] for n in range(4)}).save(work / "theirs.run")
+    os.utime(work / "theirs.run", (1e9, 1e9))
+    assert planned(work, work / "config.yaml")["retrieve"] == 1
+    (work / "theirs.run").unlink()
+    result = snakemake(work, work / "config.yaml")
+    assert "collections.food.runs.test is 'theirs.run', and there is no such path" in result.stdout
+
+
 def test_a_fault_in_the_data_is_told_with_file_and_line(work):
     with open(work / "food/qrels.tsv", "a") as file:
         file.write("q0 0 nowhere 1\n")
@@ -139,6 +164,74 @@ def test_a_fault_in_the_data_is_told_with_file_and_line(work):
     assert "food/qrels.tsv:7: document nowhere (query q0) is not in corpus.jsonl" in result.stdout
     assert "Traceback" not in result.stdout
     assert not (work / "resources/collections/food").exists()
+
+
+TARGETS = ["results/tables/main.md", "results/sets/roles.json"]
+
+
+def test_a_path_that_is_gone_is_told_before_any_job_though_results_are_there(work):
+    config = work / "config.yaml"
+    assert snakemake(work, config, *TARGETS).returncode == 0
+    (work / "food").rename(work / "moved")
+    result = snakemake(work, config, *TARGETS)
+    assert result.returncode != 0
+    assert "collections.food.source.path is 'food', and there is no such path" in result.stdout
+    assert "Traceback" not in result.stdout and "Building DAG" not in result.stdout
+
+
+def test_a_home_is_expanded_and_a_set_too_large_is_told_at_the_start(work, monkeypatch):
+    monkeypatch.setenv("HOME", str(work))
+    config = yaml.safe_load((work / "config.yaml").read_text())
+    config["collections"]["food"]["source"]["path"] = "~/food"
+    config["sets"]["exam"]["take"] = 40
+    (work / "config.yaml").write_text(yaml.safe_dump(config))
+    result = snakemake(work, work / "config.yaml", *TARGETS)
+    assert result.returncode == 0, result.stdout
+    assert "sets.exam.take is 40: 4 are taken at most" in result.stdout
+    assert "4 queries taken, 40 asked for" in (work / "logs/sets/exam.log").read_text()
+    config["sets"]["heads"]["split"] = "trian"
+    (work / "config.yaml").write_text(yaml.safe_dump(config))
+    result = snakemake(work, work / "config.yaml", *TARGETS)
+    assert result.returncode != 0
+    assert "sets.heads.split is 'trian'; allowed: test (4 queries), train (2 " in result.stdout
+
+
+def test_a_change_repeats_what_it_decides_whatever_its_time(work):
+    config = work / "config.yaml"
+    assert snakemake(work, config, *TARGETS).returncode == 0
+    food = work / "food"
+
+    def add(split, text):
+        with open(food / "queries.jsonl", "a") as file:
+            file.write(json.dumps({"query_id": "n", "text": text, "split": split}) + "\n")
+        with open(food / "qrels.tsv", "a") as file:
+            file.write("n 0 d6 1\n")
+        # As of files that were moved or unpacked.
+        for path in food.iterdir():
+            os.utime(path, (1e9, 1e9))
+
+    add("dev", "Where is grapes?")
+    assert planned(work, config, *TARGETS) == {"collection": 1}
+    kept = [(food / name).read_text() for name in ("queries.jsonl", "qrels.tsv")]
+    assert snakemake(work, config, *TARGETS).returncode == 0
+    assert planned(work, config, *TARGETS) == {}
+
+    for name, text in zip(("queries.jsonl", "qrels.tsv"), kept, strict=True):
+        (food / name).write_text(text.replace("dev", "train"))
+        os.utime(food / name, (1e9, 1e9))
+    # In one call with what else changed: no reason of a job behind the collection is lost.
+    jobs = planned(work, config, *TARGETS)
+    assert jobs["collection"] == jobs["retrieve"] == jobs["query_set"] == 1
+    assert not jobs.keys() & {"index", "rank_at_random", "main_table", "evaluate"}
+    assert jobs["check_roles"] == 1
+    changed = yaml.safe_load(config.read_text()) | {"candidates": 2}
+    config.write_text(yaml.safe_dump(changed))
+    jobs = planned(work, config, *TARGETS)
+    assert (jobs["query_set"], jobs["rank_at_random"], jobs["main_table"]) == (2, 1, 1)
+    assert snakemake(work, config, *TARGETS).returncode == 0
+    heads = json.loads((work / "results/sets/heads/set.json").read_text())
+    assert (heads["queries"], heads["candidates"]) == (2, 2)
+    assert planned(work, config, *TARGETS) == {}
 
 
 CARD = "resources/models/unused/headrank.json"
@@ -184,6 +277,18 @@ def test_weights_overwritten_in_place_are_prepared_again(work, model):
     assert result.returncode == 0, result.stdout
     assert digest() != first
     assert planned(work, config, CARD) == {}
+    # An earlier version left no list of its files: without its card, which Snakemake deletes
+    # before the job, the folder could be a user's own.
+    made = work / "resources/models"
+    assert [path.name for path in made.iterdir()] == ["unused"]
+    (made / "unused/.headrank.json").unlink()
+    earlier, second = (made / "unused/model.safetensors").read_bytes(), digest()
+    weights(model / "model.safetensors", 3)
+    result = snakemake(work, config, CARD)
+    assert result.returncode == 0, result.stdout
+    assert digest() not in (first, second)
+    assert (made / "unused.before/model.safetensors").read_bytes() == earlier
+    assert "unused.before; delete it" in (work / "logs/models/unused.log").read_text()
 
 
 def test_a_model_folder_that_is_missing_is_named(work):

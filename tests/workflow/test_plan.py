@@ -1,6 +1,10 @@
 """What Snakemake plans, and what it refuses before any job."""
 
+import random
 import re
+import shutil
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -9,7 +13,7 @@ from snakemake.utils import update_config
 
 from headrank.config import configure
 from headrank.estimate import estimate
-from tests.workflow.running import ROOT, planned, snakemake, tiny
+from tests.workflow.running import ROOT, environment, planned, snakemake, tiny
 
 DEMO = ROOT / "config/config.yaml"
 
@@ -61,7 +65,7 @@ def test_a_second_model_doubles_what_is_made_for_each(tmp_path):
     assert {rule: jobs[rule] for rule in expected} == expected
     # Four parts of one model, and four archives of the demo (Lee is left out).
     assert jobs["fetch_archive"] == 8
-    for name in ("model_table", "heads_table", "head_scores", "align", "latency", "middle_table"):
+    for name in ("model_table", "heads_table", "head_scores", "align", "latency_table"):
         assert jobs[name] == 2, name
     wanted = "results-two-models/tables/main/gemma3-270m.md"
     assert planned(tmp_path / "work", files, wanted)["model_table"] == 1
@@ -86,11 +90,11 @@ def test_claims_are_planned_and_need_an_aligned_method(tmp_path):
 
 TABLES = (
     *("main", "measures", "latency", "heads", "middle", "homogenisation", "pairs"),
-    *("ablations", "significance", "seeds", "orders", "formatting", "first_stage"),
+    *("ablations", "significance", "seeds", "orders", "formatting", "first_stage", "benchmarks"),
 )
 FIGURES = (
     *("order", "quality_latency", "heads", "homogenisation", "ndcg_by_heads", "middle"),
-    *("ndcg_by_depth", "training", "ablations", "learning_curve"),
+    *("ndcg_by_depth", "training", "ablations", "learning_curve", "benchmarks"),
 )
 TARGETS = {*(f"table_{name}" for name in TABLES), *(f"figure_{name}" for name in FIGURES)}
 
@@ -157,12 +161,31 @@ def test_ablations_are_part_of_a_run_only_if_the_report_has_them(tmp_path):
     assert "report.ablations is true; allowed: false, since ablations is {}" in result.stdout
 
 
+def test_methods_are_timed_on_demand_or_as_part_of_the_report(tmp_path):
+    methods = ("minilm", "icr", "core", "headrank-untuned", "headrank", "listwise", "pointwise")
+    jobs = planned(tmp_path / "work", tiny(tmp_path / "with.yaml"))
+    assert (jobs["latency"], jobs["latency_table"]) == (len(methods), 1)
+    without = tiny(tmp_path / "without.yaml", lambda c: c["report"].update(latency=False))
+    jobs = planned(tmp_path / "work", without)
+    assert not {"latency", "latency_first_stage", "latency_table", "quality_latency"} & jobs.keys()
+    jobs = planned(tmp_path / "work", without, "timing")
+    assert (jobs["latency"], jobs["quality_latency"]) == (len(methods), 1)
+
+
+def test_a_target_needs_no_number_of_cores(tmp_path):
+    for target in ("table_main", "ablations", "benchmarks", "report"):
+        result = snakemake(
+            tmp_path / target, tiny(tmp_path / "tiny.yaml"), target, "--dry-run", cores=None
+        )
+        assert result.returncode == 0, result.stdout
+
+
 LACKING = [
     ("table_ablations", "ablations is {}"),
     ("ablations", "ablations is {}"),
-    ("table_middle", "report.panels is []"),
+    ("table_middle", "experiment.methods names none that reads a model"),
     ("table_significance", "evaluation.comparisons is []"),
-    ("figure_heads", "report.method is null"),
+    ("figure_heads", "experiment.methods names none of selected heads"),
     ("figure_quality_latency", "experiment.methods names none that reads or asks a model"),
 ]
 
@@ -183,10 +206,29 @@ def test_the_learning_curve_ends_in_the_adapters_of_the_evidence(tmp_path):
     assert (jobs["align"], jobs["mine_pairs"]) == (17, 8)
 
 
-def test_every_target_that_can_be_empty_says_so():
-    text = (ROOT / "rules/named.smk").read_text()
-    told = set(re.findall(r'^    "(\w+)": ', text[: text.index("PRODUCTS = ")], re.M))
-    assert told == TARGETS - {"table_main", "table_measures"}
+def test_the_order_in_which_rules_are_included_does_not_matter(tmp_path):
+    """All but `common.smk`, in an order of its own, list the same rules."""
+    for part in ("headrank", "workflow", "config", "envs", "benchmarks"):
+        (tmp_path / part).symlink_to(ROOT / part)
+    shutil.copytree(ROOT / "rules", tmp_path / "rules")
+    head, *lines = re.split(r"^(?=include: )", (ROOT / "Snakefile").read_text(), flags=re.M)
+    last, _, tail = lines[-1].partition("\n\n\n")
+    included = [line.strip() for line in [*lines[:-1], last]]
+    assert included[0] == 'include: "rules/common.smk"' and len(included) > 10
+    random.Random(13).shuffle(rest := included[1:])
+    (tmp_path / "Snakefile").write_text("\n".join([head + included[0], *rest]) + "\n\n\n" + tail)
+    listed = [
+        subprocess.run(
+            [sys.executable, "-m", "snakemake", "--snakefile", str(file), "--list-rules"],
+            cwd=tmp_path,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for file in (ROOT / "Snakefile", tmp_path / "Snakefile")
+    ]
+    assert sorted(listed[0].split()) == sorted(listed[1].split()) != []
 
 
 def test_a_config_file_replaces_the_demo(tmp_path):
@@ -200,7 +242,7 @@ def complete(files):
     config = {}
     for path in files:
         update_config(config, yaml.safe_load(path.read_text()))
-    configure(config, yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text()))
+    configure(config)
     return config
 
 

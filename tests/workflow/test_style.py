@@ -14,6 +14,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from headrank.codedigest import modules_behind
+from headrank.workflow.products import PRODUCTS
 from tests.workflow.running import environment
 
 CHECKS = {
@@ -45,11 +46,14 @@ def test_style(root, name):
 
 
 def rules(root: Path) -> dict[str, str]:
-    """Return the text of each rule that runs something; not of rules that use another's."""
+    """Return the text of each rule that runs something; not of rules that use another's.
+
+    The rule that is made once for each table and figure is called ``product``.
+    """
     found = {}
     for path in sorted((root / "rules").glob("*.smk")):
-        for block in re.split(r"^(?=(?:use )?rule )", path.read_text(), flags=re.M)[1:]:
-            name = re.match(r"(?:use rule \w+ as|rule) (\w+)", block).group(1)
+        for block in re.split(r"^(?= *(?:use )?rule\b)", path.read_text(), flags=re.M)[1:]:
+            name = re.match(r" *(?:use rule \w+ as|rule) ?(\w*)", block).group(1) or "product"
             if "    script:\n" in block or "    shell:\n" in block:
                 found[name] = block
     return found
@@ -68,6 +72,7 @@ UNDIGESTED = {
     "fetch_archive": "the archive's SHA-256 is pinned",
     "estimate": "told anew each time",
     "benchmark": "the benchmarks' files are parameters",
+    "product": "the module of its function is a parameter",
 }
 
 
@@ -84,9 +89,13 @@ def test_every_script_belongs_to_a_rule(root):
 
 
 def environments(block: str) -> set[str]:
-    """Return the environment files of a rule; a function of the model's device has two."""
+    """Return the environment files of a rule; by the model's device it has two."""
     given = re.search(r"    conda:\n +(.+)\n", block).group(1)
-    return BY_DEVICE if given in ("torch_env", "encoder_env") else {Path(given.strip('"')).name}
+    if given in ("sizes.torch_env", "sizes.encoder_env"):
+        return BY_DEVICE
+    if "{product.env}" in given:
+        return {f"{product.env}.yaml" for product in PRODUCTS.values()}
+    return {Path(given.strip('"')).name}
 
 
 def pip_pins(path: Path) -> dict[str, str]:
@@ -129,16 +138,20 @@ def test_the_two_builds_of_torch_differ_in_the_libraries_of_cuda_alone(root):
 
 def test_every_environment_holds_what_its_scripts_import(root):
     """A package missing there would be taken silently from Snakemake's own environment."""
+    runs = [
+        (name, env, root / "workflow/scripts" / re.search(r"scripts/(\w+\.py)", block).group(1))
+        for name, block in rules(root).items()
+        for env in environments(block)
+    ]
+    runs += [(name, f"{entry.env}.yaml", root / entry.module) for name, entry in PRODUCTS.items()]
     distributions = importlib.metadata.packages_distributions()
-    for name, block in rules(root).items():
-        script = root / "workflow/scripts" / re.search(r"scripts/(\w+\.py)", block).group(1)
-        for env in environments(block):
-            direct = (root / "envs" / env).read_text().partition("# What those need")[0]
-            pinned = {canonical(dist) for dist in re.findall(r"- (\S+) ={2,3}", direct)}
-            for path in [script, *modules_behind(script, root)]:
-                for package in imported(path) - sys.stdlib_module_names - {"headrank"}:
-                    known = {canonical(dist) for dist in distributions[package]}
-                    assert known & pinned, f"rule {name}: {path.name} imports {package}, {env}"
+    for name, env, first in runs:
+        direct = (root / "envs" / env).read_text().partition("# What those need")[0]
+        pinned = {canonical(dist) for dist in re.findall(r"- (\S+) ={2,3}", direct)}
+        for path in [first, *modules_behind(first, root)]:
+            for package in imported(path) - sys.stdlib_module_names - {"headrank"}:
+                known = {canonical(dist) for dist in distributions[package]}
+                assert known & pinned, f"rule {name}: {path.name} imports {package}, {env}"
 
 
 def needs(packages: Iterable[str]) -> set[str]:

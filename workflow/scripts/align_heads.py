@@ -10,6 +10,7 @@ import torch
 import headrank
 from headrank.align.data import load_training
 from headrank.align.options import AlignOptions
+from headrank.align.places import check_folders
 from headrank.align.train import align
 from headrank.commit import source, versions
 from headrank.files import folder_of
@@ -42,11 +43,13 @@ def main(
     code: str,
 ) -> None:
     """Write the adapter's folder."""
+    check_folders(target, checkpoint)
     torch.set_num_threads(threads)
     verify_model(model)
     chosen = HeadSet.load(heads)
     loaded = load_model(model, layers=chosen.deepest + 1, **weights)
     builder = PromptBuilder(loaded.tokenizer, PromptOptions(**prompt), loaded.context)
+    builder.check_wrapper(chosen.provenance, f"{heads}: the heads")
     lists, qrels = load_training(sets, documents, queries)
     mined = PairSet.load(pairs)
     align(

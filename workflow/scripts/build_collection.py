@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from headrank.folders import COLLECTION, set_aside
 from headrank.joblog import job_log
 from headrank.sources.build import build_from_source
 
 
 def main(source: dict, origins: list[str], target: Path) -> None:
     """Write the collection's folder after every check."""
+    set_aside(target, COLLECTION)
     build_from_source(source, origins, target)
 
 

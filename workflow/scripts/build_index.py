@@ -5,15 +5,19 @@ from pathlib import Path
 from headrank.bm25 import Bm25Index
 from headrank.collection import iter_documents, verify_collection
 from headrank.files import folder_of, sha256
+from headrank.folders import INDEX, check_replaceable
 from headrank.joblog import job_log
 from headrank.records import CORPUS
 
 
-def main(folder: Path, target: str, k1: float, b: float) -> None:
+def main(folder: Path, target: str, k1: float, b: float, analyzer: str) -> None:
     """Write the index's folder; ``target`` is its index.json."""
+    check_replaceable(Path(target).parent, INDEX)
     verify_collection(folder)
     documents = ((document.doc_id, document.contents) for document in iter_documents(folder))
-    Bm25Index.build(documents, k1=k1, b=b, corpus=sha256(folder / CORPUS)).save(Path(target).parent)
+    corpus = sha256(folder / CORPUS)
+    index = Bm25Index.build(documents, k1=k1, b=b, corpus=corpus, analyzer=analyzer)
+    index.save(Path(target).parent)
 
 
 if __name__ == "__main__":
@@ -23,4 +27,5 @@ if __name__ == "__main__":
             snakemake.output[0],
             snakemake.params.k1,
             snakemake.params.b,
+            snakemake.params.analyzer,
         )

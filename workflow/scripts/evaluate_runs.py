@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
 from headrank.evaluate import evaluate
 from headrank.files import atomic
 from headrank.joblog import job_log
+from headrank.progress import follow
 from headrank.tables import average_seeds
 from headrank.trec import Qrels, Run
 
@@ -31,7 +31,7 @@ def main(
     """
     judged = {Path(path).parent.name: Qrels.load(path) for path in qrels}
     parts = []
-    for path, cell in tqdm(list(zip(runs, cells, strict=True)), desc="evaluate", unit="run"):
+    for path, cell in follow(list(zip(runs, cells, strict=True)), desc="evaluate", unit="run"):
         labels = dict(zip(COLUMNS, cell, strict=True))
         name = labels["set"]
         values = evaluate(Run.load(path), judged[name], measures, levels[name])

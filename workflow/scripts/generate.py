@@ -14,6 +14,7 @@ import headrank
 from headrank.commit import source
 from headrank.files import digest, folder_of
 from headrank.generation.model import load_generator
+from headrank.generation.prompts import AnswerPrompt
 from headrank.generation.protocols import GenerativeMethod
 from headrank.generation.records import Checkpoint, generate, lists_digest, save_records
 from headrank.gpu import on_device, one_gpu
@@ -44,12 +45,15 @@ def main(
     verify_model(model)
     protocol, limits = GenerativeMethod(**method), PromptOptions(**prompt)
     chosen = [arrange(candidates, order, seed) for candidates in load_lists(lists)][shard::shards]
+    generator = load_generator(model, **weights)
+    builder = AnswerPrompt(generator.tokenizer, limits, thinking=protocol.thinking)
     settings = {
         "method": asdict(protocol),
         "model": model.name,
         "model_digest": digest(model / PROVENANCE),
         **weights,
         "prompt": prompt,
+        "wrapper": builder.wrapper,
         "set": lists.name,
         "lists": lists_digest(chosen),
         "order": order,
@@ -60,7 +64,6 @@ def main(
         },
     }
     store = Checkpoint(checkpoint, settings)
-    generator = load_generator(model, **weights)
     records = generate(
         lambda lists: protocol.rank(generator, lists, limits),
         chosen,

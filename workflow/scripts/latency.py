@@ -1,15 +1,12 @@
-"""Time the methods of one model on some lists of a set, as a deployment would run them."""
+"""Time one method on some lists of a set, as a deployment would run it."""
 
-import gc
 import os
 from pathlib import Path
 
 # Jobs read what earlier jobs put on disk; compute nodes may have no network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-import pandas as pd
 import torch
-from tqdm import tqdm
 
 from headrank.costs import costs
 from headrank.cross import CrossEncoder
@@ -28,6 +25,7 @@ from headrank.latency import (
 from headrank.lists import arrange, load_lists
 from headrank.methods import Fold
 from headrank.models import verify_model
+from headrank.progress import follow
 from headrank.prompt import PromptOptions
 from headrank.ranker import HeadRanker
 
@@ -36,6 +34,8 @@ def main(
     lists: Path,
     model: Path,
     target: str,
+    name: str,
+    system: dict,
     *,
     weights: dict,
     prompt: dict,
@@ -44,73 +44,65 @@ def main(
     count: int,
     rounds: int,
     threads: int,
-    attention: dict[str, dict],
-    encoders: dict[str, dict],
-    generative: dict[str, dict],
 ) -> None:
-    """Write one row a method, list and round; one method is in memory at a time."""
+    """Write one row a list and round.
+
+    Args:
+        system: what the method is made from: ``kind`` (attention, encoder, generative), and
+            what belongs to it.
+    """
     torch.set_num_threads(threads)
-    verify_model(model)
-    chosen = [arrange(candidates, order, seed) for candidates in load_lists(lists)[:count]]
+    how = {key: value for key, value in system.items() if key != "kind"}
     options = PromptOptions(**prompt)
-    tables = []
-
-    def measure(name: str, system) -> None:
-        bar = tqdm(chosen, desc=f"time {name}", unit="list")
-        tables.append(costs({name: system}, bar, rounds, clock(weights["device"])))
-        gc.collect()
-
-    for name, method in attention.items():
+    if system["kind"] == "encoder":
+        limits = {"max_tokens": how["max_tokens"], "device": weights["device"]}
+        if how["cross"]:
+            timed = cross_system(CrossEncoder(how["path"], **limits))
+        else:
+            timed = encoder_system(how["path"], **limits)
+    elif system["kind"] == "generative":
+        verify_model(model)
+        generator = load_generator(model, **weights)
+        timed = generative_system(generator, GenerativeMethod(**how), options)
+    else:
+        verify_model(model)
         ranker = HeadRanker.from_pretrained(
             model,
-            heads=method["heads"],
-            adapter=method["adapter"],
-            method="headrank" if method["heads"] else "icr",
-            fold=Fold(**method["fold"]),
+            heads=how["heads"],
+            adapter=how["adapter"],
+            method="headrank" if how["heads"] else "icr",
+            fold=Fold(**how["fold"]),
             prompt=options,
             order="first-stage",
+            # As a deployment has it: the adapter costs nothing.
+            merge=True,
             **weights,
         )
-        measure(name, attention_system(ranker))
-    for name, method in encoders.items():
-        limits = {"max_tokens": method["max_tokens"], "device": weights["device"]}
-        if method["cross"]:
-            measure(name, cross_system(CrossEncoder(method["path"], **limits)))
-        else:
-            measure(name, encoder_system(method["path"], **limits))
-    if generative:
-        generator = load_generator(model, **weights)
-        for name, method in generative.items():
-            measure(name, generative_system(generator, GenerativeMethod(**method), options))
+        timed = attention_system(ranker)
+    chosen = [arrange(candidates, order, seed) for candidates in load_lists(lists)[:count]]
+    bar = follow(chosen, desc=f"time {name}", unit="list")
+    table = costs({name: timed}, bar, rounds, clock(weights["device"]))
     with atomic(target) as temporary:
-        pd.concat(tables).assign(device=weights["device"]).to_csv(temporary, index=False)
+        table.assign(device=weights["device"]).to_csv(temporary, index=False)
 
 
 if __name__ == "__main__":
     # An object store's files lie under a folder of their own.
     root = folder_of(snakemake.input.model[0]).parents[2]
+    system = snakemake.params.system
     with job_log(snakemake.log[0]), one_gpu(snakemake.params.model["device"]):
         main(
             Path(snakemake.input.queries).parent,
             folder_of(snakemake.input.model[0]),
             snakemake.output[0],
+            snakemake.wildcards.method,
+            system
+            | {k: str(root / system[k]) for k in ("heads", "adapter", "path") if system.get(k)},
             weights=on_device(snakemake.params.model),
             prompt=snakemake.params.prompt,
             order=snakemake.params.order,
             seed=snakemake.params.seed,
-            count=snakemake.params.latency["lists"],
-            rounds=snakemake.params.latency["rounds"],
+            count=snakemake.params.lists,
+            rounds=snakemake.params.rounds,
             threads=snakemake.params.working_threads,
-            attention={
-                name: {
-                    **method,
-                    **{k: str(root / method[k]) for k in ("heads", "adapter") if method[k]},
-                }
-                for name, method in snakemake.params.attention.items()
-            },
-            encoders={
-                name: {**encoder, "path": str(root / encoder["path"])}
-                for name, encoder in snakemake.params.encoders.items()
-            },
-            generative=snakemake.params.generative,
         )

@@ -2,16 +2,19 @@
 
 from pathlib import Path
 
+from headrank.folders import MODEL, set_aside
 from headrank.joblog import job_log
+from headrank.originals import place
 from headrank.weights import prepare_weights
 
 
 def main(source: dict, weights: str, origin: list[str], target: Path) -> None:
     """Write the model's folder."""
+    set_aside(target, MODEL)
     # A local folder's files are inputs one by one; it is read as the folder that it is. Out of an
     # object store it comes as one, and lies elsewhere.
     if source["kind"] == "local" and weights == "safetensors" and not Path(origin[0]).is_dir():
-        origin = [source["path"]]
+        origin = [place(source["path"])]
     prepare_weights(source, weights, target, origin)
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
-from tqdm import tqdm
 
 from headrank.commit import save_reader
 from headrank.files import folder_of
@@ -15,6 +14,7 @@ from headrank.joblog import job_log
 from headrank.lists import load_lists
 from headrank.methods import Fold
 from headrank.models import verify_model
+from headrank.progress import follow
 from headrank.prompt import PromptOptions
 from headrank.ranker import HeadRanker
 from headrank.trec import Run
@@ -50,12 +50,10 @@ def main(
         prompt=PromptOptions(**prompt),
         order=order,
         seed=seed,
-        # As the readings have it: in bfloat16 a merged adapter rounds differently.
-        merge=False,
         **weights,
     )
     found = load_lists(lists)[shard::shards]
-    ranked = tqdm(ranker.rerank_lists(found), total=len(found), desc=lists.name, unit="query")
+    ranked = follow(ranker.rerank_lists(found), total=len(found), desc=lists.name, unit="query")
     rankings = {
         candidates.query_id: [(passage.doc_id, passage.score) for passage in ranking]
         for candidates, ranking in zip(found, ranked, strict=True)

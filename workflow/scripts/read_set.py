@@ -55,6 +55,8 @@ def main(
     else:
         loaded = load_model(model, **weights)
     builder = PromptBuilder(loaded.tokenizer, options, loaded.context)
+    if adapter is not None:
+        builder.check_wrapper(heads.provenance, f"{adapter}: the heads")
     chosen = [arrange(candidates, order, seed) for candidates in load_lists(lists)][shard::shards]
     readings = read_lists(
         loaded,
@@ -75,6 +77,7 @@ def main(
         "adapter": None if adapter is None else adapter.name,
         "adapter_digest": None if adapter is None else digest(adapter / WEIGHTS),
         "prompt": options.described(),
+        "wrapper": builder.wrapper,
         "order": order,
         "seed": seed,
         "versions": {

@@ -8,7 +8,7 @@ from headrank.files import atomic
 from headrank.heads import HeadSet
 from headrank.joblog import job_log
 from headrank.methods import Fold
-from headrank.positions import by_position, scored_reading, zone_spread
+from headrank.positions import by_position, parts_of, scored_reading, zone_spread
 from headrank.reading import load_shards
 from headrank.trec import Qrels
 
@@ -24,7 +24,8 @@ def main(
 ) -> None:
     """Write one row a method, part of the prompt and kind, and one a method and zone.
 
-    Lists shorter than the parts are left out; those of all training seeds are joined.
+    Lists shorter than the parts are left out; those of all training seeds are joined. Lists are
+    the same for each method, so are the parts.
     """
     judged = Qrels.load(qrels)
     along, zones = [], []
@@ -34,9 +35,10 @@ def main(
             heads = HeadSet.load(root / seed["heads"][0]) if seed["heads"] else None
             shards = load_shards([root / path for path in seed["readings"]])
             lists += scored_reading(shards, heads, Fold(**panel["fold"]))
-        long = [item for item in lists if len(item.doc_ids) >= parts]
+        count = parts_of(lists, parts)
+        long = [item for item in lists if len(item.doc_ids) >= count]
         level = options["relevance_level"]
-        along.append(by_position(long, judged, parts, level).assign(system=name))
+        along.append(by_position(long, judged, count, level).assign(system=name))
         zones.append(zone_spread(lists, options["confidence"], options["seed"]).assign(system=name))
     for tables, target in ((along, positions), (zones, spread)):
         with atomic(target) as temporary:

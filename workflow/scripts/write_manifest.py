@@ -15,6 +15,7 @@ def main(
     results: list[str],
     runs: dict[str, str],
     target: str,
+    originals: dict | None,
     partial: bool,
 ) -> None:
     """Write the manifest as JSON; ``runs`` names the queries of each run's set."""
@@ -26,6 +27,7 @@ def main(
         runs=runs,
         folder=Path(target).parent,
         repository=Path(headrank.__file__).parents[1],
+        originals=originals,
         partial=partial,
     )
     write_json(target, noted)
@@ -50,5 +52,6 @@ if __name__ == "__main__":
                 for run, queries in zip(snakemake.input.runs, snakemake.params.queries, strict=True)
             },
             snakemake.output[0],
+            snakemake.params.own,
             snakemake.params.partial,
         )

@@ -1,0 +1,58 @@
+"""Folders that training writes to, checked before anything is loaded (nothing of torch here)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from headrank.errors import HeadRankError
+from headrank.files import read_json
+from headrank.folders import ADAPTER, check_replaceable
+from headrank.targets import check_parent
+
+STATE = "checkpoint.json"
+_KEYS = {"fingerprint", "tensors", "sha256", "progress"}
+
+
+def check_folders(target: str | os.PathLike, checkpoint: str | os.PathLike | None) -> None:
+    """Refuse an adapter's folder or a checkpoint's that training could not use at its end.
+
+    Links and ``..`` are followed before the two are compared.
+
+    Raises:
+        HeadRankError: as `headrank.folders.check_replaceable`; one folder is or holds the other;
+            the checkpoint is a file, or its state is none of ours.
+    """
+    check_replaceable(target, ADAPTER)
+    if checkpoint is None:
+        return
+    one, other = Path(os.path.realpath(target)), Path(os.path.realpath(checkpoint))
+    if one.is_relative_to(other) or other.is_relative_to(one):
+        raise HeadRankError(
+            f"the adapter's folder {target} and the checkpoint's folder {checkpoint} are one or "
+            "lie in each other; give each a folder of its own"
+        )
+    if other.exists() and not other.is_dir():
+        raise HeadRankError(f"{checkpoint}: is a file; give the checkpoint a folder")
+    check_parent(other / STATE, checkpoint)
+    if (other / STATE).exists():
+        read_state(other)
+
+
+def read_state(folder: Path) -> dict:
+    """Return the state that a checkpoint's folder holds.
+
+    Raises:
+        HeadRankError: it is not one that alignment wrote.
+    """
+    state = read_json(folder / STATE)
+    if not (isinstance(state, dict) and state.keys() >= _KEYS and _plain(state["tensors"])):
+        raise HeadRankError(
+            f"{folder / STATE}: not a checkpoint of alignment; give the checkpoint another folder"
+        )
+    return state
+
+
+def _plain(name: object) -> bool:
+    """Return whether a file's name stays in its folder."""
+    return isinstance(name, str) and os.path.basename(name) == name and name not in ("", ".", "..")
