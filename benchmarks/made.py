@@ -13,8 +13,9 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig
 
 from headrank import attention
 from headrank.errors import HeadRankError
-from headrank.layout import QUERY_OFFSET, Blocks
+from headrank.layout import Blocks
 from headrank.models import DTYPES, LoadedModel
+from headrank.options.prompt import QUERY_OFFSET
 from headrank.prompt import Prompt, Suffix
 
 # As their config.json states them.
