@@ -9,13 +9,18 @@ autograd. The recorder travels as a keyword of the model's forward call: no glob
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
+
+if TYPE_CHECKING:
+    from headrank.blocks import BlockAttention
 
 IMPLEMENTATION = "headrank"
 
@@ -33,11 +38,27 @@ class Target:
         index: ``[keys]`` document of each key position, -1 for none; it may be shorter
             than the sequence (later positions belong to no document).
         documents: number of documents.
+        order: ``[document tokens]`` key positions of documents in the order in which their mass
+            is told; None means ascending.
     """
 
     rows: tuple[int, int]
     index: torch.Tensor
     documents: int
+    order: torch.Tensor | None = None
+
+    @functools.cached_property
+    def places(self) -> torch.Tensor:
+        """Return ``[document tokens]``: the key positions of documents.
+
+        Their number must be known on the CPU, and a GPU is waited for: once, not in each layer.
+        """
+        return torch.nonzero(self.index >= 0).squeeze(-1) if self.order is None else self.order
+
+    @functools.cached_property
+    def owners(self) -> torch.Tensor:
+        """Return ``[document tokens]``: the document of each of ``places``."""
+        return self.index[self.places]
 
 
 @dataclass
@@ -83,11 +104,9 @@ class Recorder:
             sums, tokens = [], []
             for item, target in enumerate(self.targets):
                 rows = _mean_rows(query, key, mask, scaling, item, target.rows, heads)
-                index = target.index
-                positions = torch.nonzero(index >= 0).squeeze(-1)
-                kept = rows[:, positions]
+                kept = rows[:, target.places]
                 folded = rows.new_zeros(rows.shape[0], target.documents)
-                sums.append(folded.index_add(1, index[positions], kept))
+                sums.append(folded.index_add(1, target.owners, kept))
                 tokens.append(kept)
             self.mass[layer] = sums
             if self.keep_tokens:
@@ -109,12 +128,15 @@ def _mean_rows(
     offset = key.shape[2] - query.shape[2]
     start, stop = rows[0] - offset, rows[1] - offset
     groups = query.shape[1] // key.shape[1]
-    q, k = query[item, :, start:stop].float(), key[item].float()
+    q, k = query[item, :, start:stop], key[item]
     if heads is None:
         # Grouped queries share a key head: no copy of the keys a query head.
-        q = q.reshape(key.shape[1], groups * (stop - start), -1)
+        q, k = q.float().reshape(key.shape[1], groups * (stop - start), -1), k.float()
     else:
-        q, k = q[heads], k[[head // groups for head in heads]]
+        # Chosen first: keys of other heads are not copied. Lists of heads would be moved to a GPU
+        # as tensors, which waits for it; views of single heads are not.
+        q = torch.stack([q[head] for head in heads]).float()
+        k = torch.stack([k[head // groups] for head in heads]).float()
     logits = (q @ k.transpose(1, 2)).mul_(scaling).reshape(-1, stop - start, key.shape[2])
     if mask is None:
         seen = torch.arange(key.shape[2], device=key.device)
@@ -137,11 +159,18 @@ def headrank_attention(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     recorder: Recorder | None = None,
+    blocks: BlockAttention | None = None,
     **kwargs,
 ) -> tuple[torch.Tensor, None]:
-    """Return SDPA's output ``[batch, tokens, heads, dim]``; feed the recorder on the way."""
+    """Return SDPA's output ``[batch, tokens, heads, dim]``; feed the recorder on the way.
+
+    Args:
+        blocks: says what each row sees, in place of the mask (see :mod:`headrank.blocks`).
+    """
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if blocks is not None:
+        return blocks.attend(module, query, key, value, scale, recorder, **kwargs), None
     if recorder is not None:
-        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
         recorder.observe(module.layer_idx, query, key, attention_mask, scale)
     return sdpa_attention_forward(
         module, query, key, value, attention_mask, scaling=scaling, **kwargs

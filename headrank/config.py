@@ -18,6 +18,7 @@ from headrank.configkeys import Config
 from headrank.declared import archive_problems, group_problems, shard_problems, split_problems
 from headrank.errors import HeadRankError
 from headrank.grid import split_method, used_recipes, used_selections
+from headrank.promptconfig import prompt_problems
 from headrank.roles import ALIGNMENT, PROFILING, set_problems, sets_with, validation_problems
 from headrank.settings import explain, fill, type_of
 from headrank.variants import expand, problems
@@ -105,6 +106,7 @@ def cross_problems(config: Mapping) -> Iterator[str]:
     yield from split_problems(config)
     yield from set_problems(config)
     yield from shard_problems(config)
+    yield from prompt_problems(config)
     yield from _method_problems(config)
     yield from _experiment_problems(config)
     yield from _profiling_problems(config)

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -92,6 +93,26 @@ def choose_device(device: str) -> str:
 def on_device(weights: Mapping[str, str]) -> dict[str, str]:
     """Return how weights are loaded, with the device that `choose_device` gives."""
     return {**weights, "device": choose_device(weights["device"])}
+
+
+@contextlib.contextmanager
+def fits(what: str, remedy: str) -> Iterator[None]:
+    """Turn a GPU's lack of memory inside the block into an error that says what to change.
+
+    Args:
+        what: is being done, as the subject of "does not fit".
+
+    Raises:
+        HeadRankError: out of memory.
+    """
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        # torch says what it tried to take, what the card has and what is free, then much else.
+        told = re.match(r".*? is free\b|[^\n]*", str(error), re.DOTALL).group().strip()
+        raise HeadRankError(f"{what} does not fit the GPU's memory ({told}); {remedy}") from None
 
 
 def _usable(torch: ModuleType | None) -> bool:

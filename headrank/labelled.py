@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +22,7 @@ from headrank.align.options import AlignOptions
 from headrank.align.places import check_folders
 from headrank.errors import HeadRankError
 from headrank.heads import HeadSet
+from headrank.layout import check_heads
 from headrank.lists import CandidateList, Passage, arrange, query_generator
 from headrank.models import LoadedModel, load_model
 from headrank.pairs import PairOptions
@@ -122,7 +123,7 @@ def profile_lists(
         "layers": model.layers,
         "heads": model.heads,
         "dtype": model.dtype,
-        "prompt": asdict(builder.options),
+        "prompt": builder.options.described(),
         "wrapper": builder.wrapper,
         "order": order,
         "seed": seed,
@@ -170,6 +171,8 @@ def align(
             holds anything but an adapter that was written there, or a checkpoint inside it.
     """
     check_folders(target, checkpoint)
+    if prompt is not None:
+        check_heads(heads, prompt.layout)
     lists, qrels = as_lists(examples)
     held_out, held_qrels = as_lists(validation) if validation is not None else ([], qrels)
     if validation is None:
@@ -224,6 +227,7 @@ def align_lists(
     _check_held_out(lists, validation)
     if prompt is None:
         prompt = Origin({}, heads).prompt() or PromptOptions()
+    check_heads(heads, prompt.layout)
     builder = PromptBuilder(model.tokenizer, prompt, model.context)
     builder.check_wrapper(heads.provenance, "the heads")
     trimmed = trim_all(lists, qrels, documents)

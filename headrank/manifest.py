@@ -6,7 +6,6 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -159,7 +158,7 @@ def prompt_digest(options: Mapping) -> str:
     Raises:
         HeadRankError: as `headrank.prompt.PromptOptions`.
     """
-    return json_sha256(asdict(PromptOptions(**options)))
+    return json_sha256(PromptOptions(**options).described())
 
 
 def alignment_prompt_digest(config: Mapping, recipe: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from headrank.errors import HeadRankError
-from headrank.gpu import choose_device
+from headrank.gpu import choose_device, fits
 
 DEVICE = re.compile(r"cpu|auto|cuda(:\d+)?")
 DEVICES = "cpu, cuda, cuda:N (one GPU by its number), auto (a GPU where torch sees one)"
@@ -186,7 +186,11 @@ def load_weights(
             "fetch or convert the model again"
         ) from None
     check_whole(report, path, what, optional)
-    model.eval().requires_grad_(False).to(device)
+    with fits(
+        f"{path}: the weights",
+        "use dtype bfloat16, fewer layers, or a larger GPU; other processes may hold its memory",
+    ):
+        model.eval().requires_grad_(False).to(device)
     for name, parameter in model.named_parameters():
         if not torch.isfinite(parameter.sum()):
             raise HeadRankError(

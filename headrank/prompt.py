@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from headrank.errors import HeadRankError
+from headrank.layout import Blocks, build_blocks, check_room, room
 from headrank.lists import CandidateList, Passage
 from headrank.options.prompt import PromptOptions
 from headrank.plaintext import plain_tokenizer
@@ -42,12 +43,14 @@ class Prompt:
         suffixes: the query's first, then any others asked for.
         tokens: of each document before it was cut. A text much longer than its budget is not
             encoded whole; its number is then what was counted, the least that it has.
+        blocks: how documents are read apart; None in layout joint.
     """
 
     prefix: tuple[int, ...]
     spans: tuple[tuple[int, int], ...]
     suffixes: tuple[Suffix, ...]
     tokens: tuple[int, ...] = field(default=(), compare=False)
+    blocks: Blocks | None = None
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -56,7 +59,7 @@ class Prompt:
 
     @property
     def length(self) -> int:
-        """Return the tokens of the longest path through the prompt."""
+        """Return the tokens of prefix and longest suffix; in layout joint its last position."""
         return len(self.prefix) + max(len(suffix.ids) for suffix in self.suffixes)
 
     def document_index(self) -> np.ndarray:
@@ -95,6 +98,7 @@ class PromptBuilder:
         self.wrapper = {"opening": before, "closing": after}
         self._opening = tuple(self.tokenizer.encode(before, add_special_tokens=False))
         self._closing = tuple(self.tokenizer.encode(after, add_special_tokens=False))
+        check_room(self)
 
     def _wrapper(self) -> tuple[str, str]:
         """Return the chat template's text before and after the user's content."""
@@ -139,6 +143,8 @@ class PromptBuilder:
         limit = self.context if self.fit else budget or self.context
         texts = [self._manageable(_text(passage), limit) for passage in candidates.passages]
         queries = [self._manageable(query, self.context) for query in queries]
+        if self.options.layout != "joint":
+            return self._apart(candidates, texts, queries)
         if self.context is not None and sum(map(len, texts)) > _MANY * self.context:
             self._check_least(candidates, texts, queries)
         if not self.fit or budget is None:
@@ -184,6 +190,20 @@ class PromptBuilder:
             f"more, the model's context is {self.context}; set document_tokens to at most {fits}, "
             f"{self.fewer}, or set overlong: truncate"
         )
+
+    def _apart(self, candidates: CandidateList, texts: list[str], queries: Sequence[str]) -> Prompt:
+        """Return the prompt of a list in a block layout; only the room before the query bounds it.
+
+        With ``fit`` a document keeps what that room holds.
+        """
+        budget = room(self) if self.fit else self.options.document_tokens
+        texts, uncut = self._cut(texts, budget)
+        suffixes = self._suffixes(queries)
+        prefix, spans, blocks, cut = build_blocks(self, candidates, texts, queries, suffixes)
+        prompt = Prompt(prefix, spans, suffixes, blocks=blocks)
+        uncut = cut | uncut
+        tokens = tuple(uncut.get(i, width) for i, width in enumerate(prompt.widths))
+        return replace(prompt, tokens=tokens)
 
     def _check_texts(self, candidates: CandidateList) -> None:
         """Refuse a list without documents, a document without text, an empty query."""
@@ -318,28 +338,41 @@ class PromptBuilder:
             characters.append((start, start + len(text)))
             body += [marker, text, options.separator]
             length = start + len(text) + len(options.separator)
-        before, after = options.query.split("{query}")
-        head = options.instruction + before
-        tails = [head + query + after for query in queries]
+        tails = self._tails(queries)
         encoded = self._encode(["".join(body), *tails])
         ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
         spans = token_spans(offsets[0], characters)
         shift = len(self._opening)
+        return Prompt(
+            prefix=self._opening + tuple(ids[0]),
+            spans=tuple((start + shift, stop + shift) for start, stop in spans),
+            suffixes=self._tail_suffixes(queries, ids[1:], offsets[1:]),
+            tokens=tuple(stop - start for start, stop in spans),
+        )
+
+    def _tails(self, queries: Sequence[str]) -> list[str]:
+        """Return the text behind the documents, for each query."""
+        before, after = self.options.query.split("{query}")
+        return [self.options.instruction + before + query + after for query in queries]
+
+    def _suffixes(self, queries: Sequence[str]) -> tuple[Suffix, ...]:
+        """Return the suffix of each query."""
+        encoded = self._encode(self._tails(queries))
+        return self._tail_suffixes(queries, encoded["input_ids"], encoded["offset_mapping"])
+
+    def _tail_suffixes(self, queries: Sequence[str], ids: Any, offsets: Any) -> tuple[Suffix, ...]:
+        """Return the suffix of each query from its encoded tail."""
+        start = len(self.options.instruction) + self.options.query.index("{query}")
         suffixes = []
-        for query, tail_ids, tail_offsets in zip(queries, ids[1:], offsets[1:], strict=True):
-            if options.rows == "query":
-                (rows,) = token_spans(tail_offsets, [(len(head), len(head) + len(query))])
+        for query, tail_ids, tail_offsets in zip(queries, ids, offsets, strict=True):
+            if self.options.rows == "query":
+                (rows,) = token_spans(tail_offsets, [(start, start + len(query))])
                 # Causal attention: what follows the last row cannot change it.
                 suffixes.append(Suffix(tuple(tail_ids[: rows[1]]), rows))
             else:
                 whole = (*tail_ids, *self._closing)
                 suffixes.append(Suffix(whole, (0, len(whole))))
-        return Prompt(
-            prefix=self._opening + tuple(ids[0]),
-            spans=tuple((start + shift, stop + shift) for start, stop in spans),
-            suffixes=tuple(suffixes),
-            tokens=tuple(stop - start for start, stop in spans),
-        )
+        return tuple(suffixes)
 
 
 def _text(passage: Passage) -> str:

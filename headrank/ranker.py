@@ -24,6 +24,9 @@ from headrank.windows import deal, merge
 
 if TYPE_CHECKING:  # torch is heavy: `headrank --help` must not wait for it
     from headrank.models import LoadedModel
+    from headrank.store import DocumentStore, Shelf
+
+_ENCODED = 256  # passages that are encoded at once
 
 BUDGETS = ("fit", "heads")
 _FEWER = "rerank fewer candidates at once (window=N, --window N: prompts of at most N documents)"
@@ -105,6 +108,7 @@ class HeadRanker:
         adapter: folder of the adapter that is in the model, or None.
         revision: commit of the hub repository the model came from, if it did.
         quiet: do not log that passages are cut; the rankings and ``sizes`` tell of it.
+        store: encoded documents that are not read again, in layout ``block``.
     """
 
     model: LoadedModel
@@ -113,8 +117,15 @@ class HeadRanker:
     adapter: Path | None = None
     revision: str | None = None
     quiet: bool = False
+    store: DocumentStore | None = None
+    _state: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
+        if self.store is not None and self.options.prompt.layout != "block":
+            raise HeadRankError(
+                f"layout is {self.options.prompt.layout}; a store of encoded documents needs "
+                "layout block, where nothing that a document sees belongs to a query or list"
+            )
         self.builder = PromptBuilder(
             self.model.tokenizer,
             self.options.prompt,
@@ -150,6 +161,7 @@ class HeadRanker:
         merge: bool = False,
         revision: str | None = None,
         model: str | os.PathLike | None = None,
+        store: DocumentStore | None = None,
     ) -> HeadRanker:
         """Return a ranker whose model ends in the deepest head it reads.
 
@@ -175,6 +187,7 @@ class HeadRanker:
                 readings have, by about two percent of a mass.
             revision: the hub's commit, for a repository.
             model: where a saved ranker's base model lies now, if it was moved.
+            store: keeps the documents that were read in layout ``block``; rankers may share one.
 
         Raises:
             HeadRankError: nothing to load there, an architecture that is not supported,
@@ -202,6 +215,7 @@ class HeadRanker:
             merge=merge,
             revision=revision,
             model=model,
+            store=store,
         )
 
     def save_pretrained(self, folder: str | os.PathLike) -> None:
@@ -297,6 +311,34 @@ class HeadRanker:
         suffixes = [len(suffix.ids) for prompt in prompts for suffix in prompt.suffixes]
         return len(prompts), sum(len(prompt.prefix) for prompt in prompts) + sum(suffixes)
 
+    def encode(self, passages: Iterable[str | Passage | Mapping[str, str]]) -> int:
+        """Read passages into the store, before any query asks; return how many were new.
+
+        Raises:
+            HeadRankError: the ranker has no store, or a passage that ``rerank`` would refuse.
+        """
+        from headrank.apart import encode_documents
+
+        shelf = self._shelf()
+        if shelf is None:
+            raise HeadRankError("the ranker has no store; give one to from_pretrained")
+        new, passages = 0, iter(passages)
+        while chunk := list(itertools.islice(passages, _ENCODED)):
+            # No query is read: the documents of layout block do not see it.
+            prompt = self.builder.build(as_candidates("any", chunk), ("any",))
+            new += encode_documents(self.model, prompt, shelf)
+        return new
+
+    def _shelf(self) -> Shelf | None:
+        """Return the store as this ranker's model in its state sees it."""
+        if self.store is None:
+            return None
+        from headrank.store import Shelf, state_of
+
+        if self._state is None:
+            self._state = state_of(self.model, self.adapter)
+        return Shelf(self.store, self._state)
+
     def _prompts(
         self, candidates: CandidateList, queries: Sequence[str]
     ) -> list[tuple[CandidateList, Prompt]]:
@@ -325,11 +367,12 @@ class HeadRanker:
         sizes = [_sizes(windows) for windows in built]
         self._tell(sizes)
         flat = [(window, prompt) for windows in built for window, prompt in windows]
+        shelf = self._shelf()
         scores: list[list[np.ndarray]] = []
         for first in range(0, len(flat), batch):
             prompts = [prompt for _, prompt in flat[first : first + batch]]
             try:
-                scores += score_prompts(self.model, prompts, self.heads, self.options.fold)
+                scores += score_prompts(self.model, prompts, self.heads, self.options.fold, shelf)
             except HeadRankError as error:
                 names = {window.query_id for window, _ in flat[first : first + batch]}
                 raise HeadRankError(f"query {', '.join(sorted(names))}: {error}") from None

@@ -10,14 +10,17 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
+from headrank.apart import read_blocks
 from headrank.attention import ReadingComplete, Recorder, Target
 from headrank.errors import HeadRankError
+from headrank.gpu import fits
 from headrank.lists import CandidateList
 from headrank.models import LoadedModel
 from headrank.progress import follow
 from headrank.prompt import Prompt, PromptBuilder
 from headrank.reading import ListReading
 from headrank.sight import distances, layer_windows
+from headrank.store import Shelf
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,6 @@ class SuffixMass:
     tokens: np.ndarray | None
 
 
-@torch.inference_mode()
 def read_prompts(
     model: LoadedModel,
     prompts: Sequence[Prompt],
@@ -41,6 +43,7 @@ def read_prompts(
     deepest: int | None = None,
     heads: dict[int, list[int]] | None = None,
     keep_tokens: bool = False,
+    shelf: Shelf | None = None,
 ) -> list[Recorder]:
     """Return one filled recorder a suffix, with a target for each prompt of the batch.
 
@@ -55,13 +58,60 @@ def read_prompts(
         deepest: last layer read (counting from 0); None reads all layers.
         heads: ``{layer: [head, ...]}``: record these only; None records every head.
         keep_tokens: also record the mass of each document token.
+        shelf: documents of layout ``block`` that are there are not computed again.
 
     Raises:
-        HeadRankError: a layer that the model does not have.
+        HeadRankError: a layer that the model does not have, or a GPU without the memory.
     """
     last = model.layers - 1 if deepest is None else deepest
     if not 0 <= last < model.layers:
         raise HeadRankError(f"layer {last} asked for; the model has layers 0..{model.layers - 1}")
+    longest = max(prompt.length for prompt in prompts)
+    with fits(
+        f"reading {len(prompts)} lists at once, the longest of {longest} tokens,",
+        "read fewer lists at once (batch), shorten them (fewer candidates, a smaller "
+        "document_tokens), or use dtype bfloat16",
+    ):
+        if all(prompt.blocks is None for prompt in prompts):
+            return _read_joint(model, prompts, last, heads, keep_tokens)
+        return _read_apart(model, prompts, last, heads, keep_tokens, shelf)
+
+
+@torch.inference_mode()
+def _read_apart(
+    model: LoadedModel,
+    prompts: Sequence[Prompt],
+    last: int,
+    heads: dict[int, list[int]] | None,
+    keep_tokens: bool,
+    shelf: Shelf | None,
+) -> list[Recorder]:
+    """Return the recorders of lists in a block layout: one pass holds one list's documents."""
+    read = [
+        read_blocks(model, prompt, last=last, heads=heads, keep_tokens=keep_tokens, shelf=shelf)
+        for prompt in prompts
+    ]
+    joined = []
+    for suffixes in zip(*read, strict=True):
+        recorder = suffixes[0]
+        for other in suffixes[1:]:
+            recorder.targets = (*recorder.targets, *other.targets)
+            for mine, more in ((recorder.mass, other.mass), (recorder.tokens, other.tokens)):
+                for layer, values in more.items():
+                    mine[layer] += values
+        joined.append(recorder)
+    return joined
+
+
+@torch.inference_mode()
+def _read_joint(
+    model: LoadedModel,
+    prompts: Sequence[Prompt],
+    last: int,
+    heads: dict[int, list[int]] | None,
+    keep_tokens: bool,
+) -> list[Recorder]:
+    """Return the recorders of one batch; see ``read_prompts``."""
     device = model.device
     lengths = torch.tensor([len(prompt.prefix) for prompt in prompts], device=device)
     width = int(lengths.max())

@@ -18,10 +18,12 @@ from headrank.errors import HeadRankError
 from headrank.files import read_json, sha256, write_json
 from headrank.folders import MANIFEST, RANKER, atomic_dir
 from headrank.heads import HeadSet
+from headrank.layout import check_heads
 from headrank.methods import Fold
 from headrank.models import DTYPES, PROVENANCE, LoadedModel, load_model
 from headrank.prompt import PromptOptions
 from headrank.ranker import BUDGETS, HeadRanker, RankerOptions, check_budget
+from headrank.store import DocumentStore
 from headrank.truncated import cut_last_layer, merge_adapter
 
 CARD = "ranker.json"
@@ -41,6 +43,7 @@ def load_ranker(
     merge: bool,
     revision: str | None,
     model: str | os.PathLike | None,
+    store: DocumentStore | None = None,
 ) -> HeadRanker:
     """Return what ``HeadRanker.from_pretrained`` does; its arguments are described there.
 
@@ -74,6 +77,11 @@ def load_ranker(
             f"method {options.method} reads selected heads; give heads (make them with "
             "`headrank profile`), an adapter that holds its heads, or method icr"
         )
+    check_heads(selected, options.prompt.layout)
+    if folder is not None:
+        from headrank.align.adapter import check_adapter
+
+        check_adapter(folder, options.prompt.layout)
     loaded = load_model(
         base,
         dtype=dtype or origin.dtype() or "float32",
@@ -92,7 +100,7 @@ def load_ranker(
     if folder is not None:
         _adapt(loaded, folder, selected, merge)
     cut_last_layer(loaded)
-    return HeadRanker(loaded, selected, options, folder, revision)
+    return HeadRanker(loaded, selected, options, folder, revision, store=store)
 
 
 def _adapt(model: LoadedModel, folder: Path, heads: HeadSet | None, merge: bool) -> None:
@@ -192,13 +200,22 @@ def _prompt(value: object, where: str) -> PromptOptions:
     Raises:
         HeadRankError: it is not an object of known fields.
     """
+    return PromptOptions(**_known(value, where))
+
+
+def _known(value: object, where: str) -> Mapping[str, Any]:
+    """Return a mapping whose keys are all fields of a prompt.
+
+    Raises:
+        HeadRankError: as `_prompt`.
+    """
     known = [field.name for field in fields(PromptOptions)]
     if not isinstance(value, Mapping) or set(value) - set(known):
         raise HeadRankError(
             f"{where}: the prompt is {str(value)[:80]}; expected an object with fields of "
             f"{', '.join(known)}"
         )
-    return PromptOptions(**value)
+    return value
 
 
 def _options(origin: Origin, asked: Mapping[str, Any]) -> RankerOptions:
@@ -209,7 +226,7 @@ def _options(origin: Origin, asked: Mapping[str, Any]) -> RankerOptions:
         prompt = origin.prompt() or PromptOptions()
         fit = saved.get("fit", True)
         if given is not None:
-            prompt = replace(prompt, **asdict(_prompt({**asdict(prompt), **given}, "prompt")))
+            prompt = prompt.changed(**_known(given, "prompt"))
             fit = fit and "document_tokens" not in given
             if fit and "overlong" in given:
                 # Stop or cut: it is said what happens to a list that does not fit whole.
@@ -257,7 +274,7 @@ def save_ranker(ranker: HeadRanker, folder: str | os.PathLike) -> None:
                 "digest": ranker.model.digest,
             },
             "dtype": next(name for name, known in DTYPES.items() if known == dtype),
-            "options": asdict(ranker.options),
+            "options": asdict(ranker.options) | {"prompt": ranker.options.prompt.described()},
             "heads": ranker.heads is not None,
             "adapter": ranker.adapter is not None,
             "sha256": {p.relative_to(target).as_posix(): sha256(p) for p in files},

@@ -52,8 +52,13 @@ def distances(prompt: Prompt, suffix: int = 0) -> np.ndarray:
     """Return ``[docs]``: tokens from a document's last token to the first row that is read.
 
     No row looks further back than the first: a window of at most this distance hides the
-    document wholly.
+    document wholly. In a block layout tokens are counted by position, from the shared prefix on.
     """
+    if prompt.blocks is not None:
+        first = prompt.blocks.offset + prompt.suffixes[suffix].rows[0]
+        starts = (start for start, _ in prompt.blocks.documents)
+        ends = [stop - 1 - start for start, (_, stop) in zip(starts, prompt.spans, strict=True)]
+        return first - np.array(ends)
     first = len(prompt.prefix) + prompt.suffixes[suffix].rows[0]
     return np.array([first - (stop - 1) for _, stop in prompt.spans])
 

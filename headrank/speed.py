@@ -17,6 +17,7 @@ from headrank.tables.table import Cell, Column, Row, Table, from_frame, plain
 
 SECTIONS = {
     "reading": "CPU seconds against a bare prefill",
+    "apart": "Documents read apart, and stored, against a bare prefill of full depth",
     "growth": "Growth with the list: 8 heads against a bare prefill of full depth",
     "training": "A training step of one list: 8 heads, against the same LoRA trained to generate",
     "memory": "Peak memory against a bare prefill",

@@ -22,6 +22,7 @@ from headrank.prompt import Prompt
 from headrank.reader import read_prompts
 from headrank.reading import ListReading
 from headrank.sight import check_prompt
+from headrank.store import Shelf
 
 
 class _Absent(torch.nn.Module):
@@ -96,7 +97,11 @@ def by_layer(heads: HeadSet) -> dict[int, list[int]]:
 
 
 def score_prompts(
-    model: LoadedModel, prompts: Sequence[Prompt], heads: HeadSet | None, options: Fold
+    model: LoadedModel,
+    prompts: Sequence[Prompt],
+    heads: HeadSet | None,
+    options: Fold,
+    shelf: Shelf | None = None,
 ) -> list[list[np.ndarray]]:
     """Return the scores ``[docs]`` of each prompt, one array a query of it.
 
@@ -105,6 +110,7 @@ def score_prompts(
 
     Args:
         heads: heads to read; None reads all (ICR).
+        shelf: documents of layout ``block`` that are there are not computed again.
 
     Raises:
         HeadRankError: NaN in the attention, a document that a selected head cannot see (or no
@@ -117,6 +123,7 @@ def score_prompts(
         prompts,
         heads=None if heads is None else by_layer(heads),
         keep_tokens=options.outliers,
+        shelf=shelf,
     )
     queries = len(recorders) - options.calibrate
     scores: list[list[np.ndarray]] = []

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from headrank.errors import HeadRankError
 from headrank.files import check_sha256, read_json, sha256, write_json
 from headrank.heads import HeadSet
+from headrank.layout import check_same, layout_of
 from headrank.models import LoadedModel
 
 CARD = "headrank.json"
@@ -119,6 +120,19 @@ def load_adapter(
         )
     PeftModel.from_pretrained(model.decoder, folder).eval().requires_grad_(False)
     return trained
+
+
+def check_adapter(folder: str | os.PathLike, layout: str) -> None:
+    """Refuse an adapter that was trained in another layout of the prompt.
+
+    Raises:
+        HeadRankError: names both layouts.
+    """
+    path = Path(folder) / CARD
+    card = read_json(path) if path.is_file() else {}
+    if isinstance(card, dict) and "prompt" in card:
+        made = layout_of(card["prompt"])
+        check_same(made, layout, "adapter was trained", "align in it")
 
 
 def adapter_state(wrapped: PeftModel) -> dict[str, torch.Tensor]:

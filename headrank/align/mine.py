@@ -9,6 +9,7 @@ import torch
 from headrank.align.forward import selected_mass
 from headrank.align.losses import relevance
 from headrank.heads import HeadSet
+from headrank.layout import check_heads
 from headrank.lists import CandidateList, arrange
 from headrank.models import LoadedModel
 from headrank.pairs import PairOptions, PairSet, mine_pairs
@@ -31,9 +32,10 @@ def mine_with_model(
     """Return the hard pairs of training lists, each read once in a seeded shuffled order.
 
     Raises:
-        HeadRankError: heads of another model, or no list with two grades.
+        HeadRankError: heads of another model or layout, or no list with two grades.
     """
     heads.check_model(model.layers, model.heads, model.digest)
+    check_heads(heads, builder.options.layout)
 
     def read(candidates: CandidateList) -> tuple[str, tuple[str, ...], object]:
         moved = arrange(candidates, "shuffled", seed)

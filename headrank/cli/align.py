@@ -75,6 +75,7 @@ def run(args: argparse.Namespace) -> None:
     prepare_torch(args)
     from headrank.align.options import AlignOptions
     from headrank.labelled import align_lists, split
+    from headrank.layout import check_heads
     from headrank.models import load_model
     from headrank.saved import Origin
 
@@ -92,6 +93,8 @@ def run(args: argparse.Namespace) -> None:
     options = AlignOptions(**{k: v for k, v in given.items() if v is not None})
     origin = Origin({}, heads)
     prompt = prompt_options(args, origin.prompt())
+    if prompt is not None:
+        check_heads(heads, prompt.layout)
     seed = 13 if args.seed is None else args.seed
     training, qrels = [one.candidates for one in lists], labels(lists)
     if held is None:

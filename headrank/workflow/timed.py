@@ -11,6 +11,7 @@ from headrank.workflow.experiment import ADAPTER_FILES, Experiment
 BENCHMARKS = {
     "reading-float32": ("reading", ["--dtype", "float32", "--rounds", "9"]),
     "reading-bfloat16": ("reading", ["--dtype", "bfloat16", "--rounds", "9"]),
+    "apart-bfloat16": ("apart", ["--dtype", "bfloat16"]),
     "growth-float32": (
         "reading",
         ["--dtype", "float32", "--words", "50", "--growth", "10", "20", "40", "80"],

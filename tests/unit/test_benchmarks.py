@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import tiny_models as tiny
 
-from benchmarks import bm25, halves, memory, methods, prompting, reading, training
+from benchmarks import apart, bm25, halves, memory, methods, prompting, reading, training
 from benchmarks.material import bare_model, passages, some_heads
 from headrank.align.options import AlignOptions
 from headrank.collection import iter_documents
@@ -50,6 +50,7 @@ def parts(tmp_path_factory):
     small = {"words": 4, "rounds": 1}
     tables = {
         "reading-float32": reading.compare(model, documents=3, **small),
+        "apart-float32": apart.compare(model, [3, 20], dtype="float32", **small),
         "growth-float32": reading.growth(model, [2, 4], **small),
         "prompting": prompting.building(model, documents=5, **small),
         "methods-float32": methods.compare(model, documents=3, **small),
@@ -74,7 +75,12 @@ def test_every_case_is_measured(parts):
     assert trained["case"].tolist() == list(training.CASES)
     assert (trained[["seconds", "reference_seconds", "ratio"]] > 0).all(axis=None)
     assert trained["target"].notna().tolist() == [True, False] * 2
-    assert len(benchmark_table(results, "tiny").rows) == 5 + 2 + 2 + 5 + 4
+    # Lists of known targets, and others; what is stored has a size.
+    found = results["apart"]
+    assert found["target"].isna().tolist() == [True] * 4 + [False] * 2
+    sizes = found["megabytes"].dropna()
+    assert sizes.index.tolist() == [2, 5] and sizes[5] > sizes[2] > 0
+    assert len(benchmark_table(results, "tiny").rows) == 6 + 5 + 2 + 2 + 5 + 4
     benchmarks(results).draw_without_rendering()
 
 

@@ -14,6 +14,7 @@ from command_line import ROOT, refused
 from headrank.cli import main, options, parser
 from headrank.cli.profile import PRESETS
 from headrank.models import DTYPES
+from headrank.options.prompt import LAYOUTS, QUERY_OFFSET
 from headrank.profile import CRITERIA
 from headrank.ranker import METHODS
 
@@ -73,6 +74,7 @@ def test_choices_are_those_of_the_library():
     assert set(options.METHODS) == set(METHODS)
     assert set(options.CRITERIA) == set(CRITERIA)
     assert set(options.DTYPES) == set(DTYPES)
+    assert (options.LAYOUTS, options.QUERY_OFFSET) == (LAYOUTS, QUERY_OFFSET)
     assert set(PRESETS) < set(METHODS)
 
 

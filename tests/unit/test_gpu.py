@@ -12,7 +12,7 @@ import torch
 
 from headrank import gpu
 from headrank.errors import HeadRankError
-from headrank.gpu import VISIBLE, choose_device, gpus, on_device, one_gpu, visible_devices
+from headrank.gpu import VISIBLE, choose_device, fits, gpus, on_device, one_gpu, visible_devices
 from headrank.manifest import machine
 
 # Claims a GPU, says which, and keeps it until its standard input ends.
@@ -192,3 +192,18 @@ def test_auto_claims_a_gpu_that_torch_can_use(monkeypatch, tmp_path):
 @pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:1"])
 def test_a_device_that_is_named_is_never_another(device):
     assert choose_device(device) == device
+
+
+def test_a_lack_of_memory_names_what_does_not_fit_and_the_remedy():
+    told = (
+        "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.11 GiB "
+        "of which 1.06 GiB is free. Including non-PyTorch memory, this process has 78 GiB in use."
+    )
+    expected = (
+        r"^a list does not fit the GPU's memory \(CUDA out of memory\. Tried .* 1\.06 GiB is free"
+        r"\); read less$"
+    )
+    with pytest.raises(HeadRankError, match=expected), fits("a list", "read less"):
+        raise torch.OutOfMemoryError(told)
+    with pytest.raises(HeadRankError, match=r"\(out\); read less"), fits("a list", "read less"):
+        raise torch.OutOfMemoryError("out\nand a long report")

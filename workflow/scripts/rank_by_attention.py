@@ -2,6 +2,7 @@
 
 from headrank.heads import HeadSet
 from headrank.joblog import job_log
+from headrank.layout import check_heads, layout_of
 from headrank.methods import Fold, rank
 from headrank.reading import load_shards
 
@@ -13,6 +14,7 @@ def main(readings: list[str], heads: list[str], target: str, fold: dict, name: s
     if selected is not None:
         made = shards[0].meta["provenance"]
         selected.check_model(made["layers"], made["heads"], made["model_digest"])
+        check_heads(selected, layout_of(made["prompt"]))
     rank(shards, selected, Fold(**fold), name).save(target)
 
 

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import os
-from dataclasses import asdict
 from pathlib import Path
 
 # Jobs read what earlier jobs put on disk; compute nodes may have no network.
@@ -12,7 +11,7 @@ import torch
 
 import headrank
 from headrank import sight
-from headrank.align.adapter import HEADS, WEIGHTS, load_adapter
+from headrank.align.adapter import HEADS, WEIGHTS, check_adapter, load_adapter
 from headrank.commit import source
 from headrank.files import digest, folder_of
 from headrank.gpu import on_device, one_gpu
@@ -45,15 +44,16 @@ def main(
     """Write the readings of every ``shards``-th list, from number ``shard``."""
     torch.set_num_threads(threads)
     verify_model(model)
+    options = PromptOptions(**prompt)
     deepest = None
     if adapter is not None:
+        check_adapter(adapter, options.layout)
         heads = HeadSet.load(adapter / HEADS)
         deepest = heads.deepest
         loaded = load_model(model, layers=deepest + 1, **weights)
         load_adapter(loaded, adapter, heads)
     else:
         loaded = load_model(model, **weights)
-    options = PromptOptions(**prompt)
     builder = PromptBuilder(loaded.tokenizer, options, loaded.context)
     if adapter is not None:
         builder.check_wrapper(heads.provenance, f"{adapter}: the heads")
@@ -76,7 +76,7 @@ def main(
         "gpu": loaded.gpu,
         "adapter": None if adapter is None else adapter.name,
         "adapter_digest": None if adapter is None else digest(adapter / WEIGHTS),
-        "prompt": asdict(options),
+        "prompt": options.described(),
         "wrapper": builder.wrapper,
         "order": order,
         "seed": seed,
