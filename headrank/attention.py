@@ -12,15 +12,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
-
-if TYPE_CHECKING:
-    from headrank.blocks import BlockAttention
 
 IMPLEMENTATION = "headrank"
 
@@ -151,6 +148,23 @@ def _mean_rows(
     return logits.softmax(-1).mean(1)
 
 
+class Blocks(Protocol):
+    """What takes SDPA's place where documents are read apart: ``headrank.blocks``."""
+
+    def attend(
+        self,
+        module: torch.nn.Module,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        scaling: float,
+        recorder: Recorder | None,
+        **kwargs: object,
+    ) -> torch.Tensor:
+        """Return the output ``[1, rows, heads, dim]`` of one layer."""
+        ...
+
+
 def headrank_attention(
     module: torch.nn.Module,
     query: torch.Tensor,
@@ -159,13 +173,13 @@ def headrank_attention(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     recorder: Recorder | None = None,
-    blocks: BlockAttention | None = None,
+    blocks: Blocks | None = None,
     **kwargs,
 ) -> tuple[torch.Tensor, None]:
     """Return SDPA's output ``[batch, tokens, heads, dim]``; feed the recorder on the way.
 
     Args:
-        blocks: says what each row sees, in place of the mask (see :mod:`headrank.blocks`).
+        blocks: says what each row sees, in place of the mask.
     """
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     if blocks is not None:
