@@ -14,11 +14,11 @@ import torch
 from benchmarks.cases import Case, compared
 from benchmarks.command import arguments, write
 from benchmarks.material import bare_model, passages, prefill, some_heads, tokens_of
-from headrank.costs import alternate
-from headrank.latency import clock
-from headrank.prompt import PromptOptions
-from headrank.ranker import HeadRanker
-from headrank.store import DocumentStore
+from headrank.options.prompt import PromptOptions
+from headrank.ranker.ranker import HeadRanker
+from headrank.reading.document_store import DocumentStore
+from headrank.timing.stopwatch import alternate
+from headrank.timing.systems import clock
 
 LIMIT = 8 * 10**9  # bytes, above any list that is measured
 # The most that each may cost at so many documents, where it is known.

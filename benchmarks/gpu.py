@@ -33,14 +33,14 @@ from benchmarks.made import (
     prompt,
 )
 from benchmarks.material import some_heads, tokens_of
-from headrank.costs import alternate
 from headrank.errors import HeadRankError
-from headrank.files import atomic
-from headrank.latency import clock
-from headrank.methods import Fold
-from headrank.prompt import Prompt
-from headrank.store import DocumentStore, Shelf
-from headrank.truncated import cut_last_layer, score_prompts
+from headrank.io.files import atomic
+from headrank.options.fold import Fold
+from headrank.ranker.truncated import cut_last_layer, score_prompts
+from headrank.reading.document_store import DocumentStore, Shelf
+from headrank.reading.prompt import Prompt
+from headrank.timing.stopwatch import alternate
+from headrank.timing.systems import clock
 
 FULL, DEEP = "bare, full depth", "bare, 60 % of the layers"
 KEY = ["card", "model", "dtype", "documents", "batch", "case"]

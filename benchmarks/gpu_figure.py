@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-from headrank.figures.style import BLUE, GREEN, ORANGE, PAGE, RED, new_figure, save, styled
+from headrank.report.figures.style import BLUE, GREEN, ORANGE, PAGE, RED, new_figure, save, styled
 
 _LOOKS = [(BLUE, "o"), (ORANGE, "s"), (GREEN, "D"), (RED, "^")]
 

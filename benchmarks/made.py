@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModel, PreTrainedConfig
 
-from headrank import attention
 from headrank.errors import HeadRankError
-from headrank.layout import Blocks
-from headrank.models import DTYPES, LoadedModel
+from headrank.models import attention
+from headrank.models.decoder import DTYPES, LoadedModel
 from headrank.options.prompt import QUERY_OFFSET
-from headrank.prompt import Prompt, Suffix
+from headrank.reading.layout import Blocks
+from headrank.reading.prompt import Prompt, Suffix
 
 # As their config.json states them.
 _QWEN3 = {

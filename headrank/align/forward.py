@@ -6,12 +6,12 @@ import contextlib
 
 import torch
 
-from headrank.apart import trace_blocks
-from headrank.attention import ReadingComplete, Recorder, Target
-from headrank.heads import HeadSet
-from headrank.models import LoadedModel
-from headrank.prompt import Prompt
-from headrank.sight import check_prompt
+from headrank.data.heads import HeadSet
+from headrank.models.attention import ReadingComplete, Recorder, Target
+from headrank.models.decoder import LoadedModel
+from headrank.reading.apart import trace_blocks
+from headrank.reading.prompt import Prompt
+from headrank.reading.sliding_window import check_prompt
 
 
 def selected_mass(model: LoadedModel, prompt: Prompt, heads: HeadSet) -> torch.Tensor:

@@ -18,24 +18,24 @@ from headrank import __version__
 from headrank.align import adapter as adapters
 from headrank.align import losses
 from headrank.align.checkpoint import Checkpoint, Progress, State
-from headrank.align.data import TrainingList, pair_lists, shuffled
 from headrank.align.divergence import check_gradient, check_trend, check_weights
 from headrank.align.forward import selected_mass
+from headrank.align.lists import TrainingList, pair_lists, shuffled
 from headrank.align.options import AlignOptions
+from headrank.align.pairs import PairSet
 from headrank.align.places import check_folders
 from headrank.align.validate import validation_ndcg
-from headrank.commit import versions
+from headrank.data.candidates import CandidateList, query_generator
+from headrank.data.heads import HeadSet
+from headrank.data.trec import Qrels
 from headrank.errors import HeadRankError
-from headrank.folders import ADAPTER, atomic_dir
-from headrank.gpu import fits
-from headrank.heads import HeadSet
-from headrank.layout import check_heads
-from headrank.lists import CandidateList, query_generator
-from headrank.models import LoadedModel
-from headrank.pairs import PairSet
-from headrank.progress import follow
-from headrank.prompt import PromptBuilder
-from headrank.trec import Qrels
+from headrank.io.folders import ADAPTER, atomic_dir
+from headrank.io.progress import follow
+from headrank.models.decoder import LoadedModel
+from headrank.models.devices import fits
+from headrank.models.versions import versions
+from headrank.reading.layout import check_heads
+from headrank.reading.prompt import PromptBuilder
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrank.errors import HeadRankError
-from headrank.files import read_json
+from headrank.io.files import read_json
 
 if TYPE_CHECKING:
     from headrank.options.prompt import PromptOptions
@@ -60,7 +60,7 @@ def budget(text: str) -> int | str:
 
 def device(text: str) -> str:
     """Return an argparse value: a device that weights can be loaded to."""
-    from headrank.pretrained import check_device_name
+    from headrank.models.safe_loading import check_device_name
 
     try:
         check_device_name(text)
@@ -78,7 +78,7 @@ def number(text: str) -> float:
 
 def order(text: str) -> str:
     """Return an argparse value: a prompt order."""
-    from headrank.lists import check_order
+    from headrank.data.candidates import check_order
 
     try:
         check_order(text)
@@ -185,15 +185,15 @@ def add_prompt(parser: argparse.ArgumentParser, fit: bool = False) -> None:
     group.add_argument(
         "--prompt",
         metavar="FILE",
-        help="JSON with fields of headrank.prompt.PromptOptions (others: those the heads were "
-        "selected with)",
+        help="JSON with fields of headrank.options.prompt.PromptOptions (others: those the heads "
+        "were selected with)",
     )
 
 
 def collection_files(folder: str | None) -> list[Path]:
     """Return the files that are read of a collection's folder."""
-    from headrank.beir import beir_qrels
-    from headrank.records import CARD, EXCLUDED, REQUIRED, file_of
+    from headrank.collections.beir import beir_qrels
+    from headrank.collections.layout import CARD, EXCLUDED, REQUIRED, file_of
 
     if folder is None:
         return []

@@ -5,17 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal, get_args
 
-from headrank.settings import (
-    Flag,
-    Rules,
-    Text,
-    options,
-    shown,
-    text,
-    text_or_null,
-    whole,
-    whole_or_null,
-)
+from headrank.settings.classes import Rules, options
+from headrank.settings.kinds import Flag, Text, text, text_or_null, whole, whole_or_null
+from headrank.settings.words import shown
 
 Rows = Literal["query", "suffix"]
 Overlong = Literal["error", "truncate"]

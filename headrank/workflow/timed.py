@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrank.grid import split_method
+from headrank.workflow.config.usage import split_method
 from headrank.workflow.experiment import ADAPTER_FILES, Experiment
 
 # Differences of a few percent need more rounds than the others.

@@ -10,18 +10,21 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 
 import headrank
-from headrank import sight
 from headrank.align.adapter import HEADS, WEIGHTS, check_adapter, load_adapter
-from headrank.commit import source
-from headrank.files import digest, folder_of
-from headrank.gpu import on_device, one_gpu
-from headrank.heads import HeadSet
-from headrank.joblog import job_log
-from headrank.lists import arrange, load_lists
-from headrank.models import load_model, verify_model
-from headrank.prompt import PromptBuilder, PromptOptions
-from headrank.reader import read_lists
-from headrank.reading import save_readings
+from headrank.collections.set_files import load_lists
+from headrank.data.candidates import arrange
+from headrank.data.heads import HeadSet
+from headrank.io.files import digest, folder_of
+from headrank.models.card import verify_model
+from headrank.models.decoder import load_model
+from headrank.models.devices import on_device
+from headrank.options.prompt import PromptOptions
+from headrank.reading import sliding_window
+from headrank.reading.prefill import read_lists
+from headrank.reading.prompt import PromptBuilder
+from headrank.reading.readings import save_readings
+from headrank.workflow.job import job_log, one_gpu
+from headrank.workflow.provenance.process import source
 
 
 def main(
@@ -84,7 +87,7 @@ def main(
             name: importlib.metadata.version(name) for name in ("torch", "transformers", "numpy")
         },
         **source(Path(headrank.__file__).parents[1], code),
-        **sight.provenance(loaded),
+        **sliding_window.provenance(loaded),
     }
     save_readings(target, list(readings), provenance)
 
