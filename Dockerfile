@@ -6,7 +6,7 @@
 #     docker run --rm --volume "$PWD/work:/experiment" headrank:0.2.0
 #
 # On Linux x86_64 the pinned torch of the package index carries CUDA (4.7 GB) and runs on the CPU as
-# well; `--build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu` takes the build for CPUs.
+# well; `--build-arg TORCH_INDEX=URL` looks in the index of CPU builds, too, that pytorch.org names.
 FROM python:3.11.13-slim-bookworm
 
 # The lock alone first, so that a change of the code repeats no download.

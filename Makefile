@@ -6,9 +6,9 @@
 # Everything they need goes into .venv, resources and results, inside this folder.
 #
 # PYTHON=...       another Python 3.11
-# TORCH_INDEX=URL  an index to look for torch in as well; https://download.pytorch.org/whl/cpu has the
-#                  build for CPUs (200 MB). Without it pip takes the package index's own build, which on
-#                  Linux brings CUDA (4.7 GB)
+# TORCH_INDEX=URL  an index to look for torch in as well; pytorch.org names one of builds for CPUs
+#                  (200 MB). Without it pip takes the package index's own build, which on Linux brings
+#                  CUDA (4.7 GB)
 # TORCH=...        what pip installs for torch: a build such as torch==2.13.0+cpu, or a wheel's path
 # CORES=...        for Snakemake; all by default
 

@@ -19,12 +19,12 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.command import write
-from headrank.analysis import ENGLISH, STOPWORDS
-from headrank.bm25 import Bm25Index
-from headrank.collection import load_queries, save_collection
+from headrank.collections.collection import load_queries, save_collection
+from headrank.collections.layout import Document, Query
+from headrank.data.trec import Qrels
 from headrank.errors import HeadRankError
-from headrank.records import Document, Query
-from headrank.trec import Qrels
+from headrank.first_stage.bm25 import Bm25Index
+from headrank.first_stage.lucene_analyzer import ENGLISH, STOPWORDS
 
 ROOT = Path(__file__).resolve().parents[1]
 MS_MARCO = 8_841_823

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from headrank.costs import ratio
+from headrank.timing.stopwatch import ratio
 
 Case = tuple[str, str, float | None]
 """Task, what it is compared with, the highest ratio allowed."""
@@ -19,7 +19,8 @@ def compared(
     """Return one row a case: seconds of both (median of the rounds), ratio, low, high, target.
 
     Args:
-        times: ``[rounds]`` seconds of each task, as ``headrank.costs.alternate`` returns them.
+        times: ``[rounds]`` seconds of each task, as ``headrank.timing.stopwatch.alternate``
+            returns them.
         about: columns that are the same in every row.
     """
     rows = []

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from headrank.files import atomic
+from headrank.io.files import atomic
 
 
 def arguments(description: str, dtype: bool = False) -> argparse.ArgumentParser:

@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.command import write
+from headrank.data.heads import HeadSet
+from headrank.data.trec import Run
 from headrank.errors import HeadRankError
-from headrank.heads import HeadSet
-from headrank.methods import Fold, fold
-from headrank.options.fold import AGGREGATIONS
-from headrank.reading import ListReading, ReadingFile
-from headrank.trec import Run
+from headrank.heads.fold import fold
+from headrank.options.fold import AGGREGATIONS, Fold
+from headrank.reading.readings import ListReading, ReadingFile
 
 Store = Callable[[np.ndarray], np.ndarray]
 """Returns an array as it comes back from 16 bits: ``[..., docs or tokens]``."""

@@ -9,10 +9,10 @@ import torch
 from transformers import AutoConfig, AutoModel
 from transformers.utils import logging
 
-from headrank.heads import Head, HeadSet
-from headrank.lists import CandidateList, Passage
-from headrank.models import DTYPES
-from headrank.prompt import Prompt
+from headrank.data.candidates import CandidateList, Passage
+from headrank.data.heads import Head, HeadSet
+from headrank.models.decoder import DTYPES
+from headrank.reading.prompt import Prompt
 
 # Common words of one to three tokens: the cost of a prefill depends on the number of tokens,
 # not on what they say.

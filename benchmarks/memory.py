@@ -62,10 +62,11 @@ def run(path: str, task: str, *, dtype: str, documents: int, words: int, threads
     import torch
 
     from benchmarks.material import bare_model, passages, prefill, some_heads, tokens_of
-    from headrank.models import load_model
-    from headrank.prompt import PromptBuilder, PromptOptions
-    from headrank.ranker import HeadRanker
-    from headrank.reader import read_list
+    from headrank.models.decoder import load_model
+    from headrank.options.prompt import PromptOptions
+    from headrank.ranker.ranker import HeadRanker
+    from headrank.reading.prefill import read_list
+    from headrank.reading.prompt import PromptBuilder
 
     torch.set_num_threads(threads)
     candidates = passages(documents, words)

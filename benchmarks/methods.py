@@ -11,11 +11,11 @@ import pandas as pd
 
 from benchmarks.command import run
 from benchmarks.material import passages, some_heads
-from headrank.costs import costs, per_list
-from headrank.generation.model import load_generator
-from headrank.generation.protocols import GenerativeMethod
-from headrank.latency import attention_system, clock, generative_system
-from headrank.ranker import HeadRanker
+from headrank.baselines.generation.model import load_generator
+from headrank.baselines.generation.protocols import GenerativeMethod
+from headrank.ranker.ranker import HeadRanker
+from headrank.timing.stopwatch import costs, per_list
+from headrank.timing.systems import attention_system, clock, generative_system
 
 
 def compare(

@@ -21,7 +21,7 @@ import yaml
 
 from benchmarks.command import write
 from headrank.errors import HeadRankError
-from headrank.files import write_jsonl
+from headrank.io.files import write_jsonl
 
 ROOT = Path(__file__).resolve().parents[1]
 QUERIES, SHARDS = 40, 4

@@ -13,8 +13,9 @@ from transformers import AutoTokenizer
 
 from benchmarks.command import arguments, write
 from benchmarks.material import passages
-from headrank.costs import alternate
-from headrank.prompt import PromptBuilder, PromptOptions
+from headrank.options.prompt import PromptOptions
+from headrank.reading.prompt import PromptBuilder
+from headrank.timing.stopwatch import alternate
 
 TARGET = 0.15  # seconds
 

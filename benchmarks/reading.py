@@ -14,12 +14,13 @@ import torch
 from benchmarks.cases import compared
 from benchmarks.command import arguments, write
 from benchmarks.material import bare_model, passages, prefill, some_heads, tokens_of
-from headrank.costs import alternate, ratio
-from headrank.latency import clock
-from headrank.models import load_model
-from headrank.prompt import PromptBuilder, PromptOptions
-from headrank.ranker import HeadRanker
-from headrank.reader import read_list
+from headrank.models.decoder import load_model
+from headrank.options.prompt import PromptOptions
+from headrank.ranker.ranker import HeadRanker
+from headrank.reading.prefill import read_list
+from headrank.reading.prompt import PromptBuilder
+from headrank.timing.stopwatch import alternate, ratio
+from headrank.timing.systems import clock
 
 # Case: task, what it is compared with, the most it may cost.
 CASES = {

@@ -18,16 +18,18 @@ from benchmarks.cases import compared
 from benchmarks.command import run
 from benchmarks.material import bare_model, passages, prefill, some_heads, tokens_of
 from headrank.align.adapter import PROJECTIONS, add_adapter
-from headrank.align.data import pair_lists
+from headrank.align.lists import pair_lists
 from headrank.align.options import AlignOptions
+from headrank.align.pairs import mine_pairs
 from headrank.align.train import Training
-from headrank.costs import alternate
-from headrank.generation.model import load_generator
-from headrank.latency import clock
-from headrank.models import load_model
-from headrank.pairs import PairOptions, mine_pairs
-from headrank.prompt import PromptBuilder, PromptOptions
-from headrank.trec import Qrels
+from headrank.baselines.generation.model import load_generator
+from headrank.data.trec import Qrels
+from headrank.models.decoder import load_model
+from headrank.options.pairs import PairOptions
+from headrank.options.prompt import PromptOptions
+from headrank.reading.prompt import PromptBuilder
+from headrank.timing.stopwatch import alternate
+from headrank.timing.systems import clock
 
 NAMES = {"query-key": "queries and keys", "all": "all projections"}
 # Case: task, what it is compared with, the most it may cost.

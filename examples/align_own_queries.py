@@ -12,15 +12,15 @@ from __future__ import annotations
 import argparse
 
 from headrank.align.options import AlignOptions
-from headrank.bm25 import Bm25Index
-from headrank.collection import iter_documents, load_documents, load_qrels, load_queries
-from headrank.evaluate import evaluate
-from headrank.labelled import LabelledQuery, align, as_lists, profile_heads
-from headrank.lists import Passage
-from headrank.profile import SelectionOptions
-from headrank.prompt import PromptOptions
-from headrank.ranker import HeadRanker
-from headrank.trec import Qrels, Run
+from headrank.collections.collection import iter_documents, load_documents, load_qrels, load_queries
+from headrank.data.candidates import Passage
+from headrank.data.trec import Qrels, Run
+from headrank.evaluation.measures import evaluate
+from headrank.first_stage.bm25 import Bm25Index
+from headrank.fitting import LabelledQuery, align, as_lists, profile_heads
+from headrank.options.prompt import PromptOptions
+from headrank.options.selection import SelectionOptions
+from headrank.ranker.ranker import HeadRanker
 
 
 def labelled_queries(collection: str, split: str, count: int, depth: int) -> list[LabelledQuery]:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from headrank.align.options import AlignOptions
-    from headrank.labelled import LabelledQuery, profile_heads
-    from headrank.labelled import align as align_heads
-    from headrank.lists import Passage
-    from headrank.profile import SelectionOptions
-    from headrank.prompt import PromptOptions
-    from headrank.ranker import HeadRanker
+    from headrank.data.candidates import Passage
+    from headrank.fitting import LabelledQuery, profile_heads
+    from headrank.fitting import align as align_heads
+    from headrank.options.prompt import PromptOptions
+    from headrank.options.selection import SelectionOptions
+    from headrank.ranker.ranker import HeadRanker
 
 __version__ = "0.2.0"
 __all__ = [
@@ -29,13 +29,13 @@ __all__ = [
 # in seconds, and `headrank --help` needs neither.
 _HOMES = {
     "AlignOptions": "headrank.align.options:AlignOptions",
-    "HeadRanker": "headrank.ranker:HeadRanker",
-    "LabelledQuery": "headrank.labelled:LabelledQuery",
-    "Passage": "headrank.lists:Passage",
-    "PromptOptions": "headrank.prompt:PromptOptions",
-    "SelectionOptions": "headrank.profile:SelectionOptions",
-    "align_heads": "headrank.labelled:align",
-    "profile_heads": "headrank.labelled:profile_heads",
+    "HeadRanker": "headrank.ranker.ranker:HeadRanker",
+    "LabelledQuery": "headrank.fitting:LabelledQuery",
+    "Passage": "headrank.data.candidates:Passage",
+    "PromptOptions": "headrank.options.prompt:PromptOptions",
+    "SelectionOptions": "headrank.options.selection:SelectionOptions",
+    "align_heads": "headrank.fitting:align",
+    "profile_heads": "headrank.fitting:profile_heads",
 }
 
 

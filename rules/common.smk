@@ -10,17 +10,17 @@ from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from headrank.caches import keep_caches_here
-from headrank.changes import replaced
-from headrank.clock import check_clock
-from headrank.codedigest import code_digest
-from headrank.config import configure
+from headrank.workflow.caches import keep_caches_here
+from headrank.workflow.config.changes import replaced
+from headrank.workflow.provenance.future_files import check_clock
+from headrank.workflow.provenance.code_digest import code_digest
+from headrank.workflow.config.checks import configure
 from headrank.errors import HeadRankError
-from headrank.files import json_sha256
-from headrank.originals import Hashes
-from headrank.planning import look_behind_ancient
-from headrank.plainyaml import check_config
-from headrank.shown import told_first_stage
+from headrank.io.files import json_sha256
+from headrank.workflow.provenance.originals import Hashes
+from headrank.workflow.planning import look_behind_ancient
+from headrank.workflow.config.plain_yaml import check_config
+from headrank.workflow.config.shown import told_first_stage
 from headrank.workflow.experiment import FIRST, Experiment
 from headrank.workflow.job_sizes import JobSizes
 from headrank.workflow.own_files import OwnFiles

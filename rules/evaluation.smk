@@ -1,4 +1,4 @@
-from headrank.variants import settings
+from headrank.workflow.config.ablations import settings
 from headrank.workflow import studies
 
 

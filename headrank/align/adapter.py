@@ -11,10 +11,11 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 
+from headrank.data.heads import HeadSet
 from headrank.errors import HeadRankError
-from headrank.files import check_sha256, read_json, sha256, write_json
-from headrank.heads import HeadSet
-from headrank.models import LoadedModel
+from headrank.io.files import check_sha256, read_json, sha256, write_json
+from headrank.models.decoder import LoadedModel
+from headrank.reading.layout import check_same, layout_of
 
 CARD = "headrank.json"
 HEADS = "heads.json"
@@ -121,6 +122,19 @@ def load_adapter(
     return trained
 
 
+def check_adapter(folder: str | os.PathLike, layout: str) -> None:
+    """Refuse an adapter that was trained in another layout of the prompt.
+
+    Raises:
+        HeadRankError: names both layouts.
+    """
+    path = Path(folder) / CARD
+    card = read_json(path) if path.is_file() else {}
+    if isinstance(card, dict) and "prompt" in card:
+        made = layout_of(card["prompt"])
+        check_same(made, layout, "adapter was trained", "align in it")
+
+
 def adapter_state(wrapped: PeftModel) -> dict[str, torch.Tensor]:
     """Return copies of the trainable tensors by name."""
     return {
@@ -153,3 +167,14 @@ def save_tensors(path: str | os.PathLike, tensors: dict[str, torch.Tensor]) -> N
 def load_tensors(path: str | os.PathLike) -> dict[str, torch.Tensor]:
     """Return the named tensors of a safetensors file."""
     return load_file(path)
+
+
+def merge_adapter(model: LoadedModel) -> None:
+    """Add the weights of the model's adapter to its own, in place, and drop the adapter."""
+    from peft.tuners.lora import LoraLayer
+
+    for name, module in list(model.decoder.named_modules()):
+        if isinstance(module, LoraLayer):
+            module.merge(safe_merge=True)
+            parent, _, child = name.rpartition(".")
+            setattr(model.decoder.get_submodule(parent), child, module.get_base_layer())

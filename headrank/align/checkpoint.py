@@ -11,7 +11,7 @@ import torch
 from headrank.align import adapter as adapters
 from headrank.align.places import STATE, read_state
 from headrank.errors import HeadRankError
-from headrank.files import atomic, digest, told, write_json
+from headrank.io.files import atomic, digest, told, write_json
 
 _TENSORS = re.compile(r"alignment-\d{4}-\d{8}\.safetensors")
 _EARLIER = re.compile(r"\d{4}-\d{8}\.safetensors")  # as earlier versions called them

@@ -6,11 +6,12 @@ import contextlib
 
 import torch
 
-from headrank.attention import ReadingComplete, Recorder, Target
-from headrank.heads import HeadSet
-from headrank.models import LoadedModel
-from headrank.prompt import Prompt
-from headrank.sight import check_prompt
+from headrank.data.heads import HeadSet
+from headrank.models.attention import ReadingComplete, Recorder, Target
+from headrank.models.decoder import LoadedModel
+from headrank.reading.apart import trace_blocks
+from headrank.reading.prompt import Prompt
+from headrank.reading.sliding_window import check_prompt
 
 
 def selected_mass(model: LoadedModel, prompt: Prompt, heads: HeadSet) -> torch.Tensor:
@@ -27,6 +28,9 @@ def selected_mass(model: LoadedModel, prompt: Prompt, heads: HeadSet) -> torch.T
     chosen: dict[int, list[int]] = {}
     for layer, head in sorted(heads.pairs):
         chosen.setdefault(layer, []).append(head)
+    if prompt.blocks is not None:
+        recorder = trace_blocks(model, prompt, chosen, heads.deepest)
+        return torch.cat([recorder.mass[layer][0] for layer in sorted(chosen)])
     suffix = prompt.suffixes[0]
     start = len(prompt.prefix)
     ids = torch.tensor([prompt.prefix + suffix.ids], device=model.device)

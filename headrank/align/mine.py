@@ -8,13 +8,15 @@ import torch
 
 from headrank.align.forward import selected_mass
 from headrank.align.losses import relevance
-from headrank.heads import HeadSet
-from headrank.lists import CandidateList, arrange
-from headrank.models import LoadedModel
-from headrank.pairs import PairOptions, PairSet, mine_pairs
-from headrank.progress import follow
-from headrank.prompt import PromptBuilder
-from headrank.trec import Qrels
+from headrank.align.pairs import PairSet, mine_pairs
+from headrank.data.candidates import CandidateList, arrange
+from headrank.data.heads import HeadSet
+from headrank.data.trec import Qrels
+from headrank.io.progress import follow
+from headrank.models.decoder import LoadedModel
+from headrank.options.pairs import PairOptions
+from headrank.reading.layout import check_heads
+from headrank.reading.prompt import PromptBuilder
 
 
 @torch.no_grad()
@@ -31,9 +33,10 @@ def mine_with_model(
     """Return the hard pairs of training lists, each read once in a seeded shuffled order.
 
     Raises:
-        HeadRankError: heads of another model, or no list with two grades.
+        HeadRankError: heads of another model or layout, or no list with two grades.
     """
     heads.check_model(model.layers, model.heads, model.digest)
+    check_heads(heads, builder.options.layout)
 
     def read(candidates: CandidateList) -> tuple[str, tuple[str, ...], object]:
         moved = arrange(candidates, "shuffled", seed)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from headrank.settings import AboveZero, FromZero, Positive, Share, options
+from headrank.settings.classes import options
+from headrank.settings.kinds import AboveZero, FromZero, Positive, Share
 
 Projections = Literal["query-key", "attention", "all"]
 Schedule = Literal["constant", "linear", "cosine"]

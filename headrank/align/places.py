@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from headrank.errors import HeadRankError
-from headrank.files import read_json
-from headrank.folders import ADAPTER, check_replaceable
-from headrank.targets import check_parent
+from headrank.io.files import read_json
+from headrank.io.folders import ADAPTER, check_replaceable
+from headrank.io.targets import check_parent
 
 STATE = "checkpoint.json"
 _KEYS = {"fingerprint", "tensors", "sha256", "progress"}
@@ -20,7 +20,7 @@ def check_folders(target: str | os.PathLike, checkpoint: str | os.PathLike | Non
     Links and ``..`` are followed before the two are compared.
 
     Raises:
-        HeadRankError: as `headrank.folders.check_replaceable`; one folder is or holds the other;
+        HeadRankError: as `headrank.io.folders.check_replaceable`; one folder is or holds the other;
             the checkpoint is a file, or its state is none of ours.
     """
     check_replaceable(target, ADAPTER)

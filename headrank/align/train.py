@@ -18,22 +18,24 @@ from headrank import __version__
 from headrank.align import adapter as adapters
 from headrank.align import losses
 from headrank.align.checkpoint import Checkpoint, Progress, State
-from headrank.align.data import TrainingList, pair_lists, shuffled
 from headrank.align.divergence import check_gradient, check_trend, check_weights
 from headrank.align.forward import selected_mass
+from headrank.align.lists import TrainingList, pair_lists, shuffled
 from headrank.align.options import AlignOptions
+from headrank.align.pairs import PairSet
 from headrank.align.places import check_folders
 from headrank.align.validate import validation_ndcg
-from headrank.commit import versions
+from headrank.data.candidates import CandidateList, query_generator
+from headrank.data.heads import HeadSet
+from headrank.data.trec import Qrels
 from headrank.errors import HeadRankError
-from headrank.folders import ADAPTER, atomic_dir
-from headrank.heads import HeadSet
-from headrank.lists import CandidateList, query_generator
-from headrank.models import LoadedModel
-from headrank.pairs import PairSet
-from headrank.progress import follow
-from headrank.prompt import PromptBuilder
-from headrank.trec import Qrels
+from headrank.io.folders import ADAPTER, atomic_dir
+from headrank.io.progress import follow
+from headrank.models.decoder import LoadedModel
+from headrank.models.devices import fits
+from headrank.models.versions import versions
+from headrank.reading.layout import check_heads
+from headrank.reading.prompt import PromptBuilder
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +82,7 @@ def align(
             code or packages, or a folder as `headrank.align.places.check_folders` refuses.
     """
     check_folders(target, checkpoint)
+    check_heads(heads, builder.options.layout)
     matched = pair_lists(lists, pairs, qrels)
     if len(matched) < options.batch:
         raise HeadRankError(
@@ -118,7 +121,7 @@ def align(
         "model_digest": model.digest,
         "options": asdict(options),
         "dtype": model.dtype,
-        "prompt": asdict(builder.options),
+        "prompt": builder.options.described(),
         "wrapper": builder.wrapper,
         "seed": seed,
         "labelled_queries": len(lists) if labelled_queries is None else labelled_queries,
@@ -178,7 +181,7 @@ class Training:
                 "options": {
                     k: v for k, v in asdict(self.options).items() if k != "checkpoint_every"
                 },
-                "prompt": asdict(self.builder.options),
+                "prompt": self.builder.options.described(),
                 "wrapper": self.builder.wrapper,
                 "heads": self.heads.pairs,
                 "model": self.model.digest,
@@ -267,8 +270,13 @@ class Training:
         for number in chosen:
             candidates, pairs = self.matched[number]
             item = shuffled(candidates, self.qrels, pairs, self.seed, self.progress.epoch)
-            parts = self.loss(item)
-            (parts["loss"] / len(chosen)).backward()
+            with fits(
+                f"a training step of query {candidates.query_id}",
+                "train on fewer documents a list or a smaller document_tokens, adapt "
+                "projections: query-key, or use dtype bfloat16",
+            ):
+                parts = self.loss(item)
+                (parts["loss"] / len(chosen)).backward()
             for name, value in parts.items():
                 sums[name] += float(value.detach()) / len(chosen)
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.options.clip))

@@ -8,12 +8,12 @@ import torch
 
 from headrank.align.forward import selected_mass
 from headrank.align.losses import relevance
-from headrank.evaluate import evaluate
-from headrank.heads import HeadSet
-from headrank.lists import CandidateList, arrange
-from headrank.models import LoadedModel
-from headrank.prompt import PromptBuilder
-from headrank.trec import Qrels, Run
+from headrank.data.candidates import CandidateList, arrange
+from headrank.data.heads import HeadSet
+from headrank.data.trec import Qrels, Run
+from headrank.evaluation.measures import evaluate
+from headrank.models.decoder import LoadedModel
+from headrank.reading.prompt import PromptBuilder
 
 
 @torch.no_grad()

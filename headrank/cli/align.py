@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
     """Train and write the adapter."""
     from headrank.align.places import check_folders
     from headrank.cli.inputs import jsonl_lists, labels, read_input
-    from headrank.heads import HeadSet
+    from headrank.data.heads import HeadSet
 
     check_folders(args.output, args.checkpoint)
     lists = read_input(args, labelled=True)
@@ -74,9 +74,10 @@ def run(args: argparse.Namespace) -> None:
     heads = HeadSet.load(args.heads)
     prepare_torch(args)
     from headrank.align.options import AlignOptions
-    from headrank.labelled import align_lists, split
-    from headrank.models import load_model
-    from headrank.saved import Origin
+    from headrank.fitting import align_lists, split
+    from headrank.models.decoder import load_model
+    from headrank.ranker.ranker import Origin
+    from headrank.reading.layout import check_heads
 
     names = (
         "epochs",
@@ -92,6 +93,8 @@ def run(args: argparse.Namespace) -> None:
     options = AlignOptions(**{k: v for k, v in given.items() if v is not None})
     origin = Origin({}, heads)
     prompt = prompt_options(args, origin.prompt())
+    if prompt is not None:
+        check_heads(heads, prompt.layout)
     seed = 13 if args.seed is None else args.seed
     training, qrels = [one.candidates for one in lists], labels(lists)
     if held is None:

@@ -13,8 +13,8 @@ from headrank.cli.options import collection_files, number, whole
 from headrank.errors import HeadRankError
 
 if TYPE_CHECKING:
-    from headrank.bm25 import Bm25Index
-    from headrank.trec import Run
+    from headrank.data.trec import Run
+    from headrank.first_stage.bm25 import Bm25Index
 
 # Written out, so that `headrank --help` imports nothing; a test holds them against the library.
 ANALYZERS = ("lucene-english", "unicode")
@@ -60,13 +60,13 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Index the collection, if need be, and write the run."""
-    from headrank.bm25 import Bm25Index
-    from headrank.collection import iter_documents, load_exclusions, load_queries
-    from headrank.files import sha256
-    from headrank.folders import INDEX, check_replaceable
-    from headrank.records import CORPUS, file_of
-    from headrank.targets import check_output
-    from headrank.texts import local_path
+    from headrank.collections.collection import iter_documents, load_exclusions, load_queries
+    from headrank.collections.layout import CORPUS, file_of
+    from headrank.first_stage.bm25 import Bm25Index
+    from headrank.io.files import sha256
+    from headrank.io.folders import INDEX, check_replaceable
+    from headrank.io.targets import check_output
+    from headrank.io.texts import local_path
 
     check_output(args.output, collection_files(args.collection))
     if args.index is not None:

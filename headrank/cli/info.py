@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from headrank.errors import HeadRankError
-from headrank.files import read_json
+from headrank.io.files import read_json
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -56,7 +56,7 @@ def describe(path: Path) -> dict:
             found |= read_json(path / "headrank.json")
         return found
     if path.is_file():
-        from headrank.heads import HeadSet
+        from headrank.data.heads import HeadSet
 
         heads = HeadSet.load(path)
         return {"kind": "heads", "provenance": heads.provenance, "heads": heads_of(path)}
@@ -68,7 +68,7 @@ def describe(path: Path) -> dict:
 
 def heads_of(path: Path) -> list[dict]:
     """Return the heads of a JSON file: layer, head and score."""
-    from headrank.heads import HeadSet
+    from headrank.data.heads import HeadSet
 
     return [{"layer": h.layer, "head": h.head, "score": h.score} for h in HeadSet.load(path).heads]
 

@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from headrank.cli.options import UsageError
+from headrank.data.candidates import CandidateList, Passage, as_candidates
+from headrank.data.ties import TREC_EVAL
+from headrank.data.trec import Qrels, Run, check_grade
 from headrank.errors import HeadRankError
-from headrank.files import read_jsonl
-from headrank.lists import CandidateList, Passage
-from headrank.passages import as_candidates
-from headrank.ties import TREC_EVAL
-from headrank.trec import Qrels, Run, check_grade
+from headrank.io.files import read_jsonl
 
 _FIELDS = {"query", "docs", "query_id", "_id"}
 _DOC_FIELDS = {"id", "_id", "title", "text", "grade"}
@@ -127,7 +126,7 @@ def run_lists(
     ties: str = TREC_EVAL,
 ) -> Iterator[InputList]:
     """Yield the lists of a run's queries, with texts from a collection."""
-    from headrank.collection import load_documents, load_qrels, load_queries
+    from headrank.collections.collection import load_documents, load_qrels, load_queries
 
     if depth < 1:
         raise HeadRankError(f"--depth is {depth}; take at least 1 document a query")

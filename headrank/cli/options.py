@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrank.errors import HeadRankError
-from headrank.files import read_json
+from headrank.io.files import read_json
 
 if TYPE_CHECKING:
     from headrank.options.prompt import PromptOptions
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 METHODS = ("headrank", "icr", "qrhead", "core")
 CRITERIA = ("graded", "contrastive", "contrastive-z", "mass")
 DTYPES = ("float32", "bfloat16")
+LAYOUTS = ("joint", "block", "block+query")
+QUERY_OFFSET = 256
 TIES = ("trec_eval", "file-rank")
 BUDGETS = ("fit", "heads")
 
@@ -58,7 +60,7 @@ def budget(text: str) -> int | str:
 
 def device(text: str) -> str:
     """Return an argparse value: a device that weights can be loaded to."""
-    from headrank.pretrained import check_device_name
+    from headrank.models.safe_loading import check_device_name
 
     try:
         check_device_name(text)
@@ -76,7 +78,7 @@ def number(text: str) -> float:
 
 def order(text: str) -> str:
     """Return an argparse value: a prompt order."""
-    from headrank.lists import check_order
+    from headrank.data.candidates import check_order
 
     try:
         check_order(text)
@@ -168,17 +170,30 @@ def add_prompt(parser: argparse.ArgumentParser, fit: bool = False) -> None:
         help="a list longer than the model's context: stop (default), or cut its documents alike",
     )
     group.add_argument(
+        "--layout",
+        choices=LAYOUTS,
+        help="joint: all passages in one text (default); block: each is read apart, so their order "
+        "changes nothing and long lists cost less; block+query: apart, each behind the query too",
+    )
+    group.add_argument(
+        "--query-offset",
+        type=whole(1),
+        metavar="N",
+        help="block layouts: tokens from the shared prefix to the query, which no passage may "
+        f"exceed (default: {QUERY_OFFSET})",
+    )
+    group.add_argument(
         "--prompt",
         metavar="FILE",
-        help="JSON with fields of headrank.prompt.PromptOptions (others: those the heads were "
-        "selected with)",
+        help="JSON with fields of headrank.options.prompt.PromptOptions (others: those the heads "
+        "were selected with)",
     )
 
 
 def collection_files(folder: str | None) -> list[Path]:
     """Return the files that are read of a collection's folder."""
-    from headrank.beir import beir_qrels
-    from headrank.records import CARD, EXCLUDED, REQUIRED, file_of
+    from headrank.collections.beir import beir_qrels
+    from headrank.collections.layout import CARD, EXCLUDED, REQUIRED, file_of
 
     if folder is None:
         return []
@@ -199,7 +214,6 @@ def prompt_changes(args: argparse.Namespace) -> dict:
     Raises:
         HeadRankError: the prompt file is not a JSON object of known fields.
     """
-    from dataclasses import replace
 
     from headrank.options.prompt import PromptOptions
 
@@ -209,10 +223,10 @@ def prompt_changes(args: argparse.Namespace) -> dict:
         if not isinstance(changes, dict):
             raise HeadRankError(f"{args.prompt}: expected a JSON object of settings of the prompt")
         try:
-            replace(PromptOptions(), **changes)
+            PromptOptions().changed(**changes)
         except HeadRankError as error:
             raise HeadRankError(f"{args.prompt}: {error}") from None
-    for name in ("document_tokens", "overlong"):
+    for name in ("document_tokens", "overlong", "layout", "query_offset"):
         value = getattr(args, name)
         if value is not None and value not in BUDGETS:
             changes[name] = value
@@ -225,12 +239,10 @@ def prompt_options(args: argparse.Namespace, base: PromptOptions | None) -> Prom
     Raises:
         HeadRankError: as `prompt_changes`.
     """
-    from dataclasses import replace
-
     from headrank.options.prompt import PromptOptions
 
     changes = prompt_changes(args)
-    return replace(base or PromptOptions(), **changes) if changes else base
+    return (base or PromptOptions()).changed(**changes) if changes else base
 
 
 def prepare_torch(args: argparse.Namespace) -> None:

@@ -18,8 +18,8 @@ from headrank.cli.options import (
     read_files,
     whole,
 )
-from headrank.files import atomic
-from headrank.targets import check_output
+from headrank.io.files import atomic
+from headrank.io.targets import check_output
 
 _DESCRIPTION = """\
 Read every head on labelled queries and select the best ones.
@@ -63,7 +63,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> None:
     """Profile the model and write the selected heads."""
     from headrank.cli.inputs import labels, read_input
-    from headrank.profile import SelectionOptions
+    from headrank.options.selection import SelectionOptions
 
     check_output(args.output, read_files(args))
     if args.table is not None:
@@ -80,8 +80,8 @@ def run(args: argparse.Namespace) -> None:
     selection = SelectionOptions(**preset | {k: v for k, v in given.items() if v is not None})
     prompt = prompt_options(args, None)
     prepare_torch(args)
-    from headrank.labelled import profile_lists
-    from headrank.models import load_model
+    from headrank.fitting import profile_lists
+    from headrank.models.decoder import load_model
 
     model = load_model(
         args.model, dtype=args.dtype or "float32", device=args.device, revision=args.revision

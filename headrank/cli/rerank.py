@@ -21,12 +21,12 @@ from headrank.cli.options import (
     whole,
 )
 from headrank.errors import HeadRankError
-from headrank.files import atomic
-from headrank.targets import check_output
+from headrank.io.files import atomic
+from headrank.io.targets import check_output
 
 if TYPE_CHECKING:
     from headrank.cli.inputs import InputList
-    from headrank.ranker import HeadRanker, RankedPassage
+    from headrank.ranker.ranker import HeadRanker, RankedPassage
 
 _DESCRIPTION = """\
 Rerank the documents of each list by attention.
@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> None:
 def load(args: argparse.Namespace) -> HeadRanker:
     """Return the ranker that the arguments describe."""
     prepare_torch(args)
-    from headrank.ranker import HeadRanker
+    from headrank.ranker.ranker import HeadRanker
 
     ranker = HeadRanker.from_pretrained(
         args.model,
@@ -138,7 +138,7 @@ def load(args: argparse.Namespace) -> HeadRanker:
 
 def check(ranker: HeadRanker, lists: list[InputList]) -> str | None:
     """Return in words how many passages will be cut; refuse a list that cannot be read."""
-    from headrank.ranker import cut_note
+    from headrank.ranker.ranker import cut_note
 
     sizes = []
     for one in lists:
@@ -153,7 +153,7 @@ def rankings(
     ranker: HeadRanker, lists: list[InputList], args: argparse.Namespace
 ) -> Iterable[list[RankedPassage]]:
     """Yield each list's ranking, cut to the top asked for, with progress on stderr."""
-    from headrank.progress import follow
+    from headrank.io.progress import follow
 
     found = ranker.rerank_lists((one.candidates for one in lists), batch=args.batch)
     bar = follow(found, total=len(lists), desc="reranking", unit="query", disable=args.quiet)

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         HeadRankError: something is.
     """
-    from headrank.verify import verify_results
+    from headrank.workflow.provenance.verify import verify_results
 
     found = verify_results(args.folder, args.resources)
     for word in ("missing", "changed", "unlisted"):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from headrank.settings import Flag, Rules, options, shown
+from headrank.settings.classes import Rules, options
+from headrank.settings.kinds import Flag
+from headrank.settings.words import shown
 
 Aggregation = Literal["sum", "log-sum", "mean-z", "mean-log-share"]
 AGGREGATIONS = get_args(Aggregation)

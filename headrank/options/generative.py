@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from headrank.settings import Flag, Positive, Rules, fields_of, options, shown, whole
+from headrank.settings.classes import Rules, options
+from headrank.settings.fields import fields_of
+from headrank.settings.kinds import Flag, Positive, whole
+from headrank.settings.words import shown
 
 Protocol = Literal["listwise", "pointwise", "query-likelihood"]
 PROTOCOLS = get_args(Protocol)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from headrank.settings import Positive, options
+from headrank.settings.classes import options
+from headrank.settings.kinds import Positive
 
 Hardness = Literal["hard", "random", "all-levels"]
 HARDNESS = get_args(Hardness)

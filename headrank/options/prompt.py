@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+import dataclasses
+from typing import Any, Literal, get_args
 
-from headrank.settings import Flag, Rules, Text, options, shown, text, whole_or_null
+from headrank.settings.classes import Rules, options
+from headrank.settings.kinds import Flag, Text, text, text_or_null, whole, whole_or_null
+from headrank.settings.words import shown
 
 Rows = Literal["query", "suffix"]
 Overlong = Literal["error", "truncate"]
+Layout = Literal["joint", "block", "block+query"]
 ROWS = get_args(Rows)
+LAYOUTS = get_args(Layout)
+QUERY_OFFSET = 256
+MARKERS = {"joint": "[{number}] ", "block": "Passage: ", "block+query": "Passage: "}
+"""What stands before each document unless the options say otherwise."""
+
+ONLY_BLOCK = ("layout", "query_offset")
+"""Options that a joint prompt does not have: its digests and cards do not name them."""
+
 OVERLONG = get_args(Overlong)
 
 
@@ -18,8 +30,10 @@ class PromptOptions:
 
     header: Text = "Here are some passages:\n\n"
     """Text before the first document."""
-    marker: Text = "[{number}] "
-    """Text before each document; `{number}` counts from 1."""
+    marker: text_or_null("a text, or null for the layout's own") = None
+    """Text before each document. In layout `joint` `{number}` counts from 1. `null` is
+    `[{number}] `, or `Passage: ` in block layouts.
+    """
     separator: text("a text that ends in a newline", pattern="\n$") = "\n\n"
     """Text after each document. It ends in a newline, so that no token can reach from one document
     into the next part.
@@ -42,9 +56,46 @@ class PromptOptions:
     """What happens to a list that does not fit the model's context: `error` stops, `truncate` cuts
     every document alike.
     """
+    layout: Layout = "joint"
+    """`joint`: all documents in one causal text [paper]. `block`: each document sees the shared
+    header and itself, and the query behind them sees all; the order of a list then changes
+    nothing, and reading grows with its tokens, not their square [ours]. `block+query`: so too,
+    with the query before each document as well [ours]. Heads and adapters belong to a layout.
+    """
+    query_offset: whole(1) = QUERY_OFFSET
+    """In block layouts, tokens from the shared header to the query. No document may take more,
+    marker and separator included [ours].
+    """
+
+    def __post_init__(self) -> None:
+        if self.marker is None:
+            object.__setattr__(self, "marker", MARKERS[self.layout])
+
+    def changed(self, **changes: Any) -> PromptOptions:
+        """Return the options with changes; another layout takes its own marker and offset.
+
+        What was set to something else than the layout's own stays, and may be refused.
+        """
+        if changes.get("layout", self.layout) != self.layout:
+            if self.marker == MARKERS[self.layout]:
+                changes.setdefault("marker", None)
+            if changes["layout"] == "joint":
+                changes.setdefault("query_offset", QUERY_OFFSET)
+        return dataclasses.replace(self, **changes)
+
+    def described(self) -> dict[str, Any]:
+        """Return the options as JSON holds them, for cards and digests.
+
+        A joint prompt has nothing of the other layouts, as before there were any.
+        """
+        fields = dataclasses.asdict(self)
+        if self.layout == "joint":
+            for name in ONLY_BLOCK:
+                del fields[name]
+        return fields
 
     def rules(self) -> Rules:
-        """Yield what is wrong with the placeholders."""
+        """Yield what is wrong with the placeholders, and what a layout cannot have."""
         if self.query.count("{query}") != 1:
             yield "query", f"is {shown(self.query)}; allowed: a text that holds {{query}} once"
         try:
@@ -54,4 +105,27 @@ class PromptOptions:
                 "marker",
                 f"is {shown(self.marker)}; allowed: a text that holds nothing in braces "
                 "but {number}",
+            )
+        if self.layout == "joint":
+            if self.query_offset != QUERY_OFFSET:
+                yield (
+                    "query_offset",
+                    f"is {self.query_offset}; allowed: {QUERY_OFFSET} in layout joint, which has "
+                    "none (its query follows the last document); leave it out, or set layout: "
+                    "block",
+                )
+            return
+        if "{number}" in self.marker:
+            yield (
+                "marker",
+                f"is {shown(self.marker)}; allowed in layout {self.layout}: a text without "
+                "{number}, since each document is read apart, and a number would tell its place "
+                "and change its score with the order",
+            )
+        if self.document_tokens is not None and self.document_tokens > self.query_offset:
+            yield (
+                "query_offset",
+                f"is {self.query_offset}; allowed: more than document_tokens "
+                f"({self.document_tokens}), by the tokens of marker and separator; raise it, or "
+                "lower document_tokens",
             )

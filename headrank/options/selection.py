@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, get_args
 
-from headrank.settings import Count, FromZero, Positive, Rules, Says, options
+from headrank.settings.classes import Rules, options
+from headrank.settings.kinds import Count, FromZero, Positive, Says
 
 Criterion = Literal["graded", "contrastive", "contrastive-z", "mass"]
 CRITERIA = get_args(Criterion)

@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from headrank.errors import HeadRankError
-from headrank.files import atomic, check_sha256
-from headrank.folders import atomic_dir
+from headrank.io.files import atomic, check_sha256
+from headrank.io.folders import atomic_dir
 
 ZIPS = (".whl", ".zip")
 TARS = (".tar.gz", ".tgz", ".tar")

@@ -10,8 +10,8 @@ import urllib.request
 from collections.abc import Mapping
 
 from headrank.errors import HeadRankError
-from headrank.files import check_sha256
-from headrank.folders import atomic_dir
+from headrank.io.files import check_sha256
+from headrank.io.folders import atomic_dir
 from headrank.sources.huggingface import check_commit
 
 RAW = "https://raw.githubusercontent.com"

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from headrank.errors import HeadRankError
-from headrank.folders import check_replaceable, finish_folder, put_in_place
+from headrank.io.folders import check_replaceable, finish_folder, put_in_place
 
 # What transformers needs to load a model and its tokenizer; other weight formats stay away.
 NEEDED = ("*.safetensors", "*.json", "*.jinja", "tokenizer*", "merges.txt", "vocab.txt", "LICENSE*")
@@ -37,7 +37,7 @@ def fetch_huggingface(
         repository: ``owner/name``.
         revision: a commit, 40 hexadecimal digits.
         target_dir: made when the download is whole; it may be what
-            `headrank.folders.check_replaceable` allows for ``kind``.
+            `headrank.io.folders.check_replaceable` allows for ``kind``.
         files: names or patterns; None takes a model's safetensors, configuration and
             tokenizer.
         dataset: the repository is one of data sets, which have names of their own.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from headrank.errors import HeadRankError
-from headrank.files import check_sha256
+from headrank.io.files import check_sha256
 from headrank.sources.archive import extract_folder, extract_member, open_member
 
 __all__ = [

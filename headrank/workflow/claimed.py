@@ -42,7 +42,7 @@ def dataset_of(x: Experiment, name: str) -> str:
 
 
 def claim_setup(x: Experiment) -> dict[str, Any] | None:
-    """Return the arguments of ``headrank.claims.measures.Setup``."""
+    """Return the arguments of ``headrank.report.claims.measures.Setup``."""
     if claimed_method(x) is None:
         return None
     sources = {name: x.models[name]["source"] for name in x.model_names}

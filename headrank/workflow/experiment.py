@@ -8,14 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from headrank.beir import source_files
-from headrank.grid import mined_as, read_sets, shards, split_method, used_recipes
-from headrank.labels import printed
-from headrank.originals import place
-from headrank.records import file_of
-from headrank.roles import ROLES, roles
-from headrank.shown import first_stage_names, shown
+from headrank.collections.beir import source_files
+from headrank.collections.layout import file_of
+from headrank.report.names import printed
 from headrank.sources.pypi import pinned_files
+from headrank.workflow.config.roles import ROLES, roles
+from headrank.workflow.config.shown import first_stage_names, shown
+from headrank.workflow.config.usage import mined_as, read_sets, shards, split_method, used_recipes
+from headrank.workflow.provenance.originals import place
 
 Cell = tuple[str, str, str, str, str]
 """A run: set, model, adapter, order, method; ``-`` where one has no say."""
@@ -45,7 +45,7 @@ class Experiment:
     the wildcards by name.
 
     Args:
-        config: checked and filled in by ``headrank.config.configure``.
+        config: checked and filled in by ``headrank.workflow.config.checks.configure``.
         results: folder of the results.
         stored: whether files lie in an object store. It holds what rules declare and nothing
             else, so a folder whose files are not known beforehand is one output there.
@@ -147,7 +147,7 @@ class Experiment:
         return [f"{recipe}-{seed}" for seed in self.recipes[recipe]["seeds"]]
 
     def fold_of(self, name: str) -> dict[str, Any]:
-        """Return how a method folds its heads: the arguments of ``headrank.methods.Fold``."""
+        """Return how a method folds its heads: the arguments of ``headrank.options.fold.Fold``."""
         return {key: self.declared[name][key] for key in ("calibrate", "outliers", "aggregation")}
 
     def weights_of(self, wildcards: Any) -> dict[str, str]:

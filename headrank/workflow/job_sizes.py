@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from headrank.errors import HeadRankError
-from headrank.gpu import visible_devices
+from headrank.models.devices import visible_devices
 from headrank.workflow.experiment import Experiment
 
 # The builds of torch. Paths count from the folder of the rules.

@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from headrank.collections.layout import CORPUS
 from headrank.errors import HeadRankError
-from headrank.originals import (
+from headrank.workflow.config.roles import ROLES, roles_before
+from headrank.workflow.config.shown import other_first_stages
+from headrank.workflow.experiment import COLLECTION_FILES, Experiment
+from headrank.workflow.provenance.originals import (
     Hashes,
     Original,
     Splits,
@@ -22,10 +26,6 @@ from headrank.originals import (
     size_problems,
     splits,
 )
-from headrank.records import CORPUS
-from headrank.roles import ROLES, roles_before
-from headrank.shown import other_first_stages
-from headrank.workflow.experiment import COLLECTION_FILES, Experiment
 
 
 class OwnFiles:

@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from headrank.ending import ending
 from headrank.errors import HeadRankError
-from headrank.irmetadata import metadata_path
 from headrank.workflow.claimed import claim_files
+from headrank.workflow.ending import ending
 from headrank.workflow.experiment import Cell, Experiment
 from headrank.workflow.products import product_files
+from headrank.workflow.provenance.run_metadata import metadata_path
 from headrank.workflow.studies import evaluation_files
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headrank.grid import split_method, used_recipes
-from headrank.variants import settings
+from headrank.workflow.config.ablations import settings
+from headrank.workflow.config.usage import split_method, used_recipes
 from headrank.workflow.experiment import Cell, Experiment
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrank.grid import split_method
+from headrank.workflow.config.usage import split_method
 from headrank.workflow.experiment import ADAPTER_FILES, Experiment
 
 # Differences of a few percent need more rounds than the others.
 BENCHMARKS = {
     "reading-float32": ("reading", ["--dtype", "float32", "--rounds", "9"]),
     "reading-bfloat16": ("reading", ["--dtype", "bfloat16", "--rounds", "9"]),
+    "apart-bfloat16": ("apart", ["--dtype", "bfloat16"]),
     "growth-float32": (
         "reading",
         ["--dtype", "float32", "--words", "50", "--growth", "10", "20", "40", "80"],

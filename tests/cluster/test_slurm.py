@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from headrank.config import configure
-from headrank.files import json_sha256
+from headrank.io.files import json_sha256
+from headrank.workflow.config.checks import configure
 from tests.cluster import slurm
 from tests.fault.experiment import without_model, write
 from tests.workflow.running import ROOT, environment

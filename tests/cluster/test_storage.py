@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from headrank.verify import verify_results
+from headrank.workflow.provenance.verify import verify_results
 from tests.cluster import storage
 from tests.fault.experiment import write
 from tests.workflow.running import ROOT, command, environment, snakemake

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from headrank.files import write_jsonl
-from tests.unit.models import save
+from headrank.io.files import write_jsonl
+from tests.helpers.models import save
 
 WORDS = ["apple", "bread", "cheese", "dates", "eggs", "flour", "grapes", "honey"]
 CONFIG = {

@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 
 from headrank.errors import HeadRankError
-from headrank.files import sha256, write_text
-from headrank.folders import atomic_dir
+from headrank.io.files import sha256, write_text
+from headrank.io.folders import atomic_dir
+from headrank.models.prepare import prepare_weights
 from headrank.sources.pypi import fetch_pypi
-from headrank.weights import prepare_weights
 from tests.fault.experiment import TARGETS, write
 from tests.workflow.running import ROOT, command, environment
 
 READ = """
 import sys
 import numpy as np
-from headrank.joblog import job_log
-from headrank.reading import ListReading, save_readings
+from headrank.workflow.job import job_log
+from headrank.reading.readings import ListReading, save_readings
 
 with job_log(sys.argv[2]):
     scores = np.ones((30, 9, 20), np.float32)

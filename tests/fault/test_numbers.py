@@ -5,16 +5,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from headrank.data.candidates import CandidateList, Passage
+from headrank.data.trec import Qrels, Run
 from headrank.errors import HeadRankError
-from headrank.evaluate import evaluate
-from headrank.lists import CandidateList, Passage
-from headrank.methods import Fold, fold
-from headrank.models import load_model
-from headrank.prompt import PromptBuilder, PromptOptions
-from headrank.ranker import HeadRanker
-from headrank.reader import read_list
-from headrank.trec import Qrels, Run
-from tests.unit.models import save
+from headrank.evaluation.measures import evaluate
+from headrank.heads.fold import fold
+from headrank.models.decoder import load_model
+from headrank.options.fold import Fold
+from headrank.options.prompt import PromptOptions
+from headrank.ranker.ranker import HeadRanker
+from headrank.reading.prefill import read_list
+from headrank.reading.prompt import PromptBuilder
+from tests.helpers.models import save
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from headrank.files import sha256
+from headrank.io.files import sha256
 from tests.fault.experiment import TARGETS, without_model, write
 from tests.workflow.running import ROOT, command, copy_of, environment, kill_when, snakemake
 

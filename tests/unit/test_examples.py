@@ -6,11 +6,12 @@ import runpy
 import sys
 
 import pytest
-import tiny_models as tiny
 
-from headrank.collection import Document, Query, save_collection
-from headrank.heads import Head, HeadSet
-from headrank.trec import Qrels
+from headrank.collections.collection import save_collection
+from headrank.collections.layout import Document, Query
+from headrank.data.heads import Head, HeadSet
+from headrank.data.trec import Qrels
+from tests.helpers import tiny_models as tiny
 
 
 @pytest.fixture

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headrank.methods import Fold, fold
-from headrank.models import load_model
-from headrank.prompt import Prompt, Suffix
-from headrank.reader import read_prompt
-from headrank.reading import ListReading
+from headrank.heads.fold import fold
+from headrank.models.decoder import load_model
+from headrank.options.fold import Fold
+from headrank.reading.prefill import read_prompt
+from headrank.reading.prompt import Prompt, Suffix
+from headrank.reading.readings import ListReading
 
 ROOT = Path(__file__).parents[2]
 SCORES = ROOT.parent / "shared" / "goldens" / "peer_scores_smollm2.json"

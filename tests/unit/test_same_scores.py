@@ -8,20 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_models as tiny
 
 from headrank.align.options import AlignOptions
 from headrank.cli import main
+from headrank.collections.set_files import save_set
+from headrank.data.candidates import CandidateList, Passage
+from headrank.data.heads import Head, HeadSet
+from headrank.data.trec import Qrels, Run
 from headrank.errors import HeadRankError
-from headrank.heads import Head, HeadSet
-from headrank.labelled import LabelledQuery, align, profile_heads
-from headrank.lists import CandidateList, Passage, save_set
-from headrank.models import record_model
-from headrank.profile import SelectionOptions
-from headrank.prompt import PromptOptions
-from headrank.ranker import METHODS, HeadRanker
-from headrank.reading import ReadingFile, cut_summary
-from headrank.trec import Qrels, Run
+from headrank.fitting import LabelledQuery, align, profile_heads
+from headrank.models.card import record_model
+from headrank.options.prompt import PromptOptions
+from headrank.options.selection import SelectionOptions
+from headrank.ranker.ranker import METHODS, HeadRanker
+from headrank.reading.readings import ReadingFile, cut_summary
+from tests.helpers import tiny_models as tiny
 
 ROOT = Path(__file__).parents[2]
 BUDGET = 12  # of the heads; the texts are longer

@@ -12,24 +12,25 @@ import pytest
 import torch
 import yaml
 from docutils.core import publish_parts
-from models import save
-from models import tokenizer as tiny_tokenizer
 from safetensors.torch import load_file
 
-from headrank import figures
+from headrank.baselines.bi_encoder import load_encoder
+from headrank.baselines.cross_encoder import CrossEncoder
+from headrank.baselines.generation.model import load_generator
 from headrank.cli import main
-from headrank.config import configure
-from headrank.cross import CrossEncoder
-from headrank.dense import load_encoder
+from headrank.data.candidates import CandidateList, Passage
 from headrank.errors import HeadRankError
-from headrank.figures.style import save as save_figure
-from headrank.generation.model import load_generator
-from headrank.lists import CandidateList, Passage
-from headrank.models import load_model
-from headrank.pretrained import reason
-from headrank.prompt import PromptBuilder, PromptOptions
-from headrank.shown import marked
-from headrank.weights import prepare_weights
+from headrank.models.decoder import load_model
+from headrank.models.prepare import prepare_weights
+from headrank.models.safe_loading import reason
+from headrank.options.prompt import PromptOptions
+from headrank.reading.prompt import PromptBuilder
+from headrank.report import figures
+from headrank.report.figures.style import save as save_figure
+from headrank.workflow.config.checks import configure
+from headrank.workflow.config.shown import marked
+from tests.helpers.models import save
+from tests.helpers.models import tokenizer as tiny_tokenizer
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [
@@ -160,7 +161,7 @@ def test_a_printed_name_is_drawn_as_it_is(name, tmp_path):
 
 
 def _positions(values):
-    from test_figures import positions
+    from tests.unit.report.test_figures import positions
 
     return positions(values[0] + 1)
 
@@ -253,7 +254,7 @@ def test_pickled_weights_are_no_source(tmp_path):
     "name", ["../out", "a/b", ".hidden", "a b", "a;touch x", "$(id)", "-rf", "", "a\n"]
 )
 def test_names_cannot_leave_their_folder(name):
-    experiment = yaml.safe_load(Path(__file__).with_name("experiment.yaml").read_text())
+    experiment = yaml.safe_load((ROOT / "tests/helpers/experiment.yaml").read_text())
     for part in ("models", "collections", "sets", "methods", "selections", "alignments"):
         config = deepcopy(experiment)
         config[part][name] = next(iter(config[part].values()))

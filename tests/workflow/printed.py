@@ -103,7 +103,7 @@ RULES = (
     Rule(
         r"(nice -n \d+ )?python -m (benchmarks|pytest).*",
         "leave",
-        "takes minutes to hours; tests/unit/test_benchmarks.py runs each benchmark small",
+        "takes minutes to hours; tests/unit/timing/test_benchmarks.py runs each benchmark small",
     ),
     Rule(r"python examples/.*", "leave", "tests/unit/test_examples.py runs the examples"),
     Rule(r"pip (install|download) .*", "leave", "installs packages; the tests' own are pinned"),

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from headrank.files import sha256
-from headrank.heads import HeadSet
-from headrank.irmetadata import load_metadata, metadata_path
-from headrank.reading import ReadingFile
-from headrank.trec import Run
+from headrank.data.heads import HeadSet
+from headrank.data.trec import Run
+from headrank.io.files import sha256
+from headrank.reading.readings import ReadingFile
+from headrank.workflow.provenance.run_metadata import load_metadata, metadata_path
 from tests.workflow.running import TINY, copy_of, kill_when, planned, snakemake, tiny, workdir
 
 pytestmark = pytest.mark.slow

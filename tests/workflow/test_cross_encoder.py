@@ -5,11 +5,11 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
-from headrank.codedigest import code_digest
-from headrank.cross import CrossEncoder
-from headrank.irmetadata import load_metadata
-from headrank.lists import load_lists
-from headrank.trec import Run
+from headrank.baselines.cross_encoder import CrossEncoder
+from headrank.collections.set_files import load_lists
+from headrank.data.trec import Run
+from headrank.workflow.provenance.code_digest import code_digest
+from headrank.workflow.provenance.run_metadata import load_metadata
 from tests.workflow.running import ROOT, snakemake, tiny
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from headrank.trec import Run
+from headrank.data.trec import Run
 from tests.workflow.running import planned, snakemake, tiny, workdir
 
 TARGETS = ("table_formatting", "results/tables/main.csv")

@@ -20,7 +20,7 @@ rule job:
 """
 SCRIPT = """
 import json, os, time
-from headrank.gpu import one_gpu
+from headrank.workflow.job import one_gpu
 
 with one_gpu("cuda"):
     began = time.monotonic()

@@ -10,8 +10,8 @@ import torch
 import yaml
 from safetensors.torch import save
 
-from headrank.files import write_jsonl
-from headrank.trec import Run
+from headrank.data.trec import Run
+from headrank.io.files import write_jsonl
 from tests.workflow.running import ROOT, planned, snakemake
 
 WORDS = ["apple", "bread", "cheese", "dates", "eggs", "flour", "grapes", "honey"]

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from headrank.config import configure
-from headrank.estimate import estimate
+from headrank.workflow.config.checks import configure
+from headrank.workflow.estimate.stages import estimate
 from tests.workflow.running import ROOT, environment, planned, snakemake, tiny
 
 DEMO = ROOT / "config/config.yaml"

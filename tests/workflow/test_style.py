@@ -13,8 +13,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from headrank.codedigest import modules_behind
 from headrank.workflow.products import PRODUCTS
+from headrank.workflow.provenance.code_digest import modules_behind
 from tests.workflow.running import environment
 
 CHECKS = {

@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from headrank import __version__
-from headrank.codedigest import code_digest
-from headrank.commit import git_state
-from headrank.files import read_json
-from headrank.irmetadata import load_metadata
-from headrank.reading import load_shards
+from headrank.io.files import read_json
+from headrank.reading.readings import load_shards
+from headrank.workflow.provenance.code_digest import code_digest
+from headrank.workflow.provenance.process import git_state
+from headrank.workflow.provenance.run_metadata import load_metadata
 from tests.fault.experiment import without_model, write
 from tests.workflow.running import ROOT, environment, snakemake
 

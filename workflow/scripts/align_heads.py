@@ -8,20 +8,23 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 
 import headrank
-from headrank.align.data import load_training
+from headrank.align.lists import load_training
 from headrank.align.options import AlignOptions
+from headrank.align.pairs import PairSet
 from headrank.align.places import check_folders
 from headrank.align.train import align
-from headrank.commit import source, versions
-from headrank.files import folder_of
-from headrank.gpu import on_device, one_gpu
-from headrank.heads import HeadSet
-from headrank.joblog import job_log
-from headrank.lists import load_lists
-from headrank.models import load_model, verify_model
-from headrank.pairs import PairSet
-from headrank.prompt import PromptBuilder, PromptOptions
-from headrank.trec import Qrels
+from headrank.collections.set_files import load_lists
+from headrank.data.heads import HeadSet
+from headrank.data.trec import Qrels
+from headrank.io.files import folder_of
+from headrank.models.card import verify_model
+from headrank.models.decoder import load_model
+from headrank.models.devices import on_device
+from headrank.models.versions import versions
+from headrank.options.prompt import PromptOptions
+from headrank.reading.prompt import PromptBuilder
+from headrank.workflow.job import job_log, one_gpu
+from headrank.workflow.provenance.process import source
 
 
 def main(

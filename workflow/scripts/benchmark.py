@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from headrank.errors import HeadRankError
-from headrank.files import folder_of
-from headrank.joblog import job_log
+from headrank.io.files import folder_of
+from headrank.workflow.job import job_log
 
 
 def main(root: Path, module: str, model: Path, target: str, options: list[str]) -> None:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from headrank.folders import COLLECTION, set_aside
-from headrank.joblog import job_log
-from headrank.sources.build import build_from_source
+from headrank.collections.build import build_from_source
+from headrank.io.folders import COLLECTION, set_aside
+from headrank.workflow.job import job_log
 
 
 def main(source: dict, origins: list[str], target: Path) -> None:

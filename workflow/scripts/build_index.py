@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from headrank.bm25 import Bm25Index
-from headrank.collection import iter_documents, verify_collection
-from headrank.files import folder_of, sha256
-from headrank.folders import INDEX, check_replaceable
-from headrank.joblog import job_log
-from headrank.records import CORPUS
+from headrank.collections.collection import iter_documents, verify_collection
+from headrank.collections.layout import CORPUS
+from headrank.first_stage.bm25 import Bm25Index
+from headrank.io.files import folder_of, sha256
+from headrank.io.folders import INDEX, check_replaceable
+from headrank.workflow.job import job_log
 
 
 def main(folder: Path, target: str, k1: float, b: float, analyzer: str) -> None:

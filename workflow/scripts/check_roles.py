@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from headrank.files import read_jsonl, write_json
-from headrank.joblog import job_log
-from headrank.lists import check_disjoint
+from headrank.collections.query_sets import check_disjoint
+from headrank.io.files import read_jsonl, write_json
+from headrank.workflow.job import job_log
 
 
 def main(queries: list[str], sets: dict[str, str], target: str) -> None:

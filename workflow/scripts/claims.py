@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from headrank.claims.ledger import CLAIMS, judge
-from headrank.claims.measures import Evidence, Setup
-from headrank.files import atomic, read_json, write_text
-from headrank.heads import HeadSet
-from headrank.joblog import job_log
-from headrank.tables import success_rates
-from headrank.tables.claims import claims_tables, others_table
+from headrank.data.heads import HeadSet
+from headrank.io.files import atomic, read_json, write_text
+from headrank.report.claims.ledger import CLAIMS, judge
+from headrank.report.claims.measures import Evidence, Setup
+from headrank.report.tables.claims import claims_tables, others_table
+from headrank.report.tables.formatting import success_rates
+from headrank.workflow.job import job_log
 
 
 def main(

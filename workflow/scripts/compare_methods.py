@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from headrank.family import compare_family
-from headrank.files import atomic
-from headrank.joblog import job_log
+from headrank.evaluation.comparisons import compare_family
+from headrank.io.files import atomic
+from headrank.workflow.job import job_log
 
 
 def main(per_query: str, target: str, pairs: list[list[str]], **options) -> None:

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from headrank.ablation import differences
 from headrank.errors import HeadRankError
-from headrank.files import atomic
-from headrank.joblog import job_log
+from headrank.evaluation.comparisons import differences
+from headrank.io.files import atomic
+from headrank.workflow.job import job_log
 
 
 def main(per_query: str, target: str, model: str, settings: list[dict], options: dict) -> None:

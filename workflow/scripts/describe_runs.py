@@ -3,11 +3,16 @@
 from pathlib import Path
 
 import headrank
-from headrank.commit import git_state
-from headrank.files import cards, folder_of, sha256
-from headrank.irmetadata import distinct, reader_of, run_metadata, save_metadata
-from headrank.joblog import job_log
-from headrank.manifest import PACKAGES, machine, versions
+from headrank.io.files import cards, folder_of, sha256
+from headrank.workflow.job import job_log
+from headrank.workflow.provenance.manifest import PACKAGES, machine, versions
+from headrank.workflow.provenance.process import git_state
+from headrank.workflow.provenance.run_metadata import (
+    distinct,
+    reader_of,
+    run_metadata,
+    save_metadata,
+)
 
 CELL = ("set", "model", "adapter", "order", "method")
 

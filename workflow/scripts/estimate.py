@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from headrank.estimate import estimate
-from headrank.joblog import job_log
-from headrank.measured import known
-from headrank.tables.estimate import estimate_table
+from headrank.workflow.estimate.recorded import known
+from headrank.workflow.estimate.stages import estimate
+from headrank.workflow.estimate.table import estimate_table
+from headrank.workflow.job import job_log
 
 
 def main(config: dict, stem: Path) -> str:

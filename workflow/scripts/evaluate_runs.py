@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from headrank.evaluate import evaluate
-from headrank.files import atomic
-from headrank.joblog import job_log
-from headrank.progress import follow
-from headrank.tables import average_seeds
-from headrank.trec import Qrels, Run
+from headrank.data.trec import Qrels, Run
+from headrank.evaluation.measures import evaluate
+from headrank.io.files import atomic
+from headrank.io.progress import follow
+from headrank.report.tables.cells import average_seeds
+from headrank.workflow.job import job_log
 
 COLUMNS = ("set", "model", "adapter", "order", "method")
 

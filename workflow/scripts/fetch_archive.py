@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from headrank.joblog import job_log
 from headrank.sources.pypi import fetch_pypi
+from headrank.workflow.job import job_log
 
 
 def main(requirement: str, sha256: str, target: str) -> None:

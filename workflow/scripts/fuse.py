@@ -1,8 +1,8 @@
 """Fuse a run with the first stage."""
 
-from headrank.joblog import job_log
-from headrank.methods import fuse
-from headrank.trec import Run
+from headrank.baselines.simple import fuse
+from headrank.data.trec import Run
+from headrank.workflow.job import job_log
 
 
 def main(run: str, first_stage: str, target: str) -> None:

@@ -11,17 +11,18 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 
 import headrank
-from headrank.commit import source
-from headrank.files import digest, folder_of
-from headrank.generation.model import load_generator
-from headrank.generation.prompts import AnswerPrompt
-from headrank.generation.protocols import GenerativeMethod
-from headrank.generation.records import Checkpoint, generate, lists_digest, save_records
-from headrank.gpu import on_device, one_gpu
-from headrank.joblog import job_log
-from headrank.lists import arrange, load_lists
-from headrank.models import PROVENANCE, used_gpu, verify_model
-from headrank.prompt import PromptOptions
+from headrank.baselines.generation.model import load_generator
+from headrank.baselines.generation.prompts import AnswerPrompt
+from headrank.baselines.generation.protocols import GenerativeMethod
+from headrank.baselines.generation.records import Checkpoint, generate, lists_digest, save_records
+from headrank.collections.set_files import load_lists
+from headrank.data.candidates import arrange
+from headrank.io.files import digest, folder_of
+from headrank.models.card import PROVENANCE, verify_model
+from headrank.models.devices import on_device, used_gpu
+from headrank.options.prompt import PromptOptions
+from headrank.workflow.job import job_log, one_gpu
+from headrank.workflow.provenance.process import source
 
 
 def main(

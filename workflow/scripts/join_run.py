@@ -1,7 +1,7 @@
 """Join the runs of a query set's shards."""
 
-from headrank.joblog import job_log
-from headrank.trec import Run
+from headrank.data.trec import Run
+from headrank.workflow.job import job_log
 
 
 def main(parts: list[str], target: str, name: str) -> None:

@@ -8,26 +8,27 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 
-from headrank.costs import costs
-from headrank.cross import CrossEncoder
-from headrank.files import atomic, folder_of
-from headrank.generation.model import load_generator
-from headrank.generation.protocols import GenerativeMethod
-from headrank.gpu import on_device, one_gpu
-from headrank.joblog import job_log
-from headrank.latency import (
+from headrank.baselines.cross_encoder import CrossEncoder
+from headrank.baselines.generation.model import load_generator
+from headrank.baselines.generation.protocols import GenerativeMethod
+from headrank.collections.set_files import load_lists
+from headrank.data.candidates import arrange
+from headrank.io.files import atomic, folder_of
+from headrank.io.progress import follow
+from headrank.models.card import verify_model
+from headrank.models.devices import on_device
+from headrank.options.fold import Fold
+from headrank.options.prompt import PromptOptions
+from headrank.ranker.ranker import HeadRanker
+from headrank.timing.stopwatch import costs
+from headrank.timing.systems import (
     attention_system,
     clock,
     cross_system,
     encoder_system,
     generative_system,
 )
-from headrank.lists import arrange, load_lists
-from headrank.methods import Fold
-from headrank.models import verify_model
-from headrank.progress import follow
-from headrank.prompt import PromptOptions
-from headrank.ranker import HeadRanker
+from headrank.workflow.job import job_log, one_gpu
 
 
 def main(

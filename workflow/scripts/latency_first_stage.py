@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from headrank.bm25 import Bm25Index
-from headrank.costs import Work, costs
-from headrank.files import atomic
-from headrank.joblog import job_log
-from headrank.lists import load_lists
+from headrank.collections.set_files import load_lists
+from headrank.first_stage.bm25 import Bm25Index
+from headrank.io.files import atomic
+from headrank.timing.stopwatch import Work, costs
+from headrank.workflow.job import job_log
 
 
 def main(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from headrank.joblog import job_log
+from headrank.workflow.job import job_log
 from headrank.workflow.products import PRODUCTS
 
 

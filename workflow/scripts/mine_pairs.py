@@ -7,15 +7,17 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 
-from headrank.align.data import load_training
+from headrank.align.lists import load_training
 from headrank.align.mine import mine_with_model
-from headrank.files import atomic, folder_of
-from headrank.gpu import on_device, one_gpu
-from headrank.heads import HeadSet
-from headrank.joblog import job_log
-from headrank.models import load_model, verify_model
-from headrank.pairs import PairOptions
-from headrank.prompt import PromptBuilder, PromptOptions
+from headrank.data.heads import HeadSet
+from headrank.io.files import atomic, folder_of
+from headrank.models.card import verify_model
+from headrank.models.decoder import load_model
+from headrank.models.devices import on_device
+from headrank.options.pairs import PairOptions
+from headrank.options.prompt import PromptOptions
+from headrank.reading.prompt import PromptBuilder
+from headrank.workflow.job import job_log, one_gpu
 
 
 def main(

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from headrank.folders import MODEL, set_aside
-from headrank.joblog import job_log
-from headrank.originals import place
-from headrank.weights import prepare_weights
+from headrank.io.folders import MODEL, set_aside
+from headrank.models.prepare import prepare_weights
+from headrank.workflow.job import job_log
+from headrank.workflow.provenance.originals import place
 
 
 def main(source: dict, weights: str, origin: list[str], target: Path) -> None:

@@ -2,12 +2,12 @@
 
 import logging
 
+from headrank.data.trec import Qrels
 from headrank.errors import HeadRankError
-from headrank.files import atomic
-from headrank.joblog import job_log
-from headrank.profile import profile_heads
-from headrank.reading import load_shards
-from headrank.trec import Qrels
+from headrank.heads.profile import profile_heads
+from headrank.io.files import atomic
+from headrank.reading.readings import load_shards
+from headrank.workflow.job import job_log
 
 logger = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
 """Rank the candidates at random: the control of every table."""
 
-from headrank.joblog import job_log
-from headrank.methods import random_run
-from headrank.trec import Run
+from headrank.baselines.simple import random_run
+from headrank.data.trec import Run
+from headrank.workflow.job import job_log
 
 
 def main(candidates: str, target: str, seed: int) -> None:

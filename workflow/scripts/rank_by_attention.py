@@ -1,9 +1,11 @@
 """Rank a query set by folding its readings."""
 
-from headrank.heads import HeadSet
-from headrank.joblog import job_log
-from headrank.methods import Fold, rank
-from headrank.reading import load_shards
+from headrank.data.heads import HeadSet
+from headrank.heads.fold import rank
+from headrank.options.fold import Fold
+from headrank.reading.layout import check_heads, layout_of
+from headrank.reading.readings import load_shards
+from headrank.workflow.job import job_log
 
 
 def main(readings: list[str], heads: list[str], target: str, fold: dict, name: str) -> None:
@@ -13,6 +15,7 @@ def main(readings: list[str], heads: list[str], target: str, fold: dict, name: s
     if selected is not None:
         made = shards[0].meta["provenance"]
         selected.check_model(made["layers"], made["heads"], made["model_digest"])
+        check_heads(selected, layout_of(made["prompt"]))
     rank(shards, selected, Fold(**fold), name).save(target)
 
 

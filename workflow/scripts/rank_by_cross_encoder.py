@@ -8,13 +8,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 
-from headrank.commit import save_reader
-from headrank.cross import CrossEncoder
-from headrank.files import folder_of
-from headrank.gpu import on_device, one_gpu
-from headrank.joblog import job_log
-from headrank.lists import load_lists
-from headrank.models import used_gpu, verify_model
+from headrank.baselines.cross_encoder import CrossEncoder
+from headrank.collections.set_files import load_lists
+from headrank.io.files import folder_of
+from headrank.models.card import verify_model
+from headrank.models.devices import on_device, used_gpu
+from headrank.workflow.job import job_log, one_gpu
+from headrank.workflow.provenance.process import save_reader
 
 
 def main(

@@ -1,7 +1,7 @@
 """Keep the first stage's order of the candidates as a run of its own."""
 
-from headrank.joblog import job_log
-from headrank.trec import Run
+from headrank.data.trec import Run
+from headrank.workflow.job import job_log
 
 
 def main(candidates: str, target: str, name: str) -> None:

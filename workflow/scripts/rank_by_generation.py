@@ -1,7 +1,7 @@
 """Rank a query set by what a model answered."""
 
-from headrank.generation.records import records_run
-from headrank.joblog import job_log
+from headrank.baselines.generation.records import records_run
+from headrank.workflow.job import job_log
 
 
 def main(records: list[str], target: str, name: str) -> None:

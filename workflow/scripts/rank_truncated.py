@@ -7,17 +7,17 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 
-from headrank.commit import save_reader
-from headrank.files import folder_of
-from headrank.gpu import on_device, one_gpu
-from headrank.joblog import job_log
-from headrank.lists import load_lists
-from headrank.methods import Fold
-from headrank.models import verify_model
-from headrank.progress import follow
-from headrank.prompt import PromptOptions
-from headrank.ranker import HeadRanker
-from headrank.trec import Run
+from headrank.collections.set_files import load_lists
+from headrank.data.trec import Run
+from headrank.io.files import folder_of
+from headrank.io.progress import follow
+from headrank.models.card import verify_model
+from headrank.models.devices import on_device
+from headrank.options.fold import Fold
+from headrank.options.prompt import PromptOptions
+from headrank.ranker.ranker import HeadRanker
+from headrank.workflow.job import job_log, one_gpu
+from headrank.workflow.provenance.process import save_reader
 
 
 def main(

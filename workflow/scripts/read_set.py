@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import os
-from dataclasses import asdict
 from pathlib import Path
 
 # Jobs read what earlier jobs put on disk; compute nodes may have no network.
@@ -11,18 +10,21 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 
 import headrank
-from headrank import sight
-from headrank.align.adapter import HEADS, WEIGHTS, load_adapter
-from headrank.commit import source
-from headrank.files import digest, folder_of
-from headrank.gpu import on_device, one_gpu
-from headrank.heads import HeadSet
-from headrank.joblog import job_log
-from headrank.lists import arrange, load_lists
-from headrank.models import load_model, verify_model
-from headrank.prompt import PromptBuilder, PromptOptions
-from headrank.reader import read_lists
-from headrank.reading import save_readings
+from headrank.align.adapter import HEADS, WEIGHTS, check_adapter, load_adapter
+from headrank.collections.set_files import load_lists
+from headrank.data.candidates import arrange
+from headrank.data.heads import HeadSet
+from headrank.io.files import digest, folder_of
+from headrank.models.card import verify_model
+from headrank.models.decoder import load_model
+from headrank.models.devices import on_device
+from headrank.options.prompt import PromptOptions
+from headrank.reading import sliding_window
+from headrank.reading.prefill import read_lists
+from headrank.reading.prompt import PromptBuilder
+from headrank.reading.readings import save_readings
+from headrank.workflow.job import job_log, one_gpu
+from headrank.workflow.provenance.process import source
 
 
 def main(
@@ -45,15 +47,16 @@ def main(
     """Write the readings of every ``shards``-th list, from number ``shard``."""
     torch.set_num_threads(threads)
     verify_model(model)
+    options = PromptOptions(**prompt)
     deepest = None
     if adapter is not None:
+        check_adapter(adapter, options.layout)
         heads = HeadSet.load(adapter / HEADS)
         deepest = heads.deepest
         loaded = load_model(model, layers=deepest + 1, **weights)
         load_adapter(loaded, adapter, heads)
     else:
         loaded = load_model(model, **weights)
-    options = PromptOptions(**prompt)
     builder = PromptBuilder(loaded.tokenizer, options, loaded.context)
     if adapter is not None:
         builder.check_wrapper(heads.provenance, f"{adapter}: the heads")
@@ -76,7 +79,7 @@ def main(
         "gpu": loaded.gpu,
         "adapter": None if adapter is None else adapter.name,
         "adapter_digest": None if adapter is None else digest(adapter / WEIGHTS),
-        "prompt": asdict(options),
+        "prompt": options.described(),
         "wrapper": builder.wrapper,
         "order": order,
         "seed": seed,
@@ -84,7 +87,7 @@ def main(
             name: importlib.metadata.version(name) for name in ("torch", "transformers", "numpy")
         },
         **source(Path(headrank.__file__).parents[1], code),
-        **sight.provenance(loaded),
+        **sliding_window.provenance(loaded),
     }
     save_readings(target, list(readings), provenance)
 

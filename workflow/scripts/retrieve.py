@@ -3,12 +3,17 @@
 import logging
 from pathlib import Path
 
-from headrank.bm25 import Bm25Index
-from headrank.collection import load_exclusions, load_qrels, load_queries, verify_collection
+from headrank.collections.collection import (
+    load_exclusions,
+    load_qrels,
+    load_queries,
+    verify_collection,
+)
+from headrank.collections.query_sets import import_run
 from headrank.errors import HeadRankError
-from headrank.files import folder_of
-from headrank.joblog import job_log
-from headrank.querysets import import_run
+from headrank.first_stage.bm25 import Bm25Index
+from headrank.io.files import folder_of
+from headrank.workflow.job import job_log
 
 logger = logging.getLogger(__name__)
 

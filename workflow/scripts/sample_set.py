@@ -3,11 +3,11 @@
 import logging
 from pathlib import Path
 
-from headrank.files import folder_of, read_jsonl, write_json
-from headrank.joblog import job_log
-from headrank.lists import save_set
-from headrank.querysets import build_set
-from headrank.trec import Run
+from headrank.collections.query_sets import build_set
+from headrank.collections.set_files import save_set
+from headrank.data.trec import Run
+from headrank.io.files import folder_of, read_jsonl, write_json
+from headrank.workflow.job import job_log
 
 logger = logging.getLogger(__name__)
 

@@ -2,8 +2,9 @@
 
 import logging
 
-from headrank.joblog import job_log
-from headrank.profile import Profile, SelectionOptions
+from headrank.heads.profile import Profile
+from headrank.options.selection import SelectionOptions
+from headrank.workflow.job import job_log
 
 logger = logging.getLogger(__name__)
 

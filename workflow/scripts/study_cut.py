@@ -4,9 +4,9 @@ import itertools
 
 import pandas as pd
 
-from headrank.files import atomic
-from headrank.joblog import job_log
-from headrank.reading import cut_summary, load_shards
+from headrank.io.files import atomic
+from headrank.reading.readings import cut_summary, load_shards
+from headrank.workflow.job import job_log
 
 
 def main(readings: list[str], shards: dict[str, int], target: str) -> None:

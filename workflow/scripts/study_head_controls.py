@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from headrank.files import atomic
-from headrank.heads import HeadSet
-from headrank.headstudy import head_controls
-from headrank.joblog import job_log
-from headrank.methods import Fold
-from headrank.reading import load_shards
-from headrank.trec import Qrels
+from headrank.data.heads import HeadSet
+from headrank.data.trec import Qrels
+from headrank.evaluation.head_controls import head_controls
+from headrank.io.files import atomic
+from headrank.options.fold import Fold
+from headrank.reading.readings import load_shards
+from headrank.workflow.job import job_log
 
 
 def main(

@@ -2,11 +2,11 @@
 
 import pandas as pd
 
-from headrank.files import atomic
-from headrank.joblog import job_log
-from headrank.middle import outcomes, promotion, promotion_change, prompt_orders
-from headrank.reading import load_shards
-from headrank.trec import Qrels, Run
+from headrank.data.trec import Qrels, Run
+from headrank.evaluation.middle_zone import outcomes, promotion, promotion_change, prompt_orders
+from headrank.io.files import atomic
+from headrank.reading.readings import load_shards
+from headrank.workflow.job import job_log
 
 
 def main(

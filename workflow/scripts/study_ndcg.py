@@ -1,12 +1,13 @@
 """Evaluate each selection with other numbers of heads, or with heads of fewer layers."""
 
-from headrank.files import atomic
-from headrank.headstudy import ndcg_by_depth, ndcg_by_heads
-from headrank.joblog import job_log
-from headrank.methods import Fold
-from headrank.profile import Profile, SelectionOptions
-from headrank.reading import load_shards
-from headrank.trec import Qrels
+from headrank.data.trec import Qrels
+from headrank.evaluation.head_controls import ndcg_by_depth, ndcg_by_heads
+from headrank.heads.profile import Profile
+from headrank.io.files import atomic
+from headrank.options.fold import Fold
+from headrank.options.selection import SelectionOptions
+from headrank.reading.readings import load_shards
+from headrank.workflow.job import job_log
 
 STUDIES = {"heads": ndcg_by_heads, "depth": ndcg_by_depth}
 

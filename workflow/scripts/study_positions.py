@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from headrank.files import atomic
-from headrank.heads import HeadSet
-from headrank.joblog import job_log
-from headrank.methods import Fold
-from headrank.positions import by_position, parts_of, scored_reading, zone_spread
-from headrank.reading import load_shards
-from headrank.trec import Qrels
+from headrank.data.heads import HeadSet
+from headrank.data.trec import Qrels
+from headrank.evaluation.homogenisation import by_position, parts_of, scored_reading, zone_spread
+from headrank.io.files import atomic
+from headrank.options.fold import Fold
+from headrank.reading.readings import load_shards
+from headrank.workflow.job import job_log
 
 
 def main(

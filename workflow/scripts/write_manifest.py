@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import headrank
-from headrank.files import cards, write_json
-from headrank.joblog import job_log
-from headrank.manifest import manifest
+from headrank.io.files import cards, write_json
+from headrank.workflow.job import job_log
+from headrank.workflow.provenance.manifest import manifest
 
 
 def main(

@@ -1,6 +1,6 @@
 """Write Snakemake's own report of the finished results."""
 
-from headrank.joblog import job_log
+from headrank.workflow.job import job_log
 from headrank.workflow.report_file import write_report
 
 if __name__ == "__main__":

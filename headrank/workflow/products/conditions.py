@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from headrank.grid import used_recipes
-from headrank.variants import settings
+from headrank.workflow.config.ablations import settings
+from headrank.workflow.config.usage import used_recipes
 from headrank.workflow.experiment import Experiment
 from headrank.workflow.studies import cut_files, mined_recipes
 from headrank.workflow.timed import benchmark_parts
@@ -140,7 +140,7 @@ def benchmark_inputs(x: Experiment, wildcards: Any) -> dict[str, Any]:
 
 
 def layout(x: Experiment, orders: list[str] | None = None) -> dict[str, Any]:
-    """Return the arguments of ``headrank.tables.Layout``."""
+    """Return the arguments of ``headrank.report.tables.cells.Layout``."""
     return {
         "sets": x.sets,
         "orders": orders or x.config["orders"],

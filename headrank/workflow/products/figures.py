@@ -38,7 +38,7 @@ FIGURES = (
     Product(
         target="figure_order",
         rule="order_robustness",
-        function="headrank.figures.order_robustness:draw_order_robustness",
+        function="headrank.report.figures.order_robustness:draw_order_robustness",
         stem="{model}/order_robustness",
         names=models(reads),
         inputs=lambda x, w: {"per_query": per_query(x)},
@@ -50,7 +50,7 @@ FIGURES = (
     Product(
         target="figure_quality_latency",
         rule="quality_latency",
-        function="headrank.figures.quality_latency:draw_quality_latency",
+        function="headrank.report.figures.quality_latency:draw_quality_latency",
         stem="{model}/quality_latency",
         names=models(reads),
         inputs=lambda x, w: {"points": f"{x.results}/tables/latency/{w.model}.csv"},
@@ -63,7 +63,7 @@ FIGURES = (
     Product(
         target="figure_heads",
         rule="head_scores",
-        function="headrank.figures.head_scores:draw_head_scores",
+        function="headrank.report.figures.head_scores:draw_head_scores",
         stem="{model}/head_scores",
         names=models(lambda x: x.report["method"]),
         inputs=lambda x, w: {
@@ -85,7 +85,7 @@ FIGURES = (
     Product(
         target="figure_homogenisation",
         rule="homogenisation",
-        function="headrank.figures.homogenisation:draw_homogenisation",
+        function="headrank.report.figures.homogenisation:draw_homogenisation",
         stem="{model}/homogenisation",
         names=models(lambda x: x.report["panels"]),
         inputs=lambda x, w: {"positions": study(x, w, "positions")},
@@ -97,7 +97,7 @@ FIGURES = (
     Product(
         target="figure_ndcg_by_heads",
         rule="ndcg_by_heads",
-        function="headrank.figures.ndcg:draw_ndcg_by_heads",
+        function="headrank.report.figures.ndcg:draw_ndcg_by_heads",
         stem="{model}/ndcg_by_heads",
         names=models(counted_panels),
         inputs=lambda x, w: {"curves": study(x, w, "ndcg_by_heads"), "per_query": per_query(x)},
@@ -109,7 +109,7 @@ FIGURES = (
     Product(
         target="figure_ndcg_by_depth",
         rule="ndcg_by_depth",
-        function="headrank.figures.ndcg:draw_ndcg_by_depth",
+        function="headrank.report.figures.ndcg:draw_ndcg_by_depth",
         stem="{model}/ndcg_by_depth",
         names=models(counted_panels),
         inputs=lambda x, w: {"curves": study(x, w, "ndcg_by_depth"), "per_query": per_query(x)},
@@ -121,7 +121,7 @@ FIGURES = (
     Product(
         target="figure_middle",
         rule="middle_zone",
-        function="headrank.figures.middle_zone:draw_middle_zone",
+        function="headrank.report.figures.middle_zone:draw_middle_zone",
         stem="{model}/middle_zone",
         names=models(lambda x: x.report["panels"]),
         inputs=lambda x, w: {"rates": study(x, w, "middle_zone")},
@@ -133,7 +133,7 @@ FIGURES = (
     Product(
         target="figure_learning_curve",
         rule="learning_curve",
-        function="headrank.figures.learning_curve:draw_learning_curve",
+        function="headrank.report.figures.learning_curve:draw_learning_curve",
         stem="{model}/learning_curve",
         names=models(lambda x: x.report["learning_curve"]),
         inputs=lambda x, w: {
@@ -155,7 +155,7 @@ FIGURES = (
     Product(
         target="figure_training",
         rule="training",
-        function="headrank.figures.training:draw_training",
+        function="headrank.report.figures.training:draw_training",
         stem="{model}/training/{recipe}",
         names=recipes,
         inputs=lambda x, w: {
@@ -170,7 +170,7 @@ FIGURES = (
     Product(
         target="figure_ablations",
         rule="ablation_figure",
-        function="headrank.figures.ablation:draw_ablations",
+        function="headrank.report.figures.ablation:draw_ablations",
         stem="{model}/ablations",
         names=models(ablated),
         inputs=lambda x, w: {"differences": f"{x.results}/ablations/{w.model}.csv"},
@@ -183,7 +183,7 @@ FIGURES = (
     Product(
         target="figure_benchmarks",
         rule="benchmark_figure",
-        function="headrank.figures.benchmarks:draw_benchmarks",
+        function="headrank.report.figures.benchmarks:draw_benchmarks",
         stem="{model}/benchmarks",
         names=models(),
         inputs=benchmark_inputs,

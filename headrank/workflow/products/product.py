@@ -115,6 +115,6 @@ class Product:
         if self.kind == "table":
             made.save(target)
             return
-        from headrank.figures.style import save
+        from headrank.report.figures.style import save
 
         save(made, target)

@@ -42,7 +42,7 @@ TABLES = (
     Product(
         target="table_main",
         rule="main_table",
-        function="headrank.tables.main:tabulate_main",
+        function="headrank.report.tables.main:tabulate_main",
         stem="main",
         names=always,
         inputs=main_inputs,
@@ -57,7 +57,7 @@ TABLES = (
     Product(
         target="table_main",
         rule="model_table",
-        function="headrank.tables.main:tabulate_main",
+        function="headrank.report.tables.main:tabulate_main",
         stem="main/{model}",
         names=models(reads),
         inputs=main_inputs,
@@ -70,7 +70,7 @@ TABLES = (
     Product(
         target="table_measures",
         rule="measure_table",
-        function="headrank.tables.breakdown:tabulate_measures",
+        function="headrank.report.tables.breakdown:tabulate_measures",
         stem="measures",
         names=always,
         inputs=lambda x, w: {"per_query": per_query(x)},
@@ -87,7 +87,7 @@ TABLES = (
     Product(
         target="table_significance",
         rule="significance_table",
-        function="headrank.tables.significance:tabulate_significance",
+        function="headrank.report.tables.significance:tabulate_significance",
         stem="significance",
         names=compared,
         inputs=lambda x, w: {"comparisons": f"{x.results}/evaluation/significance.csv"},
@@ -103,7 +103,7 @@ TABLES = (
     Product(
         target="table_first_stage",
         rule="first_stage_check",
-        function="headrank.tables.first_stage:tabulate_first_stage",
+        function="headrank.report.tables.first_stage:tabulate_first_stage",
         stem="first_stage",
         names=lambda x: {} if published_splits(x) else None,
         inputs=lambda x, w: {
@@ -121,7 +121,7 @@ TABLES = (
     Product(
         target="table_orders",
         rule="order_table",
-        function="headrank.tables.breakdown:tabulate_orders",
+        function="headrank.report.tables.breakdown:tabulate_orders",
         stem="orders",
         names=ordered,
         inputs=lambda x, w: {"per_query": per_query(x)},
@@ -134,7 +134,7 @@ TABLES = (
     Product(
         target="table_pairs",
         rule="pairs_table",
-        function="headrank.tables.alignment:tabulate_pairs",
+        function="headrank.report.tables.heads_and_training:tabulate_pairs",
         stem="pairs/{model}/{recipe}",
         names=mined,
         inputs=lambda x, w: {"summary": f"{x.results}/pairs/{w.model}/{w.recipe}/summary.csv"},
@@ -146,7 +146,7 @@ TABLES = (
     Product(
         target="table_latency",
         rule="latency_table",
-        function="headrank.speed:tabulate_latency",
+        function="headrank.report.tables.cost:tabulate_latency",
         stem="latency/{model}",
         names=models(reads),
         inputs=lambda x, w: {"costs": latency_files(x, w.model), "per_query": per_query(x)},
@@ -175,7 +175,7 @@ TABLES = (
     Product(
         target="table_formatting",
         rule="formatting_table",
-        function="headrank.tables.formatting:tabulate_formatting",
+        function="headrank.report.tables.formatting:tabulate_formatting",
         stem="formatting/{model}",
         names=lambda x: {"model": x.generating_models()} if x.generating_models() else None,
         inputs=lambda x, w: {"records": [path for *_, path in x.generated_cells(w.model)]},
@@ -193,7 +193,7 @@ TABLES = (
     Product(
         target="table_heads",
         rule="heads_table",
-        function="headrank.tables.alignment:tabulate_heads",
+        function="headrank.report.tables.heads_and_training:tabulate_heads",
         stem="heads/{model}",
         names=models(lambda x: x.report["method"]),
         inputs=lambda x, w: {
@@ -214,7 +214,7 @@ TABLES = (
     Product(
         target="table_middle",
         rule="middle_table",
-        function="headrank.tables.position:tabulate_middle",
+        function="headrank.report.tables.position:tabulate_middle",
         stem="middle/{model}",
         names=models(lambda x: x.report["panels"]),
         inputs=lambda x, w: {"rates": study(x, w, "middle_zone")},
@@ -226,7 +226,7 @@ TABLES = (
     Product(
         target="table_homogenisation",
         rule="homogenisation_table",
-        function="headrank.tables.position:tabulate_homogenisation",
+        function="headrank.report.tables.position:tabulate_homogenisation",
         stem="homogenisation/{model}",
         names=models(lambda x: x.report["panels"]),
         inputs=lambda x, w: {
@@ -241,7 +241,7 @@ TABLES = (
     Product(
         target="table_seeds",
         rule="seeds_table",
-        function="headrank.tables.alignment:tabulate_seeds",
+        function="headrank.report.tables.heads_and_training:tabulate_seeds",
         stem="seeds/{model}",
         names=models(several_seeds),
         inputs=lambda x, w: {"per_run": f"{x.results}/evaluation/per_run.parquet"},
@@ -258,7 +258,7 @@ TABLES = (
     Product(
         target="table_ablations",
         rule="ablation_table",
-        function="headrank.tables.alignment:tabulate_ablations",
+        function="headrank.report.tables.heads_and_training:tabulate_ablations",
         stem="ablations/{model}",
         names=models(ablated),
         inputs=lambda x, w: {"differences": f"{x.results}/ablations/{w.model}.csv"},
@@ -271,7 +271,7 @@ TABLES = (
     Product(
         target="table_benchmarks",
         rule="benchmark_table",
-        function="headrank.speed:tabulate_benchmarks",
+        function="headrank.report.tables.cost:tabulate_benchmarks",
         stem="benchmarks/{model}",
         names=models(),
         inputs=benchmark_inputs,

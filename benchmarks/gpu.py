@@ -1,0 +1,457 @@
+"""Readings and alignment on a GPU against a bare prefill, in shares of the card's peak.
+
+python -m benchmarks.gpu --output gpu.csv
+
+Needs torch, transformers, peft, numpy and pandas, and no file: weights are random, in the real
+shapes of Qwen3, and so are the tokens. Rows are appended as they are measured, and those that the
+file holds already for this card are kept: a run that was stopped goes on. With ``--device cpu
+--tiny`` the same code runs in seconds, for a look at it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from benchmarks.flops import Load, Shape, flops, peak_of
+from benchmarks.made import (
+    SHAPES,
+    Lengths,
+    as_loaded,
+    config_of,
+    decoder,
+    document_lengths,
+    prompt,
+)
+from benchmarks.material import some_heads, tokens_of
+from headrank.errors import HeadRankError
+from headrank.io.files import atomic
+from headrank.options.fold import Fold
+from headrank.ranker.truncated import cut_last_layer, score_prompts
+from headrank.reading.document_store import DocumentStore, Shelf
+from headrank.reading.prompt import Prompt
+from headrank.timing.stopwatch import alternate
+from headrank.timing.systems import clock
+
+FULL, DEEP = "bare, full depth", "bare, 60 % of the layers"
+KEY = ["card", "model", "dtype", "documents", "batch", "case"]
+TINY = Lengths(prefix=4, document=12, marker=2, separator=1, suffix=8, rows=3)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row.
+
+    Attributes:
+        run: one measured call, of a batch of lists.
+        flops: of that call.
+        tokens: of one list that are computed.
+    """
+
+    run: Callable[[], object]
+    flops: float
+    tokens: float
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured, and where.
+
+    Attributes:
+        batches: lists read side by side.
+        training: the sizes of lists that a training step is measured on.
+        rounds: at most; a task of more than ``seconds`` in all has fewer, but three.
+    """
+
+    device: str
+    dtype: str
+    lengths: Lengths
+    batches: tuple[int, ...]
+    training: tuple[int, ...]
+    rounds: int
+    seconds: float = 3.0
+
+
+class Bench:
+    """One model: decoders that share their weights, and the tasks on them."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name, self.settings = name, settings
+        config = config_of(name)
+        self.shape, self.vocabulary = Shape.of(config), config.vocab_size
+        self.heads = some_heads(config.num_hidden_layers, config.num_attention_heads)
+        self.layers = self.heads.deepest + 1
+        made = {"dtype": settings.dtype, "device": settings.device}
+        self.bare = decoder(name, own=False, **made)
+        shared = made | {"weights": self.bare}
+        self.bare_deep = decoder(name, own=False, layers=self.layers, **shared)
+        self.full = as_loaded(decoder(name, **shared), name)
+        self.cut = as_loaded(decoder(name, layers=self.layers, **shared), name)
+        cut_last_layer(self.cut)
+        self.shared = shared
+
+    def tasks(self, documents: int, batch: int) -> dict[str, Task]:
+        """Return the tasks of one size of lists and of a batch, by name."""
+        lengths = self.settings.lengths
+        prompts = [
+            prompt(documents, self.vocabulary, lengths, seed=number) for number in range(batch)
+        ]
+        ids = torch.tensor([tokens_of(one) for one in prompts], device=self.settings.device)
+        load = Load.joint(lengths.prefix, document_lengths(prompts[0], lengths), lengths.suffix)
+        whole = batch * flops(self.shape, load, self.shape.layers, cut=False)
+        deep = batch * flops(self.shape, load, self.layers, cut=False)
+        cut = batch * flops(self.shape, load, self.layers, cut=True)
+        fold = Fold(aggregation="log-sum")
+        tasks = {
+            FULL: Task(lambda: _prefill(self.bare, ids), whole, load.tokens),
+            DEEP: Task(lambda: _prefill(self.bare_deep, ids), deep, load.tokens),
+            "8 heads, 60 % of the layers": Task(
+                lambda: score_prompts(self.cut, prompts, self.heads, fold), cut, load.tokens
+            ),
+        }
+        if batch == 1:
+            tasks["all heads, full depth"] = Task(
+                lambda: score_prompts(self.full, prompts, None, fold), whole, load.tokens
+            )
+            tasks |= self.apart(documents)
+        else:
+            unlike = [
+                prompt(documents, self.vocabulary, lengths, seed=number, spread=0.5)
+                for number in range(batch)
+            ]
+            loads = [
+                Load.joint(lengths.prefix, document_lengths(one, lengths), lengths.suffix)
+                for one in unlike
+            ]
+            tasks["8 heads, 60 %, lists of unlike length"] = Task(
+                lambda: score_prompts(self.cut, unlike, self.heads, fold),
+                sum(flops(self.shape, one, self.layers, cut=True) for one in loads),
+                float(np.mean([one.tokens for one in loads])),
+            )
+        return tasks
+
+    def apart(self, documents: int) -> dict[str, Task]:
+        """Return the tasks of layout block: alone, with like and unlike documents, and stored."""
+        lengths, fold = self.settings.lengths, Fold(aggregation="log-sum")
+        # All of a list of the largest model takes 3 GB.
+        shelf = Shelf(DocumentStore(8 * 10**9), "benchmark")
+        tasks = {}
+        for name, spread, kept in (
+            ("block, 8 heads, 60 %", 0.0, None),
+            ("block, 8 heads, 60 %, documents of unlike length", 0.5, None),
+            ("block, 8 heads, 60 %, documents stored", 0.0, shelf),
+        ):
+            one = prompt(documents, self.vocabulary, lengths, spread=spread, block=True)
+            parts = (lengths.prefix, document_lengths(one, lengths), lengths.suffix)
+            load = Load.block(*parts, stored=kept is not None)
+            tasks[name] = Task(
+                lambda one=one, kept=kept: score_prompts(self.cut, [one], self.heads, fold, kept),
+                flops(self.shape, load, self.layers, cut=True),
+                load.tokens,
+            )
+        return tasks
+
+    def training(self, documents: int) -> dict[str, Task]:
+        """Return a training step of one list, on a decoder of its own; nothing without peft."""
+        try:
+            from headrank.align import adapter, losses
+            from headrank.align.forward import selected_mass
+        except ImportError as error:
+            print(f"no training step is measured: {error}", file=sys.stderr)
+            return {}
+        model = as_loaded(decoder(self.name, layers=self.layers, **self.shared), self.name)
+        wrapped = adapter.add_adapter(
+            model, self.heads, rank=16, alpha=32, dropout=0.0, seed=13, projections="all"
+        )
+        wrapped.train()
+        parameters = [one for one in wrapped.parameters() if one.requires_grad]
+        optimiser = torch.optim.AdamW(parameters, lr=1e-6)
+        lengths = self.settings.lengths
+        half = documents // 2
+        chosen = torch.arange(half, device=self.settings.device)
+
+        def step(one: Prompt) -> None:
+            z = losses.relevance(selected_mass(model, one, self.heads))
+            losses.preference_loss(z, chosen, chosen + half, 1.0, None).backward()
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+
+        tasks = {}
+        for name, block, load_of in (("", False, Load.joint), (", block", True, Load.block)):
+            one = prompt(documents, self.vocabulary, lengths, block=block)
+            load = load_of(lengths.prefix, document_lengths(one, lengths), lengths.suffix)
+            work = flops(self.shape, load, self.layers, cut=True, training=True)
+            tasks[f"training step, 60 % of the layers{name}"] = Task(
+                lambda one=one: step(one), work, load.tokens
+            )
+        return tasks
+
+
+@torch.inference_mode()
+def _prefill(model: torch.nn.Module, ids: torch.Tensor) -> None:
+    model(input_ids=ids)
+
+
+def measure(
+    tasks: dict[str, Task], settings: Settings, about: dict, batch: int, peak: float | None
+) -> list[dict]:
+    """Return one row a task; those that do not fit the card's memory say so and have no time."""
+    rows, fitting = {}, {}
+    now = clock(settings.device)
+    longest = 0.0
+    for name, task in tasks.items():
+        row = about | {"batch": batch, "case": name, "tokens": float(task.tokens)}
+        row["note"] = ""
+        row["tflop"] = task.flops / batch / 1e12
+        rows[name] = row
+        try:
+            row |= _memory(task, settings.device)
+            start = now()
+            task.run()
+            longest = max(longest, now() - start)
+        except torch.OutOfMemoryError:
+            row["note"] = "out of memory"
+            torch.cuda.empty_cache()
+            continue
+        fitting[name] = task
+    rounds = min(settings.rounds, max(3, int(settings.seconds / max(longest, 1e-9))))
+    times = alternate({name: task.run for name, task in fitting.items()}, rounds, now)
+    for name, taken in times.items():
+        row, lists = rows[name], taken / batch
+        row["rounds"] = rounds
+        row["ms"] = 1e3 * float(np.median(lists))
+        row["ms_low"], row["ms_high"] = 1e3 * float(lists.min()), 1e3 * float(lists.max())
+        row["documents_per_second"] = about["documents"] / (row["ms"] / 1e3)
+        row["tflops_per_second"] = row["tflop"] / (row["ms"] / 1e3)
+        row["percent_of_peak"] = None if peak is None else 100 * row["tflops_per_second"] / peak
+        for column, reference in (("ratio_full", FULL), ("ratio_as_deep", DEEP)):
+            if reference in times:
+                row[column] = float(np.median(taken / times[reference]))
+    return list(rows.values())
+
+
+def _memory(task: Task, device: str) -> dict[str, float]:
+    """Run the task once; return GB held before and at its peak on a GPU, nothing on a CPU."""
+    if not device.startswith("cuda"):
+        task.run()
+        return {}
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    held = torch.cuda.memory_allocated() / 1e9
+    task.run()
+    torch.cuda.synchronize()
+    return {"held_gb": held, "peak_gb": torch.cuda.max_memory_allocated() / 1e9}
+
+
+def groups(
+    model: str, documents: tuple[int, ...], settings: Settings
+) -> Iterator[tuple[int, int, Callable[[], dict[str, Task]]]]:
+    """Yield documents a list, lists a batch, and what makes the tasks measured side by side."""
+    made: list[Bench] = []
+
+    def bench() -> Bench:
+        # Not before a group that is measured asks for it.
+        if not made:
+            made.append(Bench(model, settings))
+        return made[0]
+
+    for count in documents:
+        for batch in settings.batches:
+            yield count, batch, lambda count=count, batch=batch: bench().tasks(count, batch)
+        if count in settings.training:
+
+            def step(count: int = count) -> dict[str, Task]:
+                reference = bench().tasks(count, 1)
+                return {name: reference[name] for name in (FULL, DEEP)} | bench().training(count)
+
+            yield count, 0, step
+
+
+def profile(tasks: dict[str, Task], folder: Path, stem: str, device: str) -> None:
+    """Write where each task's time goes, one text file a task: the 40 dearest operations."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    if device.startswith("cuda"):
+        activities.append(torch.profiler.ProfilerActivity.CUDA)
+    order = "self_device_time_total" if len(activities) > 1 else "self_cpu_time_total"
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (name, task) in enumerate(tasks.items()):
+        task.run()
+        with torch.profiler.profile(activities=activities) as taken:
+            task.run()
+            if len(activities) > 1:
+                torch.cuda.synchronize()
+        table = taken.key_averages().table(sort_by=order, row_limit=40)
+        path = folder / f"{stem}-{number}.txt"
+        path.write_text(f"{stem}: {name}\n{table}\n", encoding="utf-8")
+
+
+def run(
+    models: tuple[str, ...],
+    documents: tuple[int, ...],
+    settings: Settings,
+    output: Path,
+    *,
+    peak: float | None = None,
+    profiles: Path | None = None,
+    limit: float | None = None,
+) -> pd.DataFrame:
+    """Measure what the file does not hold yet, append it, and return the whole table.
+
+    Args:
+        peak: TFLOP/s of the device; by default the known one of a GPU, and none of a CPU.
+        profiles: folder of the profiler's tables; None profiles nothing.
+        limit: seconds after which no further group is begun.
+
+    Raises:
+        HeadRankError: a GPU whose peak is not known, or a file of other columns.
+    """
+    start = time.perf_counter()
+    card = card_name(settings.device)
+    if settings.device.startswith("cuda") or peak is not None:
+        peak = peak_of(card, peak)
+    table = kept(output)
+    measured = 0
+    for model in models:
+        for count, batch, make in groups(model, documents, settings):
+            about = {"card": card, "model": model, "dtype": settings.dtype, "documents": count}
+            # Batch 0 stands for training; its bare prefills are measured beside it once more.
+            step = batch == 0
+            if done(table, about | {"batch": max(batch, 1)}, training=step):
+                continue
+            # One group at least, or a run in short slices would never end.
+            if measured and limit is not None and time.perf_counter() - start > limit:
+                print(f"stopped after {limit:g} s; run again to go on", file=sys.stderr)
+                return table
+            measured += 1
+            tasks = make()
+            rows = measure(tasks, settings, about, max(batch, 1), peak)
+            if step:
+                rows = [row for row in rows if row["case"] not in (FULL, DEEP)]
+            table = append(table, rows, output)
+            if profiles is not None:
+                kind = "training" if step else f"batch-{batch}"
+                profile(tasks, profiles, f"{model}-{count}-{kind}", settings.device)
+            print(pd.DataFrame(rows).to_string(index=False), flush=True)
+            # They hold the decoders: the next model's would stand beside them.
+            del tasks
+            torch.cuda.empty_cache()
+    return table
+
+
+def card_name(device: str) -> str:
+    """Return torch's name of the GPU, or the processor's architecture."""
+    if device.startswith("cuda"):
+        if not torch.cuda.is_available():
+            raise HeadRankError(f"device {device!r}: torch sees no GPU; use --device cpu --tiny")
+        return torch.cuda.get_device_name(device)
+    return f"cpu {platform.machine()}"
+
+
+def kept(output: Path) -> pd.DataFrame:
+    """Return the rows that an earlier run wrote."""
+    if not output.exists():
+        return pd.DataFrame(columns=KEY)
+    table = pd.read_csv(output)
+    if missing := set(KEY) - set(table.columns):
+        raise HeadRankError(
+            f"{output}: no table of this benchmark (no column {', '.join(sorted(missing))}); name "
+            "another file"
+        )
+    return table
+
+
+def done(table: pd.DataFrame, group: dict, *, training: bool) -> bool:
+    """Return whether the table holds this group of tasks."""
+    if table.empty:
+        return False
+    same = np.ones(len(table), dtype=bool)
+    for name, value in group.items():
+        same &= (table[name] == value).to_numpy()
+    trained = table["case"].str.startswith("training").to_numpy()
+    return bool((same & (trained if training else ~trained)).any())
+
+
+def append(table: pd.DataFrame, rows: list[dict], output: Path) -> pd.DataFrame:
+    """Return the table with the rows, written as a whole."""
+    new = pd.DataFrame(rows)
+    table = new if table.empty else pd.concat([table, new], ignore_index=True)
+    with atomic(output) as temporary:
+        table.to_csv(temporary, index=False)
+    return table
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Return the options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=Path("gpu.csv"), help="CSV; appended to")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float32"])
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        default=["qwen3-0.6b", "qwen3-1.7b", "qwen3-4b"],
+        choices=list(SHAPES),
+        metavar="NAME",
+        help="shapes (default: %(default)s)",
+    )
+    parser.add_argument("--documents", type=int, nargs="+", default=[40, 100], metavar="N")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16], metavar="N")
+    parser.add_argument(
+        "--training", type=int, nargs="*", default=[40], metavar="N", help="documents of a step"
+    )
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument(
+        "--peak", type=float, help="TFLOP/s of dense bfloat16, for a card that is not known"
+    )
+    parser.add_argument("--profile", type=Path, metavar="FOLDER", help="also write profiles there")
+    parser.add_argument("--limit", type=float, help="begin no group after so many seconds")
+    parser.add_argument("--figure", type=Path, help="stem of a figure (needs matplotlib)")
+    parser.add_argument("--tiny", action="store_true", help="a tiny shape, to try the script")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run from the command line."""
+    options = parse(arguments)
+    models, documents = tuple(options.models), tuple(options.documents)
+    lengths = Lengths()
+    if options.tiny:
+        models, documents, lengths = ("tiny",), (4, 6), TINY
+        options.batches, options.training, options.rounds = [1, 2], [4], 2
+    settings = Settings(
+        device=options.device,
+        dtype=options.dtype,
+        lengths=lengths,
+        batches=tuple(options.batches),
+        training=tuple(options.training),
+        rounds=options.rounds,
+    )
+    try:
+        table = run(
+            models,
+            documents,
+            settings,
+            options.output,
+            peak=options.peak,
+            profiles=options.profile,
+            limit=options.limit,
+        )
+        if options.figure is not None:
+            from benchmarks.gpu_figure import draw
+
+            draw(table, options.figure)
+    except HeadRankError as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

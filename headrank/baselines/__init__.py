@@ -1,0 +1,1 @@
+"""Other ways of ranking the same lists."""

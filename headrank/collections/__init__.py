@@ -1,0 +1,1 @@
+"""Collections of documents and queries, and the sets sampled from them."""

@@ -1,0 +1,1 @@
+"""What is ranked and judged: candidate lists, runs, judgments, selected heads."""

@@ -1,0 +1,180 @@
+"""Candidate lists: what is read and ranked, in a declared order, of declared queries."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from headrank.errors import HeadRankError
+from headrank.io.texts import half_pair, is_blank
+from headrank.options.lists import ORDER
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One candidate's text; the title may be empty."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class CandidateList:
+    """One query and its candidates, in the order in which they stand in the prompt."""
+
+    query_id: str
+    query: str
+    doc_ids: tuple[str, ...]
+    passages: tuple[Passage, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.doc_ids) != len(self.passages):
+            raise HeadRankError(
+                f"query {self.query_id}: {len(self.doc_ids)} document ids for "
+                f"{len(self.passages)} passages"
+            )
+        if len(set(self.doc_ids)) != len(self.doc_ids):
+            twice = next(d for d in self.doc_ids if self.doc_ids.count(d) > 1)
+            raise HeadRankError(
+                f"query {self.query_id}: document {twice} is listed twice; keep one"
+            )
+        for name in (self.query_id, *self.doc_ids):
+            if not isinstance(name, str):
+                raise HeadRankError(
+                    f"query {self.query_id!r}: id {name!r} is a {type(name).__name__}; give a text"
+                )
+            if not name.isascii() and half_pair(name) is not None:
+                raise HeadRankError(
+                    f"query {self.query_id!r}: id {name!r} holds half of a surrogate pair, which "
+                    "is no text; repair the input's encoding"
+                )
+
+
+def arrange(candidates: CandidateList, order: str, seed: int) -> CandidateList:
+    """Return the list in one of the declared prompt orders.
+
+    Args:
+        candidates: in the first stage's order, best first.
+        order: ``first-stage`` (best first), ``reversed`` (best next to the query), or
+            ``shuffled`` / ``shuffled-N``: a permutation that depends on the seed, N and
+            the query's id only, so a larger sample leaves each list as it was.
+        seed: the experiment's seed.
+
+    Raises:
+        HeadRankError: the order is not one of these.
+    """
+    check_order(order)
+    places = np.arange(len(candidates.doc_ids))
+    if order == "reversed":
+        places = places[::-1]
+    elif order.startswith("shuffled"):
+        places = query_generator(seed, order, candidates.query_id).permutation(places)
+    return replace(
+        candidates,
+        doc_ids=tuple(candidates.doc_ids[i] for i in places),
+        passages=tuple(candidates.passages[i] for i in places),
+    )
+
+
+def check_order(order: str) -> None:
+    """Refuse a name that is not a prompt order."""
+    if not ORDER.fullmatch(order):
+        raise HeadRankError(
+            f"order {order!r} is unknown; allowed: first-stage, reversed, shuffled, shuffled-2, ..."
+        )
+
+
+def query_generator(seed: int, *names: str) -> np.random.Generator:
+    """Return a random generator that depends on the seed and the names alone."""
+    key = hashlib.sha256("\x1f".join([str(seed), *names]).encode()).digest()
+    return np.random.default_rng(int.from_bytes(key[:8], "big"))
+
+
+def as_candidates(
+    query: str,
+    passages: Iterable[str | Passage | Mapping[str, str]],
+    *,
+    ids: Iterable[str | int] | None = None,
+    query_id: str | int | None = None,
+) -> CandidateList:
+    """Return a checked candidate list from what a user has at hand.
+
+    A mapping's id may be named ``_id``, as BEIR does; ids that are numbers become their digits.
+
+    Args:
+        passages: anything that gives them in order, a generator too.
+
+    Raises:
+        HeadRankError: no passages or something without an order, one without a text that can be
+            seen, an id twice or missing, or a text or id that UTF-8 cannot hold; the message
+            names the passage.
+    """
+    check_text(query, "the query")
+    if isinstance(passages, str):
+        raise HeadRankError("passages is one text; give a list of texts")
+    if isinstance(passages, (Passage, Mapping, Set)) or not isinstance(passages, Iterable):
+        raise HeadRankError(
+            f"passages is a {type(passages).__name__}; give a list (or another iterable with an "
+            "order) of texts, Passage objects or mappings with 'text'"
+        )
+    passages = list(passages)
+    if ids is not None:
+        ids = list(ids)
+    made, found = [], []
+    for number, passage in enumerate(passages):
+        where = f"passage {number + 1} of {len(passages)}"
+        if isinstance(passage, str):
+            passage = Passage("", passage)
+        elif isinstance(passage, Mapping):
+            if unknown := set(passage) - {"id", "_id", "title", "text"}:
+                raise HeadRankError(
+                    f"{where}: key {min(unknown, key=str)!r} is unknown; allowed: id, title, text"
+                )
+            if {"id", "_id"} <= passage.keys():
+                raise HeadRankError(f"{where}: both 'id' and '_id' are given; keep one")
+            found.append(passage.get("id", passage.get("_id")))
+            passage = Passage(passage.get("title") or "", passage.get("text", ""))
+        elif not isinstance(passage, Passage):
+            raise HeadRankError(
+                f"{where} is a {type(passage).__name__}; give a text, a Passage or a mapping "
+                "with 'text'"
+            )
+        if passage.title:
+            check_text(passage.title, f"the title of {where}")
+        if passage.text or not passage.title:
+            check_text(passage.text, where)
+        made.append(passage)
+    if not made:
+        raise HeadRankError("there are no passages to rank; give at least one")
+    if ids is None and any(name is not None for name in found):
+        if len(found) < len(made) or None in found:
+            raise HeadRankError("some passages have an id and some have none; give all or none")
+        ids = found
+    if ids is None:
+        # Zeros in front: the order of the ids is the order of the places.
+        width = len(str(len(made) - 1))
+        ids = [str(number).zfill(width) for number in range(len(made))]
+    if len(ids) != len(made):
+        raise HeadRankError(f"{len(ids)} ids for {len(made)} passages; give one each")
+    name = query if query_id is None or query_id == "" else str(query_id)
+    return CandidateList(name, query, tuple(str(i) for i in ids), tuple(made))
+
+
+def check_text(text: object, where: str) -> None:
+    """Refuse what is not a text, is empty, or no tokenizer can take."""
+    if not isinstance(text, str):
+        raise HeadRankError(f"{where} is a {type(text).__name__}; give a text")
+    if is_blank(text):
+        holds = " (it holds invisible characters alone)" if text.strip() else ""
+        raise HeadRankError(f"{where} is empty{holds}; leave it out or give a text")
+    if (place := half_pair(text)) is not None:
+        raise HeadRankError(
+            f"{where} holds half of a surrogate pair at character {place}, which is no "
+            "text; repair the input's encoding"
+        )

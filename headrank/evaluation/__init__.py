@@ -1,0 +1,1 @@
+"""Measures, significance and studies over rankings."""

@@ -1,0 +1,1 @@
+"""The first stage: BM25 as Lucene computes it."""

@@ -1,0 +1,1 @@
+"""Heads: profiled, selected, and folded into one score a document."""

@@ -1,0 +1,1 @@
+"""Decoders: where their weights come from, how they load, their attention."""

@@ -1,0 +1,1 @@
+"""The deployed ranker: one truncated prefill a list."""

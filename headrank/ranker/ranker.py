@@ -1,0 +1,805 @@
+"""HeadRanker: rerank passages by a few heads of one truncated prefill."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headrank import __version__
+from headrank.align.adapter import merge_adapter
+from headrank.data.candidates import (
+    CandidateList,
+    Passage,
+    arrange,
+    as_candidates,
+    check_order,
+    check_text,
+)
+from headrank.data.heads import HeadSet
+from headrank.data.trec import Run
+from headrank.errors import HeadRankError
+from headrank.io.files import read_json, sha256, write_json
+from headrank.io.folders import MANIFEST, RANKER, atomic_dir
+from headrank.models.card import PROVENANCE
+from headrank.models.decoder import DTYPES, LoadedModel, load_model
+from headrank.options.fold import Fold
+from headrank.options.prompt import PromptOptions
+from headrank.ranker.long_lists import deal, merge
+from headrank.ranker.truncated import cut_last_layer
+from headrank.reading.document_store import DocumentStore
+from headrank.reading.layout import check_heads
+from headrank.reading.prompt import Prompt, PromptBuilder
+from headrank.reading.sliding_window import check_prompt
+
+if TYPE_CHECKING:
+    from headrank.reading.document_store import Shelf
+
+
+_ENCODED = 256  # passages that are encoded at once
+
+BUDGETS = ("fit", "heads")
+_FEWER = "rerank fewer candidates at once (window=N, --window N: prompts of at most N documents)"
+logger = logging.getLogger(__name__)
+
+METHODS = {
+    "headrank": Fold(aggregation="log-sum"),
+    "icr": Fold(calibrate=True, outliers=True),
+    "qrhead": Fold(calibrate=True, outliers=True),
+    "core": Fold(calibrate=True, outliers=True),
+}
+"""How each method joins the heads it reads; all but ICR read a selected few."""
+
+
+@dataclass(frozen=True)
+class RankedPassage:
+    """One passage of a ranking.
+
+    Attributes:
+        rank: from 1.
+        doc_id: the id it was given, or its place as text.
+        score: higher is more relevant; comparable within one ranking only.
+        index: place among the passages given, from 0.
+        tokens: of title and text. A text much longer than the budget is not counted to its end;
+            this is then the least that it has.
+        kept_tokens: those that were read; fewer than ``tokens`` if the passage was cut.
+    """
+
+    rank: int
+    doc_id: str
+    score: float
+    index: int
+    passage: Passage = field(repr=False)
+    tokens: int = 0
+    kept_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class RankerOptions:
+    """What determines a ranker's scores beside the model, its heads and its adapter.
+
+    Attributes:
+        method: a name of ``METHODS``; ``icr`` reads all heads, the others selected ones.
+        fold: how the heads are joined; None takes the method's own.
+        prompt: texts and limits of the prompt; those the heads were selected with.
+        order: order of the passages in the prompt (see ``headrank.data.candidates.arrange``). Heads
+            are selected on shuffled lists: there position tells them nothing. [ours]
+        seed: of the shuffled orders.
+        window: longer lists are read in several prompts of at most this many documents (see
+            ``headrank.ranker.long_lists``); None reads each list in one prompt.
+        fit: passages keep all their tokens where the context holds them, and else the largest
+            equal budget that does; the prompt's ``document_tokens`` is then the least budget. A
+            list that would need a smaller one is cut to ``document_tokens``, as without ``fit``.
+    """
+
+    method: str = "headrank"
+    prompt: PromptOptions = field(default_factory=PromptOptions)
+    order: str = "shuffled"
+    seed: int = 13
+    window: int | None = None
+    fold: Fold | None = None
+    fit: bool = False
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise HeadRankError(f"method {self.method!r} is unknown; allowed: {', '.join(METHODS)}")
+        check_order(self.order)
+        deal(1, self.window)
+        if self.fold is None:
+            object.__setattr__(self, "fold", METHODS[self.method])
+
+
+@dataclass(repr=False)
+class HeadRanker:
+    """A truncated model with the heads it is read by.
+
+    Attributes:
+        heads: the heads read; None reads all (ICR).
+        adapter: folder of the adapter that is in the model, or None.
+        revision: commit of the hub repository the model came from, if it did.
+        quiet: do not log that passages are cut; the rankings and ``sizes`` tell of it.
+        store: encoded documents that are not read again, in layout ``block``.
+    """
+
+    model: LoadedModel
+    heads: HeadSet | None
+    options: RankerOptions
+    adapter: Path | None = None
+    revision: str | None = None
+    quiet: bool = False
+    store: DocumentStore | None = None
+    _state: str | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        if self.store is not None and self.options.prompt.layout != "block":
+            raise HeadRankError(
+                f"layout is {self.options.prompt.layout}; a store of encoded documents needs "
+                "layout block, where nothing that a document sees belongs to a query or list"
+            )
+        self.builder = PromptBuilder(
+            self.model.tokenizer,
+            self.options.prompt,
+            self.model.context,
+            fit=self.options.fit,
+            fewer=_FEWER,
+        )
+        if self.heads is not None and isinstance(self.heads.provenance, Mapping):
+            self.builder.check_wrapper(self.heads.provenance, "the heads")
+
+    def __repr__(self) -> str:
+        """Return one line: model, method, heads, adapter."""
+        read = "all heads" if self.heads is None else f"{len(self.heads.heads)} heads"
+        adapter = "" if self.adapter is None else f", adapter {str(self.adapter)!r}"
+        return f"HeadRanker({self.options.method}, {read} of {self.model!r}{adapter})"
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path_or_id: str | os.PathLike,
+        heads: HeadSet | str | os.PathLike | None = None,
+        adapter: str | os.PathLike | None = None,
+        *,
+        method: str | None = None,
+        prompt: PromptOptions | Mapping[str, object] | None = None,
+        document_tokens: int | str | None = None,
+        order: str | None = None,
+        seed: int | None = None,
+        window: int | None = None,
+        fold: Fold | None = None,
+        dtype: str | None = None,
+        device: str = "cpu",
+        merge: bool = False,
+        revision: str | None = None,
+        model: str | os.PathLike | None = None,
+        store: DocumentStore | None = None,
+    ) -> HeadRanker:
+        """Return a ranker whose model ends in the deepest head it reads.
+
+        Args:
+            path_or_id: folder of a saved ranker, folder of a model, or hub repository.
+            heads: a head set or its JSON file; by default the saved ranker's or the
+                adapter's. ICR reads all heads and needs none.
+            adapter: folder that alignment wrote.
+            method, order, seed, window, fold: see ``RankerOptions``; by default the saved
+                ranker's.
+            prompt: by default the saved ranker's, else the one that the heads were selected
+                or the adapter was trained with; a mapping changes some of its fields.
+            document_tokens: ``fit`` keeps each passage whole where the context holds the list,
+                and else cuts all to the largest equal budget that fits, but never below the
+                heads' own; ``heads`` cuts to the heads' own budget, as the workflow does; a
+                number cuts to that. By default the saved ranker's, ``fit`` with the heads'
+                prompt, and the prompt's own budget where ``prompt`` names it.
+            dtype: ``float32`` or ``bfloat16``; by default the saved ranker's, else the one that
+                the heads were selected in, else float32.
+            device: ``cpu``, ``cuda``, ``cuda:1``, ... or ``auto``.
+            merge: add the adapter's weights to the model's, so it costs nothing. In bfloat16
+                the sum is rounded: scores differ from ``merge=False``, which the workflow's
+                readings have, by about two percent of a mass.
+            revision: the hub's commit, for a repository.
+            model: where a saved ranker's base model lies now, if it was moved.
+            store: keeps the documents that were read in layout ``block``; rankers may share one.
+
+        Raises:
+            HeadRankError: nothing to load there, an architecture that is not supported,
+                heads or adapter of another model, a method that reads selected heads without
+                any, a saved ranker whose files changed.
+        """
+
+        asked = {
+            "method": method,
+            "prompt": prompt,
+            "document_tokens": document_tokens,
+            "order": order,
+            "seed": seed,
+            "window": window,
+            "fold": fold,
+        }
+        return load_ranker(
+            path_or_id,
+            heads,
+            adapter,
+            asked,
+            dtype=dtype,
+            device=device,
+            merge=merge,
+            revision=revision,
+            model=model,
+            store=store,
+        )
+
+    def save_pretrained(self, folder: str | os.PathLike) -> None:
+        """Write a folder that ``from_pretrained`` reads: everything but the base weights."""
+
+        save_ranker(self, folder)
+
+    def rerank(
+        self,
+        query: str,
+        passages: Iterable[str | Passage | Mapping[str, str]],
+        *,
+        ids: Sequence[str] | None = None,
+        query_id: str | None = None,
+    ) -> list[RankedPassage]:
+        """Return the passages ranked for the query, best first; ties by id.
+
+        Args:
+            passages: texts, ``Passage`` objects, or mappings with ``text`` and maybe
+                ``title`` and ``id``, in the first stage's order.
+            ids: their ids; by default those of the mappings, else their places.
+            query_id: with the seed it decides the shuffled order; by default the query.
+
+        Raises:
+            HeadRankError: no or empty passages, an id twice, a list that does not fit, a
+                passage out of a head's sliding window, or attention that is not finite.
+        """
+        (ranking,) = self.rerank_queries([query], passages, ids=ids, query_id=query_id)
+        return ranking
+
+    def rerank_queries(
+        self,
+        queries: Iterable[str],
+        passages: Iterable[str | Passage | Mapping[str, str]],
+        *,
+        ids: Sequence[str] | None = None,
+        query_id: str | None = None,
+    ) -> list[list[RankedPassage]]:
+        """Return a ranking of the same passages for each query, over one shared prefix.
+
+        The documents are prefilled once, whatever the number of queries; each ranking is
+        what ``rerank`` gives for the same order of the passages.
+        """
+        if isinstance(queries, str):
+            raise HeadRankError("queries is one text; give a list of texts")
+        queries = list(queries)
+        if not queries:
+            return []
+        candidates = as_candidates(queries[0], passages, ids=ids, query_id=query_id)
+        for number, query in enumerate(queries):
+            check_text(query, f"query {number + 1} of {len(queries)}")
+        (found,) = self._score([candidates], queries=queries)
+        return [ranked(candidates, values, found.sizes) for values in found.scores]
+
+    def rerank_lists(
+        self, lists: Iterable[CandidateList], *, batch: int = 1
+    ) -> Iterator[list[RankedPassage]]:
+        """Yield the ranking of each list, in their order.
+
+        Args:
+            lists: each in its first stage's order.
+            batch: prompts read side by side, padded on the left. Scores equal those of single
+                lists up to rounding (1e-5 relative in float32; bfloat16 rounds more).
+
+        Raises:
+            HeadRankError: as ``rerank``.
+        """
+        if batch < 1:
+            raise HeadRankError(f"batch is {batch}; read at least 1 list at once")
+        lists = iter(lists)
+        while chunk := list(itertools.islice(lists, batch)):
+            for candidates, found in zip(chunk, self._score(chunk, batch=batch), strict=True):
+                yield ranked(candidates, found.scores[0], found.sizes)
+
+    def sizes(self, candidates: CandidateList) -> dict[str, tuple[int, int]]:
+        """Return ``{doc_id: (tokens, tokens that are read)}`` of a list.
+
+        Nothing is read: this checks a list before the first one costs time.
+
+        Raises:
+            HeadRankError: as ``work``.
+        """
+        return _sizes(self._prompts(candidates, (candidates.query,)))
+
+    def work(self, candidates: CandidateList) -> tuple[int, int]:
+        """Return how many prompts a list takes and their tokens, suffixes included.
+
+        Raises:
+            HeadRankError: it does not fit the context, or a text is empty.
+        """
+        prompts = [prompt for _, prompt in self._prompts(candidates, (candidates.query,))]
+        suffixes = [len(suffix.ids) for prompt in prompts for suffix in prompt.suffixes]
+        return len(prompts), sum(len(prompt.prefix) for prompt in prompts) + sum(suffixes)
+
+    def encode(self, passages: Iterable[str | Passage | Mapping[str, str]]) -> int:
+        """Read passages into the store, before any query asks; return how many were new.
+
+        Raises:
+            HeadRankError: the ranker has no store, or a passage that ``rerank`` would refuse.
+        """
+        from headrank.reading.apart import encode_documents
+
+        shelf = self._shelf()
+        if shelf is None:
+            raise HeadRankError("the ranker has no store; give one to from_pretrained")
+        new, passages = 0, iter(passages)
+        while chunk := list(itertools.islice(passages, _ENCODED)):
+            # No query is read: the documents of layout block do not see it.
+            prompt = self.builder.build(as_candidates("any", chunk), ("any",))
+            new += encode_documents(self.model, prompt, shelf)
+        return new
+
+    def _shelf(self) -> Shelf | None:
+        """Return the store as this ranker's model in its state sees it."""
+        if self.store is None:
+            return None
+        from headrank.reading.document_store import Shelf, state_of
+
+        if self._state is None:
+            self._state = state_of(self.model, self.adapter)
+        return Shelf(self.store, self._state)
+
+    def _prompts(
+        self, candidates: CandidateList, queries: Sequence[str]
+    ) -> list[tuple[CandidateList, Prompt]]:
+        """Return each window of a list in prompt order, with its prompt."""
+        options = self.options
+        calibration = (options.prompt.calibration,) if options.fold.calibrate else ()
+        built = []
+        for places in deal(len(candidates.doc_ids), options.window):
+            window = arrange(_take(candidates, places), options.order, options.seed)
+            prompt = self.builder.build(window, (*queries, *calibration))
+            check_prompt(self.model, prompt, self.heads, window)
+            built.append((window, prompt))
+        return built
+
+    def _score(
+        self,
+        lists: Sequence[CandidateList],
+        *,
+        queries: Sequence[str] | None = None,
+        batch: int = 1,
+    ) -> list[_Scored]:
+        """Return the scores of each list."""
+        from headrank.ranker.truncated import score_prompts
+
+        built = [self._prompts(one, queries or (one.query,)) for one in lists]
+        sizes = [_sizes(windows) for windows in built]
+        self._tell(sizes)
+        flat = [(window, prompt) for windows in built for window, prompt in windows]
+        shelf = self._shelf()
+        scores: list[list[np.ndarray]] = []
+        for first in range(0, len(flat), batch):
+            prompts = [prompt for _, prompt in flat[first : first + batch]]
+            try:
+                scores += score_prompts(self.model, prompts, self.heads, self.options.fold, shelf)
+            except HeadRankError as error:
+                names = {window.query_id for window, _ in flat[first : first + batch]}
+                raise HeadRankError(f"query {', '.join(sorted(names))}: {error}") from None
+        found = iter(scores)
+        results = []
+        for candidates, windows, own in zip(lists, built, sizes, strict=True):
+            place = {document: i for i, document in enumerate(candidates.doc_ids)}
+            places = [np.array([place[d] for d in window.doc_ids]) for window, _ in windows]
+            read = [next(found) for _ in windows]
+            merged = [merge(places, list(one)) for one in zip(*read, strict=True)]
+            results.append(_Scored(merged, own))
+        return results
+
+    def _tell(self, lists: Sequence[Mapping[str, tuple[int, int]]]) -> None:
+        """Log once that passages are cut."""
+        note = None if self.quiet else cut_note(size for own in lists for size in own.values())
+        if note:
+            self.quiet = True
+            logger.warning("%s; RankedPassage.kept_tokens tells of each", note)
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """One list's scores ``[docs]`` of each query, in the list's own order, and its sizes."""
+
+    scores: list[np.ndarray]
+    sizes: Mapping[str, tuple[int, int]]
+
+
+def _sizes(windows: Sequence[tuple[CandidateList, Prompt]]) -> dict[str, tuple[int, int]]:
+    """Return ``{doc_id: (tokens, tokens that are read)}``; windows do not overlap."""
+    return {
+        document: size
+        for window, prompt in windows
+        for document, size in zip(
+            window.doc_ids, zip(prompt.tokens, prompt.widths, strict=True), strict=True
+        )
+    }
+
+
+def cut_note(sizes: Iterable[tuple[int, int]]) -> str | None:
+    """Return in words how many passages were cut and what was kept of them; None if none was.
+
+    Args:
+        sizes: ``(tokens, tokens that are read)`` of each passage.
+    """
+    sizes = list(sizes)
+    cut = [(tokens, kept) for tokens, kept in sizes if kept < tokens]
+    if not cut:
+        return None
+    tokens, kept = (sum(column) for column in zip(*cut, strict=True))
+    return (
+        f"{len(cut)} of {len(sizes)} passages were cut: {kept} of their {tokens} tokens are read, "
+        f"at most {max(kept for _, kept in cut)} of a passage; the longest has "
+        f"{max(tokens for tokens, _ in cut)}"
+    )
+
+
+def check_budget(value: object) -> int:
+    """Return a budget of tokens a document.
+
+    Raises:
+        HeadRankError: neither a whole number from 1 nor a word of ``BUDGETS``.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise HeadRankError(
+            f"document_tokens is {value!r}; allowed: a whole number from 1, {', '.join(BUDGETS)}"
+        )
+    return value
+
+
+def ranked(
+    candidates: CandidateList, scores: np.ndarray, sizes: Mapping[str, tuple[int, int]]
+) -> list[RankedPassage]:
+    """Return the passages by score descending, then by id: the order of a TREC run."""
+    place = {document: i for i, document in enumerate(candidates.doc_ids)}
+    run = Run.from_scores({"": dict(zip(candidates.doc_ids, scores.tolist(), strict=True))})
+    return [
+        RankedPassage(
+            rank=rank,
+            doc_id=document,
+            score=score,
+            index=place[document],
+            passage=candidates.passages[place[document]],
+            tokens=sizes[document][0],
+            kept_tokens=sizes[document][1],
+        )
+        for rank, (document, score) in enumerate(run.rankings[""], start=1)
+    ]
+
+
+def _take(candidates: CandidateList, places: Sequence[int]) -> CandidateList:
+    """Return the list with the documents at these places only."""
+    return replace(
+        candidates,
+        doc_ids=tuple(candidates.doc_ids[i] for i in places),
+        passages=tuple(candidates.passages[i] for i in places),
+    )
+
+
+CARD = "ranker.json"
+HEADS = "heads.json"
+ADAPTER = "adapter"
+_FORMAT = 1
+
+
+def load_ranker(
+    path_or_id: str | os.PathLike,
+    heads: HeadSet | str | os.PathLike | None,
+    adapter: str | os.PathLike | None,
+    asked: Mapping[str, Any],
+    *,
+    dtype: str | None,
+    device: str,
+    merge: bool,
+    revision: str | None,
+    model: str | os.PathLike | None,
+    store: DocumentStore | None = None,
+) -> HeadRanker:
+    """Return what ``HeadRanker.from_pretrained`` does; its arguments are described there.
+
+    Args:
+        asked: the arguments that decide the options, None where nothing is asked.
+    """
+    card: dict = {}
+    if (Path(path_or_id) / CARD).is_file():
+        card = _read_card(Path(path_or_id))
+        heads = heads if heads is not None or not card["heads"] else Path(path_or_id) / HEADS
+        if adapter is None and card["adapter"]:
+            adapter = Path(path_or_id) / ADAPTER
+        base = model or base_model(Path(path_or_id), card)
+        revision = revision or card["model"]["revision"]
+    elif model is not None:
+        raise HeadRankError(
+            f"{path_or_id}: no saved ranker ({CARD} is missing), so `model` has no meaning"
+        )
+    else:
+        base = path_or_id
+    selected = HeadSet.load(heads) if isinstance(heads, (str, os.PathLike)) else heads
+    folder = None if adapter is None else Path(adapter)
+    if folder is not None and selected is None:
+        selected = HeadSet.load(folder / HEADS)
+    origin = Origin(card, selected, folder)
+    options = _options(origin, asked)
+    if options.method == "icr":
+        selected = None
+    elif selected is None:
+        raise HeadRankError(
+            f"method {options.method} reads selected heads; give heads (make them with "
+            "`headrank profile`), an adapter that holds its heads, or method icr"
+        )
+    check_heads(selected, options.prompt.layout)
+    if folder is not None:
+        from headrank.align.adapter import check_adapter
+
+        check_adapter(folder, options.prompt.layout)
+    loaded = load_model(
+        base,
+        dtype=dtype or origin.dtype() or "float32",
+        device=device,
+        layers=None if selected is None else selected.deepest + 1,
+        revision=revision,
+    )
+    known = card.get("model", {}).get("digest")
+    if known is not None and known != loaded.digest:
+        raise HeadRankError(
+            f"{path_or_id}: the ranker was saved on weights {known[:16]}, {base} has "
+            f"{loaded.digest[:16]}; give its own base model with `model`"
+        )
+    if selected is not None:
+        selected.check_model(loaded.layers, loaded.heads, loaded.digest)
+    if folder is not None:
+        _adapt(loaded, folder, selected, merge)
+    cut_last_layer(loaded)
+    return HeadRanker(loaded, selected, options, folder, revision, store=store)
+
+
+def _adapt(model: LoadedModel, folder: Path, heads: HeadSet | None, merge: bool) -> None:
+    """Put the adapter into the model; peft is imported only where one is used."""
+    from headrank.align.adapter import load_adapter
+
+    load_adapter(model, folder, heads)
+    if merge:
+        merge_adapter(model)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a saved ranker, heads and an adapter tell of how they were made.
+
+    The heads' profile goes before the adapter's training: training may cut documents shorter
+    than reading does.
+
+    Attributes:
+        card: the saved ranker's; empty if there is none.
+        heads: None if none are known; those of the adapter then tell as much.
+    """
+
+    card: Mapping[str, Any]
+    heads: HeadSet | None = None
+    adapter: Path | None = None
+
+    @classmethod
+    def of(
+        cls,
+        path: str | os.PathLike,
+        heads: HeadSet | str | os.PathLike | None = None,
+        adapter: str | os.PathLike | None = None,
+    ) -> Origin:
+        """Return what is known at these paths, as ``HeadRanker.from_pretrained`` takes them."""
+        card = read_json(Path(path) / CARD) if (Path(path) / CARD).is_file() else {}
+        if isinstance(heads, (str, os.PathLike)):
+            heads = HeadSet.load(heads)
+        return cls(card, heads, None if adapter is None else Path(adapter))
+
+    def prompt(self) -> PromptOptions | None:
+        """Return the prompt that the heads are read with; None if nothing names one."""
+        saved = self.card.get("options", {})
+        if "prompt" in saved:
+            return _prompt(saved["prompt"], CARD)
+        for where, provenance in self._made():
+            if "prompt" in provenance:
+                return _prompt(provenance["prompt"], where)
+        return None
+
+    def dtype(self) -> str | None:
+        """Return the type of the weights that the heads were selected in; None if not known.
+
+        Raises:
+            HeadRankError: it is not one that a model can be loaded in.
+        """
+        found = [("the saved ranker", self.card), *self._made()]
+        for where, provenance in found:
+            if provenance.get("dtype") is not None:
+                if provenance["dtype"] not in DTYPES:
+                    raise HeadRankError(
+                        f"{where}: dtype is {provenance['dtype']!r}; allowed: {', '.join(DTYPES)}. "
+                        "Correct it, or give dtype (--dtype)"
+                    )
+                return provenance["dtype"]
+        return None
+
+    def _made(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yield whose provenance it is, and the provenance: of the heads, of the adapter."""
+        heads = self.heads
+        if heads is None and self.adapter is not None and (self.adapter / HEADS).is_file():
+            heads = HeadSet.load(self.adapter / HEADS)
+        if heads is not None:
+            yield "the heads' provenance", provenance_of(heads)
+        if self.adapter is not None and (self.adapter / "headrank.json").is_file():
+            card = read_json(self.adapter / "headrank.json")
+            yield str(self.adapter / "headrank.json"), card if isinstance(card, dict) else {}
+
+
+def provenance_of(heads: HeadSet) -> Mapping[str, Any]:
+    """Return how heads were made.
+
+    Raises:
+        HeadRankError: it is not an object.
+    """
+    if not isinstance(heads.provenance, Mapping):
+        raise HeadRankError(
+            f"the heads' provenance is a {type(heads.provenance).__name__}; it must be an object, "
+            "as `headrank profile` writes it, or be left out"
+        )
+    return heads.provenance
+
+
+def _prompt(value: object, where: str) -> PromptOptions:
+    """Return the prompt of a file.
+
+    Raises:
+        HeadRankError: it is not an object of known fields.
+    """
+    return PromptOptions(**_known(value, where))
+
+
+def _known(value: object, where: str) -> Mapping[str, Any]:
+    """Return a mapping whose keys are all fields of a prompt.
+
+    Raises:
+        HeadRankError: as `_prompt`.
+    """
+    known = [field.name for field in fields(PromptOptions)]
+    if not isinstance(value, Mapping) or set(value) - set(known):
+        raise HeadRankError(
+            f"{where}: the prompt is {str(value)[:80]}; expected an object with fields of "
+            f"{', '.join(known)}"
+        )
+    return value
+
+
+def _options(origin: Origin, asked: Mapping[str, Any]) -> RankerOptions:
+    """Return the options: what is given, else what was saved, else what the heads know."""
+    saved, given = origin.card.get("options", {}), asked["prompt"]
+    prompt, fit = given, False
+    if not isinstance(given, PromptOptions):
+        prompt = origin.prompt() or PromptOptions()
+        fit = saved.get("fit", True)
+        if given is not None:
+            prompt = prompt.changed(**_known(given, "prompt"))
+            fit = fit and "document_tokens" not in given
+            if fit and "overlong" in given:
+                # Stop or cut: it is said what happens to a list that does not fit whole.
+                prompt, fit = replace(prompt, document_tokens=None), False
+    budget = asked["document_tokens"]
+    if budget is not None:
+        if budget not in BUDGETS:
+            prompt = replace(prompt, document_tokens=check_budget(budget))
+        fit = budget == "fit"
+    fit = fit and prompt.document_tokens is not None
+    fold, method = asked["fold"], asked["method"]
+    if fold is None and method is None and "fold" in saved:
+        fold = Fold(**saved["fold"])
+    own = {
+        name: saved.get(name) if asked[name] is None else asked[name]
+        for name in ("method", "order", "seed", "window")
+    }
+    return RankerOptions(
+        prompt=prompt, fold=fold, fit=fit, **{k: v for k, v in own.items() if v is not None}
+    )
+
+
+def save_ranker(ranker: HeadRanker, folder: str | os.PathLike) -> None:
+    """Write the folder, whole or not at all; the base model is named, not copied.
+
+    Raises:
+        HeadRankError: the folder holds anything but a ranker that was saved there.
+    """
+    dtype = next(ranker.model.decoder.parameters()).dtype
+    with atomic_dir(folder, RANKER) as target:
+        if ranker.heads is not None:
+            ranker.heads.save(target / HEADS)
+        if ranker.adapter is not None:
+            shutil.copytree(
+                ranker.adapter, target / ADAPTER, ignore=shutil.ignore_patterns(MANIFEST)
+            )
+        files = sorted(p for p in target.rglob("*") if p.is_file())
+        card = {
+            "format": _FORMAT,
+            "headrank": __version__,
+            "model": {
+                "path": _noted_base(ranker.model.name, folder),
+                "origin": _origin(ranker.model.name),
+                "revision": ranker.revision,
+                "digest": ranker.model.digest,
+            },
+            "dtype": next(name for name, known in DTYPES.items() if known == dtype),
+            "options": asdict(ranker.options) | {"prompt": ranker.options.prompt.described()},
+            "heads": ranker.heads is not None,
+            "adapter": ranker.adapter is not None,
+            "sha256": {p.relative_to(target).as_posix(): sha256(p) for p in files},
+        }
+        write_json(target / CARD, card)
+
+
+def _noted_base(name: str, folder: str | os.PathLike) -> str:
+    """Return how a card names the base model: a hub's repository, or a path from the ranker.
+
+    An absolute path would mean nothing on another machine. One from the saved folder holds
+    where both are moved together.
+    """
+    if not Path(name).is_dir():
+        return name
+    return Path(os.path.relpath(Path(name).resolve(), Path(folder).resolve())).as_posix()
+
+
+def _origin(name: str) -> str | None:
+    """Return the hub's repository and commit that a model's folder was fetched from."""
+    path = Path(name) / PROVENANCE
+    source = read_json(path).get("source", {}) if path.is_file() else {}
+    if source.get("kind") != "huggingface":
+        return None
+    return f"{source.get('repository')} at {source.get('revision')}"
+
+
+def base_model(folder: Path, card: dict) -> str:
+    """Return the base model that a saved ranker's card names, as it can be loaded from here.
+
+    Cards of earlier versions hold an absolute path.
+
+    Raises:
+        HeadRankError: the card names a folder that is not there.
+    """
+    name = card["model"]["path"]
+    if not name.startswith(("../", "./", "/")) and name != "..":
+        return name
+    path = Path(os.path.normpath(folder.resolve() / name))
+    if not path.is_dir():
+        origin = card["model"].get("origin")
+        raise HeadRankError(
+            f"{folder}: its base model is not at {path}; give its folder with `model` (on the "
+            "command line: --base)" + (f"; it is {origin}" if origin else "")
+        )
+    return str(path)
+
+
+def _read_card(folder: Path) -> dict:
+    """Return a saved ranker's card after hashing its files again.
+
+    Raises:
+        HeadRankError: another format, or a file that is missing or changed.
+    """
+    card = read_json(folder / CARD)
+    if not isinstance(card, dict) or card.get("format") != _FORMAT:
+        raise HeadRankError(
+            f"{folder / CARD}: not a ranker of format {_FORMAT}; save the ranker again"
+        )
+    for name, expected in card["sha256"].items():
+        path = folder / name
+        if not path.is_file() or sha256(path) != expected:
+            raise HeadRankError(
+                f"{path}: missing or changed since the ranker was saved; save it again"
+            )
+    return card

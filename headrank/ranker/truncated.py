@@ -1,0 +1,171 @@
+"""The deployed reading: layers up to the deepest selected head, and of that one its edge.
+
+The attention weights of the deepest selected layer need two things of it only: the keys
+of every token and the queries of the suffix. So its values, its output projection, its
+feed-forward part and the queries of the documents are never computed, and what they would
+need is not kept in memory. All layers behind it, and the language-model head, were never
+loaded (``load_model(layers=...)``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from headrank.data.heads import HeadSet, by_layer
+from headrank.errors import HeadRankError
+from headrank.heads.fold import fold
+from headrank.models.decoder import LoadedModel
+from headrank.options.fold import Fold
+from headrank.reading.document_store import Shelf
+from headrank.reading.prefill import read_prompts
+from headrank.reading.prompt import Prompt
+from headrank.reading.readings import ListReading
+from headrank.reading.sliding_window import check_prompt
+
+
+class _Absent(torch.nn.Module):
+    """Stands for a part that the reading leaves before; asked for, it says so."""
+
+    def forward(self, *args: object, **kwargs: object) -> None:
+        raise HeadRankError(
+            "the model was cut for reading heads and has no output; load it again with "
+            "headrank.models.decoder.load_model to use it otherwise"
+        )
+
+
+class _NoValues(torch.nn.Module):
+    """Returns zeros of one head's width, without memory or arithmetic, instead of values."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return hidden.new_zeros(()).expand(*hidden.shape[:-1], self.width)
+
+
+class _SuffixQueries(torch.nn.Module):
+    """Projects queries while rows are recorded, and else returns zeros of one head's width.
+
+    Attributes:
+        recording: set by the layer's hook before each pass.
+    """
+
+    def __init__(self, projection: torch.nn.Module, width: int) -> None:
+        super().__init__()
+        self.projection = projection
+        self.nothing = _NoValues(width)
+        self.recording = True
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self.projection(hidden) if self.recording else self.nothing(hidden)
+
+
+def cut_last_layer(model: LoadedModel) -> None:
+    """Change the model in place so that its last layer computes keys and suffix queries only.
+
+    Attention modules view their projections as ``[batch, tokens, -1, head dim]``: a
+    projection that returns one head's width passes through normalisation and rotation at
+    the cost of one head. The recorder travels as a keyword of the forward call; a pass
+    whose recorder has no target (the documents) needs no queries.
+
+    An adapter must be in place before: its projections are wrapped as they are.
+    """
+    layer = model.decoder.layers[model.layers - 1]
+    attention = layer.self_attn
+    attention.q_proj = _SuffixQueries(attention.q_proj, attention.head_dim)
+    attention.v_proj = _NoValues(attention.head_dim)
+    attention.o_proj = _Absent()
+    layer.mlp = _Absent()
+    model.decoder.norm = _Absent()
+
+    def announce(module: torch.nn.Module, args: tuple, kwargs: dict) -> None:
+        recorder = kwargs.get("recorder")
+        module.q_proj.recording = recorder is None or bool(recorder.targets)
+
+    attention.register_forward_pre_hook(announce, with_kwargs=True)
+
+
+def score_prompts(
+    model: LoadedModel,
+    prompts: Sequence[Prompt],
+    heads: HeadSet | None,
+    options: Fold,
+    shelf: Shelf | None = None,
+) -> list[list[np.ndarray]]:
+    """Return the scores ``[docs]`` of each prompt, one array a query of it.
+
+    With ``options.calibrate`` the last suffix of each prompt is the content-free query
+    that the others are compared with; it has no scores of its own.
+
+    Args:
+        heads: heads to read; None reads all (ICR).
+        shelf: documents of layout ``block`` that are there are not computed again.
+
+    Raises:
+        HeadRankError: NaN in the attention, a document that a selected head cannot see (or no
+            head at all), or a layer that the model does not have.
+    """
+    for prompt in prompts:
+        check_prompt(model, prompt, heads)
+    recorders = read_prompts(
+        model,
+        prompts,
+        heads=None if heads is None else by_layer(heads),
+        keep_tokens=options.outliers,
+        shelf=shelf,
+    )
+    queries = len(recorders) - options.calibrate
+    scores: list[list[np.ndarray]] = []
+    for item, prompt in enumerate(prompts):
+        documents = [_joined(recorder.mass, item) for recorder in recorders]
+        for mass in documents:
+            _check(mass)
+        tokens = [_joined(recorder.tokens, item) for recorder in recorders if options.outliers]
+        own = []
+        for number in range(queries):
+            # The heads read stand as the only layer of a reading, so "all heads" of the
+            # fold are the selected ones, and the fold is the workflow's own.
+            reading = ListReading(
+                query_id=str(number),
+                doc_ids=tuple(str(i) for i in range(len(prompt.spans))),
+                query=documents[number][None],
+                calibration=documents[-1][None] if options.calibrate else None,
+                spans=_spans(prompt),
+                contrast=(tokens[number] - tokens[-1]).sum(axis=0, dtype=np.float64)
+                if options.outliers
+                else None,
+            )
+            own.append(fold(reading, None, options))
+        scores.append(own)
+    return scores
+
+
+def _check(mass: np.ndarray) -> None:
+    """Refuse ``[heads, docs]`` that no ranking can be read from."""
+    if not np.isfinite(mass).all():
+        raise HeadRankError(
+            "the attention is NaN or infinite; check the model's weights, or use dtype float32"
+        )
+    unseen = np.flatnonzero(mass.sum(axis=0) == 0)
+    if len(unseen):
+        raise HeadRankError(
+            f"{len(unseen)} of {mass.shape[1]} documents get no attention at all from the heads "
+            "that are read: they lie beyond the sliding window of those layers; rerank fewer or "
+            "shorter documents, or select heads in layers of full attention"
+        )
+
+
+def _joined(layers: dict[int, list[torch.Tensor]], item: int) -> np.ndarray:
+    """Return ``[heads, ...]`` of one sequence: all recorded layers, one under the other."""
+    return torch.cat([layers[layer][item] for layer in sorted(layers)]).cpu().numpy()
+
+
+def _spans(prompt: Prompt) -> np.ndarray:
+    """Return ``[docs, 2]``: each document's tokens among the document tokens."""
+    widths = np.array([stop - start for start, stop in prompt.spans])
+    ends = widths.cumsum()
+    return np.stack([ends - widths, ends], axis=1)

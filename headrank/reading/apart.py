@@ -1,0 +1,214 @@
+"""Lists in a block layout read: documents first, a pass of many at a time, then each suffix.
+
+Keys and values lie in a room that holds the whole list and the suffix: nothing is joined, and a
+suffix never copies what is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from headrank.models.attention import ReadingComplete, Recorder
+from headrank.models.decoder import LoadedModel
+from headrank.reading.block_attention import BlockAttention
+from headrank.reading.document_store import Shelf
+from headrank.reading.list_cache import Room
+from headrank.reading.packed import Packed
+from headrank.reading.passes import grouped, passes
+from headrank.reading.prompt import Prompt
+
+PASS_TOKENS = 8192
+"""Most tokens of one forward pass, or one document: it bounds memory, however long the list."""
+
+
+def read_blocks(
+    model: LoadedModel,
+    prompt: Prompt,
+    *,
+    last: int,
+    heads: dict[int, list[int]] | None = None,
+    keep_tokens: bool = False,
+    budget: int = PASS_TOKENS,
+    shelf: Shelf | None = None,
+) -> list[Recorder]:
+    """Return one filled recorder a suffix of a prompt whose documents are read apart.
+
+    Documents are computed in an order that depends on them alone, so scores are the same bits in
+    any order of the list.
+
+    Args:
+        last: deepest layer that is read.
+        heads, keep_tokens: as :func:`headrank.reading.prefill.read_prompts` has them.
+        budget, shelf: as :func:`fill` has them.
+    """
+    blocks = prompt.blocks
+    recorders, room, packed = [], None, None
+    spare = max(len(suffix.ids) for suffix in prompt.suffixes)
+    for number, suffix in enumerate(prompt.suffixes):
+        if room is None or len(blocks.heads) > 1:
+            packed = Packed.of(prompt, len(blocks.head(number)))
+            room = Room(last + 1, packed.tokens, spare)
+            fill(model, packed, blocks.head(number), room, budget=budget, shelf=shelf)
+        recorder = Recorder(
+            targets=(packed.target(suffix, model.device),),
+            layers=None if heads is None else frozenset(heads),
+            heads=heads,
+            deepest=last,
+            keep_tokens=keep_tokens,
+        )
+        positions = torch.from_numpy(packed.suffix_positions(suffix)).to(model.device)
+        room.places = slice(packed.tokens, packed.tokens + len(suffix.ids))
+        room.suffix = True
+        attention = BlockAttention(
+            packed.head, suffix=len(suffix.ids), positions=positions, room=room
+        )
+        forward(model, suffix.ids, positions[packed.tokens :], attention, recorder)
+        recorders.append(recorder)
+    return recorders
+
+
+@torch.inference_mode()
+def encode_documents(
+    model: LoadedModel, prompt: Prompt, shelf: Shelf, budget: int = PASS_TOKENS
+) -> int:
+    """Compute the documents of a prompt of layout ``block`` that the shelf lacks, and no query.
+
+    Returns how many there were.
+    """
+    head = prompt.blocks.head(0)
+    packed = Packed.of(prompt, len(head))
+    room = Room(model.layers, packed.tokens, 0)
+    return fill(model, packed, head, room, budget=budget, shelf=shelf)
+
+
+def fill(
+    model: LoadedModel,
+    packed: Packed,
+    head: Sequence[int],
+    room: Room,
+    *,
+    budget: int = PASS_TOKENS,
+    shelf: Shelf | None = None,
+) -> int:
+    """Put the keys and values of prefix and documents into the room.
+
+    Returns how many documents were computed.
+
+    Args:
+        budget: most tokens of one forward pass.
+        shelf: what it holds is copied, the rest is computed and kept there.
+    """
+    widths = packed.prompt.blocks.widths
+    missing, has_prefix = list(packed.prompt.blocks.order), packed.head == 0
+    if shelf is not None:
+        missing, has_prefix = _take(shelf, packed, head, room)
+    recorder = Recorder(deepest=room.layers - 1)
+    room.suffix = False
+    dealt = passes(missing, widths, budget)
+    if not (dealt or has_prefix):
+        dealt = [[]]  # all documents are there, their prefix is not
+    for documents in dealt:
+        own = 0 if has_prefix else packed.head
+        has_prefix = True
+        ids, places = packed.ids(documents), packed.places(documents)
+        positions = packed.positions(documents)
+        if own:
+            ids = [*head, *ids]
+            places, positions = (
+                np.concatenate([np.arange(own), these]) for these in (places, positions)
+            )
+        room.write_at(places, model.device)
+        attention = BlockAttention(
+            packed.head,
+            prefix=own,
+            groups=grouped(widths[documents], own, model.device),
+            room=room,
+        )
+        forward(model, ids, torch.from_numpy(positions).to(model.device), attention, recorder)
+        if shelf is not None:
+            _keep(shelf, packed, head, room, documents, own)
+    return len(missing)
+
+
+def _take(shelf: Shelf, packed: Packed, head: Sequence[int], room: Room) -> tuple[list[int], bool]:
+    """Copy what the shelf holds into the room; return what it lacks, and if it has the prefix."""
+    order = packed.prompt.blocks.order
+    find = shelf.store.find
+    shared = find(shelf.key(head, (), room.layers)) if packed.head else None
+    found = {one: find(shelf.key(head, packed.ids([one]), room.layers)) for one in order}
+    entries = {int(packed.starts[one]): entry for one, entry in found.items() if entry is not None}
+    if shared is not None:
+        entries[0] = shared
+    room.put(entries)
+    missing = [one for one in order if found[one] is None]
+    return missing, shared is not None or packed.head == 0
+
+
+def _keep(
+    shelf: Shelf,
+    packed: Packed,
+    head: Sequence[int],
+    room: Room,
+    documents: Sequence[int],
+    prefix: int,
+) -> None:
+    """Keep what a pass computed; the prefix last, since every list needs it."""
+    widths = packed.prompt.blocks.widths
+    for one in documents:
+        start = int(packed.starts[one])
+        key = shelf.key(head, packed.ids([one]), room.layers)
+        shelf.store.keep(key, room.part(start, start + int(widths[one])))
+    if prefix:
+        shelf.store.keep(shelf.key(head, (), room.layers), room.part(0, prefix))
+
+
+def forward(
+    model: LoadedModel,
+    ids: Sequence[int],
+    positions: torch.Tensor,
+    attention: BlockAttention,
+    recorder: Recorder,
+) -> None:
+    """Run one pass up to the recorder's deepest layer."""
+    device = model.device
+    with contextlib.suppress(ReadingComplete):
+        model.decoder(
+            input_ids=torch.tensor([ids], device=device),
+            position_ids=positions[None],
+            # A mask of four dimensions is taken as it is, so transformers builds none of its own,
+            # which would be of all tokens by all tokens. The attention never looks at it.
+            attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device),
+            past_key_values=attention.room,
+            use_cache=attention.room is not None,
+            recorder=recorder,
+            blocks=attention,
+        )
+
+
+def trace_blocks(
+    model: LoadedModel, prompt: Prompt, heads: dict[int, list[int]], deepest: int
+) -> Recorder:
+    """Return the first suffix's recorder from one pass over everything, with gradients."""
+    blocks, suffix = prompt.blocks, prompt.suffixes[0]
+    packed = Packed.of(prompt, len(blocks.head(0)))
+    recorder = Recorder(
+        targets=(packed.target(suffix, model.device),),
+        layers=frozenset(heads),
+        heads=heads,
+        deepest=deepest,
+    )
+    positions = torch.from_numpy(packed.suffix_positions(suffix)).to(model.device)
+    attention = BlockAttention(
+        packed.head,
+        prefix=packed.head,
+        groups=grouped(blocks.widths[list(blocks.order)], packed.head, model.device),
+        suffix=len(suffix.ids),
+        positions=positions,
+    )
+    ids = [*blocks.head(0), *packed.ids(blocks.order), *suffix.ids]
+    forward(model, ids, positions, attention, recorder)
+    return recorder

@@ -1,0 +1,105 @@
+"""Room for the keys and values of a whole list: nothing in it is ever joined or copied again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from headrank.reading.document_store import Encoded
+
+
+@dataclass
+class Room:
+    """Keys and values of a whole list: prefix, documents in the order computed, a suffix.
+
+    A cache as a model asks for it, by duck type. The deepest layer has no values: the pass ends
+    before they are used.
+
+    Attributes:
+        layers: read.
+        tokens: of prefix and documents.
+        spare: tokens of the longest suffix.
+        keys, values: ``[layers, key heads, tokens + spare, dim]``, the values of one layer less;
+            made when the first pass tells their shape.
+        places: where the pass at hand writes: a slice, or positions.
+    """
+
+    layers: int
+    tokens: int
+    spare: int
+    keys: torch.Tensor | None = None
+    values: torch.Tensor | None = None
+    places: slice | torch.Tensor = field(default_factory=lambda: slice(0, 0))
+    suffix: bool = False
+
+    def allocate(self, like: torch.Tensor, heads: int, dim: int) -> None:
+        """Take the memory, of the kind of a tensor."""
+        shape = (heads, self.tokens + self.spare, dim)
+        self.keys = like.new_empty((self.layers, *shape))
+        self.values = like.new_empty((self.layers - 1, *shape))
+
+    def update(
+        self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_: object, **__: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keep a layer's new keys and values; return what the rows of this pass see.
+
+        Documents see themselves (and the prefix, which :meth:`prefix` gives); a suffix all.
+        """
+        if self.keys is None:
+            self.allocate(keys, keys.shape[1], keys.shape[3])
+        self._write(self.keys[layer_idx], keys[0])
+        last = layer_idx == self.layers - 1
+        if not last:
+            self._write(self.values[layer_idx], values[0])
+        if not self.suffix:
+            return keys, values
+        stop = self.places.stop
+        seen = self.keys[layer_idx, None, :, :stop]
+        return seen, values if last else self.values[layer_idx, None, :, :stop]
+
+    def _write(self, own: torch.Tensor, new: torch.Tensor) -> None:
+        if isinstance(self.places, slice):
+            own[:, self.places] = new
+        else:
+            own.index_copy_(1, self.places, new)
+
+    def write_at(self, places: np.ndarray, device: torch.device) -> None:
+        """Let the next pass write at these places; those that follow one another are a slice."""
+        first, last = int(places[0]), int(places[-1]) + 1
+        if last - first == len(places):
+            self.places = slice(first, last)
+        else:
+            self.places = torch.from_numpy(places).to(device)
+
+    def put(self, entries: Mapping[int, Encoded]) -> None:
+        """Copy stored parts to the places where each begins."""
+        if not entries:
+            return
+        like = next(iter(entries.values())).keys
+        if sum(entry.keys.shape[2] for entry in entries.values()) == self.tokens:
+            # All of it: joined at once, with room for the suffix.
+            parts = [entries[start] for start in sorted(entries)]
+            spare = like.new_empty((*like.shape[:2], self.spare, like.shape[3]))
+            self.keys = torch.cat([*(part.keys for part in parts), spare], dim=2)
+            self.values = torch.cat([*(part.values for part in parts), spare[:-1]], dim=2)
+            return
+        self.allocate(like, like.shape[1], like.shape[3])
+        for start, entry in entries.items():
+            stop = start + entry.keys.shape[2]
+            self.keys[:, :, start:stop] = entry.keys
+            self.values[:, :, start:stop] = entry.values
+
+    def part(self, start: int, stop: int) -> Encoded:
+        """Return a copy of some tokens' keys and values."""
+        return Encoded(self.keys[:, :, start:stop].clone(), self.values[:, :, start:stop].clone())
+
+    def prefix(self, layer: int, tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return keys and values ``[1, key heads, tokens, dim]`` of the shared prefix."""
+        return self.keys[layer, None, :, :tokens], self.values[layer, None, :, :tokens]
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Return the tokens that are kept; positions are given, so nothing is derived from it."""
+        return self.tokens

@@ -1,0 +1,278 @@
+"""Reading candidate lists: one prefill of the documents, then a short suffix a query."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import DynamicCache
+
+from headrank.data.candidates import CandidateList
+from headrank.errors import HeadRankError
+from headrank.io.progress import follow
+from headrank.models.attention import ReadingComplete, Recorder, Target
+from headrank.models.decoder import LoadedModel
+from headrank.models.devices import fits
+from headrank.reading.apart import read_blocks
+from headrank.reading.document_store import Shelf
+from headrank.reading.prompt import Prompt, PromptBuilder
+from headrank.reading.readings import ListReading
+from headrank.reading.sliding_window import distances, layer_windows
+
+
+@dataclass(frozen=True)
+class SuffixMass:
+    """Attention of one suffix.
+
+    Attributes:
+        documents: ``[layers, heads, docs]`` float32.
+        tokens: ``[layers, heads, document tokens]`` float32, or None.
+    """
+
+    documents: np.ndarray
+    tokens: np.ndarray | None
+
+
+def read_prompts(
+    model: LoadedModel,
+    prompts: Sequence[Prompt],
+    *,
+    deepest: int | None = None,
+    heads: dict[int, list[int]] | None = None,
+    keep_tokens: bool = False,
+    shelf: Shelf | None = None,
+) -> list[Recorder]:
+    """Return one filled recorder a suffix, with a target for each prompt of the batch.
+
+    The prefixes are prefilled once, side by side; the key/value cache is cropped back
+    after each suffix. Nothing behind the attention weights of ``deepest`` is computed, and
+    no language-model head.
+
+    Args:
+        prompts: lists read in one batch; each has the same number of suffixes. Shorter
+            prefixes are padded on the left, shorter suffixes on the right: causal rows
+            never see the latter, and the mask hides the former.
+        deepest: last layer read (counting from 0); None reads all layers.
+        heads: ``{layer: [head, ...]}``: record these only; None records every head.
+        keep_tokens: also record the mass of each document token.
+        shelf: documents of layout ``block`` that are there are not computed again.
+
+    Raises:
+        HeadRankError: a layer that the model does not have, or a GPU without the memory.
+    """
+    last = model.layers - 1 if deepest is None else deepest
+    if not 0 <= last < model.layers:
+        raise HeadRankError(f"layer {last} asked for; the model has layers 0..{model.layers - 1}")
+    longest = max(prompt.length for prompt in prompts)
+    with fits(
+        f"reading {len(prompts)} lists at once, the longest of {longest} tokens,",
+        "read fewer lists at once (batch), shorten them (fewer candidates, a smaller "
+        "document_tokens), or use dtype bfloat16",
+    ):
+        if all(prompt.blocks is None for prompt in prompts):
+            return _read_joint(model, prompts, last, heads, keep_tokens)
+        return _read_apart(model, prompts, last, heads, keep_tokens, shelf)
+
+
+@torch.inference_mode()
+def _read_apart(
+    model: LoadedModel,
+    prompts: Sequence[Prompt],
+    last: int,
+    heads: dict[int, list[int]] | None,
+    keep_tokens: bool,
+    shelf: Shelf | None,
+) -> list[Recorder]:
+    """Return the recorders of lists in a block layout: one pass holds one list's documents."""
+    read = [
+        read_blocks(model, prompt, last=last, heads=heads, keep_tokens=keep_tokens, shelf=shelf)
+        for prompt in prompts
+    ]
+    joined = []
+    for suffixes in zip(*read, strict=True):
+        recorder = suffixes[0]
+        for other in suffixes[1:]:
+            recorder.targets = (*recorder.targets, *other.targets)
+            for mine, more in ((recorder.mass, other.mass), (recorder.tokens, other.tokens)):
+                for layer, values in more.items():
+                    mine[layer] += values
+        joined.append(recorder)
+    return joined
+
+
+@torch.inference_mode()
+def _read_joint(
+    model: LoadedModel,
+    prompts: Sequence[Prompt],
+    last: int,
+    heads: dict[int, list[int]] | None,
+    keep_tokens: bool,
+) -> list[Recorder]:
+    """Return the recorders of one batch; see ``read_prompts``."""
+    device = model.device
+    lengths = torch.tensor([len(prompt.prefix) for prompt in prompts], device=device)
+    width = int(lengths.max())
+    padding = [width - len(prompt.prefix) for prompt in prompts]
+    ids = torch.tensor(
+        [(0,) * pad + p.prefix for pad, p in zip(padding, prompts, strict=True)], device=device
+    )
+    indices = [
+        torch.from_numpy(np.concatenate([np.full(pad, -1), p.document_index()])).to(device)
+        for pad, p in zip(padding, prompts, strict=True)
+    ]
+    places = torch.arange(width, device=device) - (width - lengths)[:, None]
+    # Without padding no mask is given: SDPA's causal kernel is the fast one.
+    mask = (places >= 0).long() if any(padding) else None
+    # A cache without the model's config keeps every position in every layer; sliding
+    # layers then see their window through the mask, and cropping is always exact.
+    cache = DynamicCache()
+    _forward(model, ids, places.clamp_min(0), mask, cache, Recorder(deepest=last))
+    recorders = []
+    for suffixes in zip(*(prompt.suffixes for prompt in prompts), strict=True):
+        longest = max(len(suffix.ids) for suffix in suffixes)
+        tail = torch.tensor(
+            [s.ids + (0,) * (longest - len(s.ids)) for s in suffixes], device=device
+        )
+        recorder = Recorder(
+            targets=tuple(
+                Target(
+                    rows=(width + suffix.rows[0], width + suffix.rows[1]),
+                    index=index,
+                    documents=len(prompt.spans),
+                )
+                for prompt, suffix, index in zip(prompts, suffixes, indices, strict=True)
+            ),
+            layers=None if heads is None else frozenset(heads),
+            heads=heads,
+            deepest=last,
+            keep_tokens=keep_tokens,
+        )
+        seen = None if mask is None else torch.cat([mask, torch.ones_like(tail)], dim=1)
+        positions = lengths[:, None] + torch.arange(longest, device=device)
+        _forward(model, tail, positions, seen, cache, recorder)
+        cache.crop(-longest)
+        recorders.append(recorder)
+    return recorders
+
+
+def read_prompt(
+    model: LoadedModel,
+    prompt: Prompt,
+    *,
+    deepest: int | None = None,
+    keep_tokens: bool = False,
+) -> list[SuffixMass]:
+    """Return the masses of all heads for every suffix of one prompt; see ``read_prompts``."""
+    return [
+        SuffixMass(
+            documents=_stack(recorder.mass),
+            tokens=_stack(recorder.tokens) if keep_tokens else None,
+        )
+        for recorder in read_prompts(model, [prompt], deepest=deepest, keep_tokens=keep_tokens)
+    ]
+
+
+def _forward(
+    model: LoadedModel,
+    ids: torch.Tensor,
+    positions: torch.Tensor,
+    mask: torch.Tensor | None,
+    cache: DynamicCache,
+    recorder: Recorder,
+) -> None:
+    with contextlib.suppress(ReadingComplete):
+        model.decoder(
+            input_ids=ids,
+            position_ids=positions,
+            attention_mask=mask,
+            past_key_values=cache,
+            use_cache=True,
+            recorder=recorder,
+        )
+
+
+def _stack(layers: dict[int, list[torch.Tensor]]) -> np.ndarray:
+    """Return ``[layers, heads, ...]`` float32 of the first sequence."""
+    return torch.stack([layers[layer][0] for layer in sorted(layers)]).cpu().numpy()
+
+
+def read_list(
+    model: LoadedModel,
+    builder: PromptBuilder,
+    candidates: CandidateList,
+    *,
+    calibrate: bool = True,
+    deepest: int | None = None,
+    keep_tokens: bool = False,
+) -> tuple[ListReading, int]:
+    """Return the reading of one list (documents in prompt order) and its prompt's tokens."""
+    queries = None if calibrate else (candidates.query,)
+    prompt = builder.build(candidates, queries)
+    masses = read_prompt(model, prompt, deepest=deepest, keep_tokens=keep_tokens or calibrate)
+    widths = np.array([stop - start for start, stop in prompt.spans])
+    ends = widths.cumsum()
+    spans = np.stack([ends - widths, ends], axis=1)
+    calibration = contrast = tokens = None
+    if calibrate:
+        difference = masses[0].tokens - masses[1].tokens
+        calibration = masses[1].documents
+        contrast = difference.sum(axis=(0, 1), dtype=np.float64).astype(np.float32)
+        tokens = difference if keep_tokens else None
+    windows = layer_windows(model)
+    reading = ListReading(
+        query_id=candidates.query_id,
+        doc_ids=candidates.doc_ids,
+        query=masses[0].documents,
+        calibration=calibration,
+        spans=spans,
+        contrast=contrast,
+        tokens=tokens,
+        windows=windows,
+        distance=None if windows is None else distances(prompt),
+        cut={
+            document: (tokens, kept)
+            for document, tokens, kept in zip(
+                candidates.doc_ids, prompt.tokens, prompt.widths, strict=True
+            )
+            if kept < tokens
+        },
+    )
+    reading.check(model.name)
+    return reading, prompt.length
+
+
+def read_lists(
+    model: LoadedModel,
+    builder: PromptBuilder,
+    lists: Iterable[CandidateList],
+    *,
+    calibrate: bool = True,
+    deepest: int | None = None,
+    keep_tokens: bool = False,
+    label: str = "reading",
+    progress: bool = True,
+) -> Iterator[ListReading]:
+    """Yield the reading of each list; a progress bar shows queries and tokens a second."""
+    lists = list(lists)
+    # Every prompt is built before the first prefill: a list that does not fit the
+    # context is told at once, not after an hour.
+    for candidates in lists:
+        builder.build(candidates)
+    with follow(total=len(lists), desc=label, unit="query", disable=not progress) as bar:
+        tokens = 0
+        for candidates in lists:
+            reading, length = read_list(
+                model,
+                builder,
+                candidates,
+                calibrate=calibrate,
+                deepest=deepest,
+                keep_tokens=keep_tokens,
+            )
+            tokens += length
+            bar.update()
+            bar.set_postfix_str(f"{tokens / max(bar.format_dict['elapsed'], 1e-9):.0f} tokens/s")
+            yield reading

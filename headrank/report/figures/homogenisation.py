@@ -1,0 +1,81 @@
+"""Relevance along the prompt: do scores follow the position or the document?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from headrank.evaluation.homogenisation import position_share
+from headrank.report.figures.style import BLUE, GREY, MIDDLE_ZONE, PAGE, RED, new_figure, styled
+from headrank.report.names import label
+
+_KINDS = {"relevant": (RED, "o", "Relevant"), "other": (BLUE, "s", "Other")}
+
+
+@styled
+def homogenisation(systems: Mapping[str, pd.DataFrame]) -> Figure:
+    """Return one panel a system: mean z-scored relevance by prompt position, with its spread.
+
+    Args:
+        systems: ``{title: positions}``, each of
+            :func:`headrank.evaluation.homogenisation.by_position`, e.g. all heads, selected heads,
+            aligned heads.
+    """
+    figure = new_figure(min(PAGE, 0.5 + 2.15 * len(systems)), 2.3)
+    panels = figure.subplots(1, len(systems), sharey=True, squeeze=False)[0]
+    for axes, (title, positions) in zip(panels, systems.items(), strict=True):
+        _panel(axes, positions)
+        axes.set_title(title, pad=13)
+        share = position_share(positions)
+        told = f"position explains {share:.0%} of the others' variance"
+        axes.text(
+            0.5,
+            1.02,
+            "no document that is not relevant" if np.isnan(share) else told,
+            transform=axes.transAxes,
+            ha="center",
+            va="bottom",
+            fontsize=6.2,
+            color=GREY,
+        )
+        axes.set_xlabel("Position in the prompt (%)")
+    panels[0].set_ylabel("Relevance (z-score in its list)")
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc="outside lower center", ncols=len(handles) if len(systems) > 1 else 2
+    )
+    return figure
+
+
+def _panel(axes: Axes, positions: pd.DataFrame) -> None:
+    axes.axvspan(25, 75, color=MIDDLE_ZONE, linewidth=0, zorder=0, label="Middle zone")
+    axes.axhline(0, color=GREY, linewidth=0.6)
+    for kind, (colour, marker, text) in _KINDS.items():
+        part = positions[(positions["kind"] == kind) & (positions["documents"] > 0)]
+        centre = 50 * (part["start"] + part["stop"])
+        spread = part["sd"].fillna(0)
+        axes.fill_between(
+            centre,
+            part["mean"] - spread,
+            part["mean"] + spread,
+            color=colour,
+            alpha=0.16,
+            linewidth=0,
+            label=f"{text} ± 1 sd",
+        )
+        axes.plot(centre, part["mean"], color=colour, marker=marker, markersize=3, label=text)
+    axes.set_xlim(0, 100)
+    axes.set_xticks(range(0, 101, 25))
+
+
+def draw_homogenisation(positions: str, *, names: Mapping[str, str]) -> Figure:
+    """Return the figure of a study's file, one panel a method."""
+    systems = {
+        label(method, names): part
+        for method, part in pd.read_csv(positions).groupby("system", sort=False)
+    }
+    return homogenisation(systems)

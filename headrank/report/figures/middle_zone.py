@@ -1,0 +1,79 @@
+"""Promotion out of the middle zone, before and after alignment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from headrank.report.figures.style import (
+    BLACK,
+    BLUE,
+    COLUMN,
+    GREY,
+    RED,
+    group_rows,
+    name_rows,
+    new_figure,
+    panel_letter,
+    styled,
+)
+from headrank.report.names import label
+
+_KINDS = {"relevant": (RED, "o", "Relevant"), "other": (BLUE, "s", "Other")}
+
+
+@styled
+def middle_zone(rates: pd.DataFrame, *, names: Mapping[str, str] | None = None) -> Figure:
+    """Return promotion rates of relevant and other documents, and the gap, system by system.
+
+    Args:
+        rates: rows of :func:`headrank.evaluation.middle_zone.promotion` with a column ``system``
+            (before, then after) and, for several sets, ``set``.
+        names: printed names of methods, where they differ from the usual ones.
+    """
+    keys = rates[["set", "system"]] if "set" in rates else rates[["system"]].assign(set="")
+    systems = keys.drop_duplicates()
+    places, heads, end = group_rows(systems["set"])
+    place_of = dict(zip(zip(systems["set"], systems["system"], strict=True), places, strict=True))
+    own = zip(keys["set"], keys["system"], strict=True)
+    points = rates.assign(place=[place_of[key] for key in own])
+    figure = new_figure(COLUMN, 0.95 + 0.2 * end)
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.3, 1))
+    panel_letter(left, "a")
+    panel_letter(right, "b")
+    for shift, (kind, (colour, marker, text)) in zip((-0.13, 0.13), _KINDS.items(), strict=True):
+        _points(left, points[points["kind"] == kind], shift, colour, marker, text)
+    left.axvline(25, color=GREY, linestyle=(0, (2, 2)), linewidth=0.9, label="Random ranking")
+    left.set_xlim(0, None)
+    left.set_xlabel("Promoted (%)")
+    _points(right, points[points["kind"] == "gap"], 0, BLACK, "D", None)
+    right.axvline(0, color=GREY, linewidth=0.8)
+    right.set_xlabel("Gap (points)")
+    name_rows(left, places, [label(name, names) for name in systems["system"]], heads, end)
+    right.grid(axis="y", visible=False)
+    right.tick_params(axis="y", length=0)
+    figure.legend(loc="outside lower center", ncols=3, columnspacing=1)
+    return figure
+
+
+def _points(
+    axes: Axes, part: pd.DataFrame, shift: float, colour: str, marker: str, text: str | None
+) -> None:
+    bounds = 100 * part[["rate", "low", "high"]]
+    axes.errorbar(
+        bounds["rate"],
+        part["place"] + shift,
+        xerr=[bounds["rate"] - bounds["low"], bounds["high"] - bounds["rate"]],
+        fmt=marker,
+        color=colour,
+        elinewidth=1,
+        label=text,
+    )
+
+
+def draw_middle_zone(rates: str, *, names: Mapping[str, str]) -> Figure:
+    """Return the figure of a study's file; see ``middle_zone``."""
+    return middle_zone(pd.read_csv(rates), names=names)

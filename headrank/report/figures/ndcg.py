@@ -1,0 +1,123 @@
+"""Effectiveness against the number of heads, and against the layers they may come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from headrank.report.figures.style import COLUMN, looks, new_figure, reference_lines, styled
+from headrank.report.names import label
+
+
+@styled
+def ndcg_by_heads(
+    curves: pd.DataFrame,
+    references: Mapping[str, float],
+    *,
+    measure: str = "nDCG@10",
+    names: Mapping[str, str] | None = None,
+) -> Figure:
+    """Return one curve a selection over K, the number of heads, with intervals as bands.
+
+    Args:
+        curves: of :func:`headrank.evaluation.head_controls.ndcg_by_heads`.
+        references: ``{method: value}`` drawn as lines, e.g. BM25.
+        names: printed names of methods, where they differ from the usual ones.
+    """
+    counts = sorted(curves["heads"].unique())
+    most = max(counts)
+    figure, axes = _curves(curves, "heads", references, measure, names)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(
+        counts, [f"all\n({count})" if count == most else str(count) for count in counts]
+    )
+    axes.minorticks_off()
+    axes.set_xlabel("Number of heads K")
+    return figure
+
+
+@styled
+def ndcg_by_depth(
+    curves: pd.DataFrame,
+    references: Mapping[str, float],
+    *,
+    measure: str = "nDCG@10",
+    names: Mapping[str, str] | None = None,
+) -> Figure:
+    """Return one curve a selection over the deepest allowed layer, with intervals as bands.
+
+    Args:
+        curves: of :func:`headrank.evaluation.head_controls.ndcg_by_depth`.
+        references, names: as in `ndcg_by_heads`.
+    """
+    figure, axes = _curves(curves, "deepest", references, measure, names)
+    axes.set_xticks(sorted(curves["deepest"].unique()))
+    axes.set_xlabel("Deepest layer that heads may come from")
+    return figure
+
+
+def _curves(
+    curves: pd.DataFrame,
+    over: str,
+    references: Mapping[str, float],
+    measure: str,
+    names: Mapping[str, str] | None,
+) -> tuple[Figure, Axes]:
+    """Return a figure of one curve a selection over a column, and lines for the references."""
+    figure = new_figure(COLUMN, 2.5)
+    axes = figure.subplots()
+    styles = looks(curves["selection"])
+    for name, look in styles.items():
+        part = curves[curves["selection"] == name].sort_values(over)
+        axes.fill_between(
+            part[over], part["low"], part["high"], color=look.colour, alpha=0.1, linewidth=0
+        )
+        axes.plot(
+            part[over],
+            part["mean"],
+            color=look.colour,
+            marker=look.marker,
+            linestyle=look.line,
+            label=label(name, names),
+        )
+    axes.set_ylabel(measure)
+    top = max(curves["high"].max(), *references.values(), 0)
+    axes.set_ylim(0, 1.05 * top)
+    reference_lines(axes, references, names)
+    figure.legend(loc="outside upper center", ncols=min(3, len(styles)), columnspacing=1)
+    return figure, axes
+
+
+def draw_ndcg_by_heads(curves: str, per_query: str, **options: Any) -> Figure:
+    """Return the figure of a study's file; see ``ndcg_by_heads``."""
+    return _drawn(ndcg_by_heads, curves, per_query, **options)
+
+
+def draw_ndcg_by_depth(curves: str, per_query: str, **options: Any) -> Figure:
+    """Return the figure of a study's file; see ``ndcg_by_depth``."""
+    return _drawn(ndcg_by_depth, curves, per_query, **options)
+
+
+def _drawn(
+    figure: Callable[..., Figure],
+    curves: str,
+    per_query: str,
+    *,
+    measure: str,
+    name: str,
+    references: Sequence[str],
+    names: Mapping[str, str],
+) -> Figure:
+    """Return a figure of curves; methods without heads, ``references``, are lines."""
+    table = pd.read_parquet(per_query)
+    table = table[(table["measure"] == measure) & (table["set"] == name)]
+    lines = {
+        method: float(values.mean())
+        for method, values in table.groupby("method", sort=False)["value"]
+        if method in references
+    }
+    return figure(pd.read_csv(curves), lines, measure=measure, names=names)

@@ -1,0 +1,1 @@
+"""The workflow's config: checked, completed, expanded into jobs."""

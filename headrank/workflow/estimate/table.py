@@ -1,0 +1,49 @@
+"""The table of what an experiment will cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headrank.report.tables.table import Column, Table, from_frame
+from headrank.workflow.estimate.terms import Stage, table
+
+_COLUMNS = [
+    Column("stage", "Stage"),
+    Column("model", "Model"),
+    Column("jobs", "Jobs", digits=0),
+    Column("queries", "Queries", digits=0),
+    Column("tokens", "Million tokens", digits=1),
+    Column("fetched", "GB fetched", digits=1),
+    Column("gigabytes", "GB on disk", digits=1),
+    Column("hours", "Hours", digits=1),
+    Column("per_second", "Tokens a second", digits=0),
+    Column("basis", "Basis"),
+]
+UNKNOWN = "unknown"
+
+
+def estimate_table(stages: Sequence[Stage], source: str | None = None) -> Table:
+    """Return the stages of an estimate and their total.
+
+    A dash is nothing, or too little to count; what cannot be known yet is called unknown.
+
+    Args:
+        source: where the assumed speeds and shapes are from.
+    """
+    frame = table(stages)
+    frame["tokens"] /= 1e6
+    numbers = ["queries", "tokens", "fetched", "gigabytes", "hours", "per_second"]
+    frame[numbers] = frame[numbers].astype(object).where(frame[numbers].notna(), UNKNOWN)
+    frame[numbers] = frame[numbers].where(frame[numbers] != 0, None)
+    notes = [
+        "Queries count once for each reading of them. Hours are those of one device that does "
+        "one job after another. Tables, figures, logs, the timing of methods, and ablations that "
+        "the report does not have, are left out. An index counts documents for tokens, training "
+        "each token three times. Sources are what ir_datasets fetches and unpacks in its own "
+        "folder, which may be deleted when the collections are made.",
+        "Measured: recorded by earlier runs, or the size of what is there. "
+        "Assumed: told by the config.",
+    ]
+    if source and (frame["basis"] == "assumed").any():
+        notes.append(f"Assumed speeds: {source}")
+    return from_frame("What the experiment costs", frame, _COLUMNS, notes=notes)

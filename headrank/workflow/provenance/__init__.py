@@ -1,0 +1,1 @@
+"""Which code, files and processes made a result."""

@@ -1,0 +1,74 @@
+"""Which process made a file: the code, by version, commit and digest, its packages and device."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import headrank
+from headrank.io.files import write_json
+from headrank.models.versions import versions
+
+READER_SUFFIX = ".reader.json"
+COMMIT = "HEADRANK_COMMIT"
+# Where a file that git does not know decides results: Python imports it, Snakemake includes it.
+CODE = ("Snakefile", "headrank", "rules", "workflow", "benchmarks")
+
+
+def source(repository: str | os.PathLike, code: str) -> dict[str, object]:
+    """Return the code that makes a file: HeadRank's version, its commit and a digest.
+
+    Args:
+        repository: folder of the code.
+        code: digest of the modules that decide the file's numbers. Of two files of one digest the
+            commits may differ, as when text was changed in between.
+    """
+    return {"headrank": headrank.__version__, "code": code, "git": git_state(repository)}
+
+
+def git_state(repository: str | os.PathLike) -> dict | None:
+    """Return ``{commit, dirty}`` of a checkout; None if neither git nor the environment knows.
+
+    Dirty are tracked files that differ from the commit, and untracked ones in the folders of the
+    code. A user's own data or config beside the code changes none of it.
+
+    An image holds no history, so whoever builds it names the commit in ``HEADRANK_COMMIT``, as
+    ``git describe --always --abbrev=40 --dirty`` prints it.
+    """
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", os.fspath(repository), *arguments],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        added = git("status", "--porcelain", "--untracked-files=normal", "--", *CODE)
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed or added)}
+    except (OSError, subprocess.CalledProcessError):
+        named = os.environ.get(COMMIT, "").strip()
+        commit = named.removesuffix("-dirty")
+        return {"commit": commit, "dirty": commit != named} if commit else None
+
+
+def save_reader(run: str | os.PathLike, code: str, *, device: str, gpu: Mapping | None) -> None:
+    """Write beside a run which process ranked with a model, for its metadata.
+
+    A run holds scores alone, and what describes it later may run in an environment without torch.
+
+    Args:
+        code: as in `source`.
+        device, gpu: what the model stood on, and `headrank.models.devices.used_gpu` of it.
+    """
+    made = {
+        **source(Path(headrank.__file__).parents[1], code),
+        "device": device,
+        "gpu": gpu,
+        "versions": versions(),
+    }
+    write_json(f"{os.fspath(run).removesuffix('.run')}{READER_SUFFIX}", made)

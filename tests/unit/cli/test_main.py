@@ -1,0 +1,115 @@
+"""The headrank command: its arguments, its help, and how it is as a process."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from headrank.cli import main, options, parser
+from headrank.cli.profile import PRESETS
+from headrank.heads.criteria import CRITERIA
+from headrank.models.decoder import DTYPES
+from headrank.options.prompt import LAYOUTS, QUERY_OFFSET
+from headrank.ranker.ranker import METHODS
+from tests.helpers import command_line
+from tests.helpers import tiny_models as tiny
+from tests.helpers.command_line import ROOT, refused
+
+# pytest finds a fixture by its name in the module that uses it.
+heads = command_line.heads
+model = command_line.model
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["rank"],
+        ["rerank", "lists.jsonl"],
+        ["rerank", "lists.jsonl", "--model", "m", "--method", "rankgpt"],
+        ["rerank", "lists.jsonl", "--model", "m", "--order", "random"],
+        ["rerank", "lists.jsonl", "--model", "m", "--seed", "-1"],
+        ["rerank", "lists.jsonl", "--model", "m", "--top", "many"],
+        *(
+            ["profile", "l", "--model", "m", "-o", "x", "--entropy-weight", value]
+            for value in ("nan", "inf", "1_0", "٣", "0x1", "")
+        ),
+        ["align", "l", "--model", "m", "--heads", "h", "-o", "x", "--learning-rate", "nan"],
+        ["bm25", "c", "--k1", "inf"],
+        ["evaluate", "x.run"],
+    ],
+)
+def test_wrong_arguments_exit_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_code:
+        main(arguments)
+    assert exit_code.value.code == 2
+    assert "usage: headrank" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["rerank", "l", "--run", "r", "--model", "m"], "give l or --run r, not both"),
+        (["rerank", "--run", "r", "--model", "m"], "--run needs --collection"),
+        (["rerank", "l", "--depth", "3", "--model", "m"], "--depth goes with --run"),
+        (["rerank", "l", "--name", "a b", "--model", "m"], "--name is 'a b'"),
+    ],
+)
+def test_arguments_that_contradict_exit_with_2(arguments, message, capsys):
+    assert message in refused(capsys, arguments, code=2)
+
+
+def test_every_command_has_help(capsys):
+    for command in ("rerank", "profile", "align", "bm25", "evaluate", "fetch", "info"):
+        with pytest.raises(SystemExit) as exit_code:
+            parser().parse_args([command, "--help"])
+        assert exit_code.value.code == 0
+        assert f"usage: headrank {command}" in capsys.readouterr().out
+
+
+def test_choices_are_those_of_the_library():
+    assert set(options.METHODS) == set(METHODS)
+    assert set(options.CRITERIA) == set(CRITERIA)
+    assert set(options.DTYPES) == set(DTYPES)
+    assert (options.LAYOUTS, options.QUERY_OFFSET) == (LAYOUTS, QUERY_OFFSET)
+    assert set(PRESETS) < set(METHODS)
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom headrank.cli import main\n"
+        "try:\n    main(['rerank', '--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'transformers', 'numpy', 'pandas', 'yaml'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_command_as_a_process(tmp_path, heads, model):
+    lines = json.dumps({"query": "what pays", "docs": list(tiny.TEXTS)}) + "\n"
+    command = [sys.executable, "-m", "headrank.cli", "rerank", "-", "--model", model]
+    command += ["--heads", heads, "--quiet", "--threads", "1"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        command, input=lines, capture_output=True, text=True, env=environment, cwd=tmp_path
+    )
+    assert result.returncode == 0, result.stderr
+    assert len(json.loads(result.stdout)["docs"]) == 6
+    assert result.stderr == ""
+    result = subprocess.run(
+        command, input="{}\n", capture_output=True, text=True, env=environment, cwd=tmp_path
+    )
+    assert result.returncode == 1
+    assert result.stderr == "headrank: <stdin>:1: 'query' is missing\n"
+
+
+@pytest.mark.parametrize("text", ["1_0", "١", "１", "+1", "1.0", " 1", "1e3", "9" * 5000, ""])
+def test_numbers_are_digits_alone(text):
+    for parse in (options.whole(1), options.digits):
+        with pytest.raises(argparse.ArgumentTypeError, match="is not a whole number"):
+            parse(text)
+    assert options.whole(1)("10") == options.digits("10") == 10

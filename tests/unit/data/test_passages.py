@@ -1,0 +1,61 @@
+"""Passages of Python callers: any iterable, BEIR's names, and ids that UTF-8 can hold."""
+
+import pytest
+
+from headrank.data.candidates import CandidateList, Passage, as_candidates
+from tests.helpers.expected_errors import refused
+
+
+@pytest.mark.parametrize(
+    "passages",
+    [
+        ["one", "two"],
+        ("one", "two"),
+        (text for text in ("one", "two")),
+        [{"text": "one", "title": None}, Passage("", "two")],
+    ],
+)
+def test_any_iterable_of_texts(passages):
+    found = as_candidates("why", passages)
+    assert found == CandidateList(
+        "why", "why", ("0", "1"), (Passage("", "one"), Passage("", "two"))
+    )
+
+
+def test_ids_may_be_numbers_and_bear_another_name():
+    passages = [{"_id": 7, "text": "one"}, {"_id": "x", "text": "two"}]
+    found = as_candidates("why", passages, query_id=0)
+    assert (found.query_id, found.doc_ids) == ("0", ("7", "x"))
+    assert as_candidates("why", ["a", "b"], ids=[1, 2]).doc_ids == ("1", "2")
+
+
+@pytest.mark.parametrize(
+    ("passages", "options", "message"),
+    [
+        (3, {}, "passages is a int; give a list"),
+        ({"text": "one"}, {}, "passages is a dict; give a list"),
+        (["one", "\u200b\ufeff"], {}, "passage 2 of 2 is empty .it holds invisible characters"),
+        (["one", " "], {}, "passage 2 of 2 is empty; leave it out"),
+        ([{"title": "\u2060", "text": ""}], {}, "title of passage 1 of 1 is empty"),
+        (["one"], {"ids": ["\ud800"]}, "id '.ud800' holds half of a surrogate pair"),
+        (["one"], {"query_id": "q\udc00"}, "id 'q.udc00' holds half of a surrogate pair"),
+        ([{"id": "a", "_id": "b", "text": "x"}], {}, "both 'id' and '_id' are given; keep one"),
+        ([{"id": "a", 3: "b", "text": "x"}], {}, "key 3 is unknown"),
+    ],
+)
+def test_what_cannot_be_ranked_is_named(passages, options, message):
+    with refused(message):
+        as_candidates("why", passages, **options)
+
+
+def test_a_query_that_cannot_be_seen_or_written():
+    with refused("the query is empty .it holds invisible characters alone"):
+        as_candidates("\u00ad", ["one"])
+    with refused("the query holds half of a surrogate pair at character 1"):
+        as_candidates("a\ud800", ["one"])
+
+
+@pytest.mark.parametrize(("query_id", "doc_id"), [("q\ud800", "a"), ("q", "\udc00"), (1, "a")])
+def test_a_list_holds_ids_that_are_texts(query_id, doc_id):
+    with refused("id .* (holds half of a surrogate pair|is a int; give a text)"):
+        CandidateList(query_id, "why", (doc_id,), (Passage("", "x"),))

@@ -1,0 +1,404 @@
+"""Block layouts from the text on: tokens, refusals, and that no order, neighbour or place tells."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from headrank.align import adapter
+from headrank.cli import main
+from headrank.data.candidates import CandidateList, Passage
+from headrank.data.heads import Head, HeadSet
+from headrank.errors import HeadRankError
+from headrank.fitting import LabelledQuery, align, profile_heads
+from headrank.options.prompt import PromptOptions
+from headrank.ranker.ranker import METHODS, HeadRanker
+from headrank.reading import apart
+from headrank.reading.layout import check_heads
+from headrank.reading.prompt import PromptBuilder
+from headrank.workflow.provenance.manifest import prompt_digest
+from tests.helpers import alignment, models
+from tests.helpers import tiny_models as tiny
+from tests.helpers.base_config import BASE, changed, message
+
+HEADS = HeadSet((Head(2, 3), Head(1, 0), Head(2, 1)))
+BLOCK = PromptOptions(layout="block")
+BEFORE = PromptOptions(layout="block+query")
+KINDS = ["gpt2", "qwen", "qwen-nfc", "gemma"]
+
+
+def moved(one: CandidateList, order) -> CandidateList:
+    return replace(
+        one,
+        doc_ids=tuple(one.doc_ids[i] for i in order),
+        passages=tuple(one.passages[i] for i in order),
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("options", [BLOCK, BEFORE])
+def test_a_document_s_tokens_depend_on_it_alone(kind, options):
+    tokenizer = models.tokenizer(kind)
+    builder = PromptBuilder(tokenizer, options, 2048)
+    one = models.candidates()
+    whole = builder.build(one)
+    for number in range(len(one.doc_ids)):
+        alone = builder.build(moved(one, [number]))
+        blocks = (whole.blocks.documents[number], alone.blocks.documents[0])
+        tokens = [p.prefix[slice(*b)] for p, b in zip((whole, alone), blocks, strict=True)]
+        assert tokens[0] == tokens[1]
+        assert tokenizer.decode(tokens[0]).strip() == f"Passage: {one.passages[number].text}"
+        span = slice(*whole.spans[number])
+        assert tokenizer.decode(whole.prefix[span]).strip() == one.passages[number].text
+    assert whole.prefix[: len(whole.blocks.heads[0])] == whole.blocks.heads[0]
+    assert whole.blocks.offset == 256
+
+
+def test_the_query_stands_before_the_documents_too():
+    tokenizer = models.tokenizer("qwen")
+    one = models.candidates()
+    plain = PromptBuilder(tokenizer, BLOCK).build(one)
+    both = PromptBuilder(tokenizer, BEFORE).build(one)
+    (head,) = plain.blocks.heads
+    assert tokenizer.decode(head) == "<|im_start|>user\nHere are some passages:\n\n"
+    # The calibration has its own, without the query: its reading knows nothing of it.
+    assert [tokenizer.decode(ids) for ids in both.blocks.heads] == [
+        f"<|im_start|>user\nQuery: {query}\n\nHere are some passages:\n\n"
+        for query in (one.query, "N/A")
+    ]
+    assert both.suffixes == plain.suffixes
+    assert both.spans[0][0] - plain.spans[0][0] == len(both.blocks.heads[0]) - len(head)
+
+
+def test_the_order_of_computing_depends_on_the_documents_alone():
+    builder = PromptBuilder(models.tokenizer(), BLOCK)
+    texts = [*models.TEXTS[:4], models.TEXTS[1], "A loan."]
+    one = models.candidates(texts)
+    names = []
+    for order in itertools.islice(itertools.permutations(range(6)), 0, 720, 37):
+        prompt = builder.build(moved(one, order))
+        names.append([one.doc_ids[order[place]] for place in prompt.blocks.order])
+    assert all(found == names[0] for found in names)
+    widths = builder.build(one).blocks.widths
+    assert widths[[int(name[1]) for name in names[0]]].tolist() == sorted(widths)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layout": "rows"}, r"prompt\.layout is 'rows'; allowed: joint, block, block\+query"),
+        (
+            {"layout": "block", "marker": "[{number}] "},
+            r"allowed in layout block: a text without \{number\}, since each document",
+        ),
+        (
+            {"query_offset": 300},
+            "query_offset is 300; allowed: 256 in layout joint",
+        ),
+        (
+            {"layout": "block", "query_offset": 0},
+            "query_offset is 0; allowed: a whole",
+        ),
+        (
+            {"layout": "block+query", "document_tokens": 300},
+            r"query_offset is 256; allowed: more than document_tokens \(300\), by",
+        ),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(changes, message):
+    with pytest.raises(HeadRankError, match=message):
+        PromptOptions(**changes)
+
+
+def test_a_budget_without_room_for_marker_and_separator_is_refused():
+    tokenizer = models.tokenizer()
+    options = replace(BLOCK, document_tokens=40, query_offset=42)
+    with pytest.raises(HeadRankError, match="set query_offset to at least") as error:
+        PromptBuilder(tokenizer, options)
+    least = int(str(error.value).split("at least ")[1].split(",")[0])
+    long = models.candidates([" ".join(models.TEXTS)] * 2)
+    exact = replace(options, query_offset=least)
+    prompt = PromptBuilder(tokenizer, exact).build(long)
+    assert 36 < prompt.spans[0][1] - prompt.spans[0][0] <= 40
+    with pytest.raises(HeadRankError, match=f"at least {least}"):
+        PromptBuilder(tokenizer, replace(options, query_offset=least - 1))
+
+
+def test_a_document_longer_than_the_room_is_refused_or_cut():
+    tokenizer = models.tokenizer()
+    one = models.candidates([models.TEXTS[0], " ".join(models.TEXTS)])
+    small = replace(BLOCK, query_offset=60)
+    with pytest.raises(HeadRankError, match=r"q1: document d1 takes .* more than query_offset 60"):
+        PromptBuilder(tokenizer, small).build(one)
+    cut = PromptBuilder(tokenizer, replace(small, overlong="truncate")).build(one)
+    whole = PromptBuilder(tokenizer, BLOCK).build(one)
+    assert 50 < cut.blocks.widths[1] <= 60
+    assert cut.blocks.widths[0] == whole.blocks.widths[0]
+    none = replace(small, query_offset=3, overlong="truncate")
+    with pytest.raises(HeadRankError, match="more than query_offset 3"):
+        PromptBuilder(tokenizer, none).build(one)
+
+
+def test_the_context_bounds_the_query_and_not_the_list():
+    tokenizer = models.tokenizer()
+    texts = [models.TEXTS[i % 6] for i in range(60)]
+    one = models.candidates(texts)
+    with pytest.raises(HeadRankError, match="60 documents do not fit"):
+        PromptBuilder(tokenizer, PromptOptions(), 400).build(one)
+    assert len(PromptBuilder(tokenizer, BLOCK, 400).build(one).prefix) > 1000
+    with pytest.raises(HeadRankError, match=r"end at token \d+, the model's context is 290"):
+        PromptBuilder(tokenizer, BLOCK, 290).build(one)
+
+
+@pytest.mark.parametrize("layout", ["block", "block+query"])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_ranks_alike_in_any_order(method, layout):
+    prompt = PromptOptions(layout=layout)
+    one = tiny.candidates()
+    found = {}
+    for order in ("first-stage", "reversed", "shuffled", "shuffled-2"):
+        ranker = HeadRanker.from_pretrained(
+            tiny.folder("gemma3"),
+            None if method == "icr" else HEADS,
+            method=method,
+            prompt=replace(prompt, query_offset=100),
+            order=order,
+        )
+        (ranking,) = ranker.rerank_lists([one])
+        found[order] = [(passage.doc_id, passage.score) for passage in ranking]
+    assert all(ranking == found["reversed"] for ranking in found.values())
+    assert len({score for _, score in found["reversed"]}) == len(one.doc_ids)
+
+
+def test_a_document_s_score_moves_only_by_what_else_the_query_sees():
+    """The keys of a document are those of any list: only the softmax's sum differs."""
+    ranker = HeadRanker.from_pretrained(tiny.folder("llama"), HEADS, prompt=BLOCK)
+    one = tiny.candidates()
+    few = moved(one, [0, 2, 3])
+    whole, part = (
+        {p.doc_id: p.score for p in ranking} for ranking in ranker.rerank_lists([one, few])
+    )
+    assert set(part) == {"d0", "d2", "d3"}
+    assert all(part[name] > whole[name] for name in part)
+
+
+def test_many_queries_read_the_documents_once(monkeypatch):
+    one = tiny.candidates()
+    ranker = HeadRanker.from_pretrained(tiny.folder("qwen3"), HEADS, prompt=BLOCK)
+    queries = ["what does a policy pay", "who barks at night", "a loan"]
+    alone = [ranker.rerank(query, one.passages) for query in queries]
+    filled = []
+    whole = apart.fill
+
+    def fill(*args, **more):
+        filled.append(1)
+        whole(*args, **more)
+
+    monkeypatch.setattr(apart, "fill", fill)
+    assert ranker.rerank_queries(queries, one.passages) == alone
+    assert len(filled) == 1
+
+
+def test_cards_and_digests_of_a_joint_prompt_are_what_they_were():
+    card = PromptOptions(document_tokens=80).described()
+    assert "layout" not in card and "query_offset" not in card
+    assert card["marker"] == "[{number}] "
+    assert PromptOptions(**card) == PromptOptions(document_tokens=80)
+    digests = {
+        prompt_digest(options)
+        for options in (
+            {},
+            {"layout": "block"},
+            {"layout": "block+query"},
+            {"layout": "block", "query_offset": 300},
+        )
+    }
+    assert len(digests) == 4
+    assert prompt_digest({}) == prompt_digest({"layout": "joint", "marker": "[{number}] "})
+    for options in (BLOCK, replace(BEFORE, query_offset=300)):
+        assert PromptOptions(**options.described()) == options
+
+
+def test_another_layout_takes_its_own_marker_and_keeps_a_chosen_one():
+    joint = PromptOptions(document_tokens=80)
+    block = joint.changed(layout="block")
+    assert (block.marker, block.document_tokens) == ("Passage: ", 80)
+    assert block.changed(query_offset=300).changed(layout="joint") == joint
+    own = PromptOptions(marker="Text: ").changed(layout="block+query")
+    assert own.marker == "Text: "
+    with pytest.raises(HeadRankError, match=r"marker is '\{number\}: '"):
+        PromptOptions(marker="{number}: ").changed(layout="block")
+
+
+def examples(count, first=0):
+    lists, qrels = alignment.task(count, first)
+    return [
+        LabelledQuery(
+            f"what does policy {one.query_id} pay",
+            one.passages,
+            [max(0, qrels.grades[one.query_id].get(name, 0)) for name in one.doc_ids],
+            one.query_id,
+        )
+        for one in lists
+    ]
+
+
+def test_heads_and_adapters_belong_to_their_layout(tmp_path):
+    folder = tiny.folder("llama")
+    block = replace(BLOCK, document_tokens=24)
+    profile = profile_heads(folder, examples(4), prompt=block, progress=False)
+    assert profile.provenance["prompt"]["layout"] == "block"
+    heads = HeadSet(HEADS.heads, profile.provenance)
+    message = "the heads were selected in layout block, but layout joint is to be read; profile"
+    with pytest.raises(HeadRankError, match=message):
+        HeadRanker.from_pretrained(folder, heads, prompt=PromptOptions())
+    with pytest.raises(HeadRankError, match=message):
+        align(folder, heads, examples(6), tmp_path / "a", prompt=PromptOptions(), progress=False)
+    check_heads(HEADS, "block")  # a bare list says nothing of its layout
+    # What heads were selected with is what is read and trained with, unless told otherwise.
+    assert HeadRanker.from_pretrained(folder, heads).options.prompt == block
+    table = align(
+        folder,
+        heads,
+        examples(8),
+        tmp_path / "a",
+        options=replace(alignment.OPTIONS, epochs=2),
+        progress=False,
+    )
+    assert len(table) == 3
+    card = json.loads((tmp_path / "a/headrank.json").read_text())
+    assert card["prompt"]["layout"] == "block"
+    bare = HeadSet(HEADS.heads)
+    with pytest.raises(HeadRankError, match=r"the adapter was trained in layout block, but layout"):
+        HeadRanker.from_pretrained(folder, bare, adapter=tmp_path / "a", prompt=PromptOptions())
+    with pytest.raises(HeadRankError, match="align in it, or read layout block"):
+        adapter.check_adapter(tmp_path / "a", "joint")
+    ranker = HeadRanker.from_pretrained(folder, adapter=tmp_path / "a")
+    assert ranker.options.prompt.layout == "block"
+    ranker.save_pretrained(tmp_path / "saved")
+    again = HeadRanker.from_pretrained(tmp_path / "saved")
+    one = tiny.candidates()
+    assert again.rerank(one.query, one.passages) == ranker.rerank(one.query, one.passages)
+
+
+def test_alignment_learns_in_a_block_layout(tmp_path):
+    """Relevant documents hold one word: training must find it, as it does in layout joint."""
+    from headrank.align import train
+    from headrank.align.mine import mine_with_model
+    from headrank.options.pairs import PairOptions
+
+    model = models.loaded("llama", num_hidden_layers=3)
+    builder = PromptBuilder(models.tokenizer(), replace(BLOCK, document_tokens=24))
+    lists, qrels = alignment.task(12)
+    pairs = mine_with_model(model, builder, HEADS, lists, qrels, PairOptions(), 0, progress=False)
+    validation, validation_qrels = alignment.task(6, first=90)
+    table = train.align(
+        model,
+        builder,
+        HEADS,
+        lists,
+        qrels,
+        pairs,
+        tmp_path / "adapter",
+        validation=validation,
+        validation_qrels=validation_qrels,
+        options=replace(alignment.OPTIONS, epochs=6, patience=9),
+        seed=3,
+        progress=False,
+    )
+    assert table["ndcg@10"].max() > table["ndcg@10"].iloc[0] + 0.1
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def test_the_command_reads_a_layout_and_refuses_heads_of_another(tmp_path, capsys):
+    folder = tiny.folder("llama")
+    one = tiny.candidates()
+    lines = [
+        {
+            "query": one.query,
+            "docs": [
+                {"id": name, "text": passage.text}
+                for name, passage in zip(one.doc_ids, one.passages, strict=True)
+            ],
+        }
+    ]
+    path = tmp_path / "in.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    outputs = []
+    for order in ("first-stage", "reversed"):
+        output = tmp_path / f"{order}.jsonl"
+        assert (
+            run(
+                "rerank", path, "--model", folder, "--method", "icr", "--layout", "block",
+                "--order", order, "--output", output,
+            )
+            == 0
+        )  # fmt: skip
+        outputs.append(output.read_text())
+    assert outputs[0] == outputs[1]
+    heads = tmp_path / "heads.json"
+    HeadSet(HEADS.heads, {"prompt": BLOCK.described()}).save(heads)
+    capsys.readouterr()
+    code = run("rerank", path, "--model", folder, "--heads", heads, "--layout", "joint")
+    assert code == 1
+    assert "heads were selected in layout block, but layout joint" in capsys.readouterr().err
+
+
+def test_a_config_is_refused_with_the_reason():
+    prompt = {"layout": "block", "document_tokens": 80}
+    assert "a number would tell its place" in message(
+        changed("prompt", prompt | {"marker": "[{number}] "})
+    )
+    assert "prompt.layout is 'rows'; allowed: joint, block, block+query" in message(
+        changed("prompt", {"layout": "rows"})
+    )
+    name = next(iter(BASE["alignments"]))
+    config = changed(f"alignments/{name}/document_tokens", 300)
+    config["prompt"] = prompt
+    assert f"alignments.{name}.document_tokens is 300: prompt.query_offset is 256" in message(
+        config
+    )
+
+
+def test_scores_of_a_long_list_do_not_depend_on_its_order():
+    generator = np.random.default_rng(3)
+    words = " ".join(models.TEXTS).split()
+    passages = [
+        Passage("", " ".join(generator.choice(words, size=generator.integers(3, 30))))
+        for _ in range(120)
+    ]
+    one = CandidateList("q", "a loan", tuple(f"d{i}" for i in range(120)), tuple(passages))
+    ranker = HeadRanker.from_pretrained(
+        tiny.folder("qwen2"), HEADS, prompt=BLOCK, order="first-stage"
+    )
+    # Far more tokens than the context of 1024.
+    assert ranker.work(one)[1] > 3000
+    found = [
+        {p.doc_id: p.score for p in ranking}
+        for ranking in ranker.rerank_lists([one, moved(one, generator.permutation(120))])
+    ]
+    assert found[0] == found[1]
+
+
+def test_fit_keeps_what_the_room_before_the_query_holds():
+    tokenizer = models.tokenizer()
+    one = models.candidates([models.TEXTS[0], " ".join(models.TEXTS)])
+    options = replace(BLOCK, document_tokens=5, query_offset=60)
+    cut = PromptBuilder(tokenizer, options).build(one)
+    fitted = PromptBuilder(tokenizer, options, fit=True).build(one)
+    whole = PromptBuilder(tokenizer, BLOCK).build(one)
+    assert max(cut.widths) <= 5
+    assert fitted.widths[0] == whole.widths[0]
+    assert 50 < fitted.widths[1] < 60 < whole.widths[1]
+    for prompt in (cut, fitted):
+        assert all(
+            tokens == width if width == kept else tokens > kept
+            for tokens, kept, width in zip(prompt.tokens, prompt.widths, whole.widths, strict=True)
+        )
