@@ -62,7 +62,7 @@ def work(tmp_path):
 
 
 def test_the_config_that_the_readme_gives_plans_the_user_s_folder(work):
-    section = (ROOT / "README.md").read_text().partition("## On your own data\n")[2]
+    section = (ROOT / "README.md").read_text().partition("## Your own data\n")[2]
     (work / "mine.yaml").write_text(re.search(r"```yaml\n(.+?)```", section, re.S).group(1))
     (work / "data").mkdir()
     (work / "food").rename(work / "data/mine")
@@ -78,7 +78,7 @@ def test_the_config_that_the_readme_gives_plans_the_user_s_folder(work):
         "Compare methods with permutation tests",
         "Tabulate: methods",
     ):
-        assert job in result.stdout, f"README.md, 'On your own data': no job \"{job}\""
+        assert job in result.stdout, f'README.md: no job "{job}"'
 
 
 def test_bm25_answers_and_training_drops_what_the_exam_asks(work):
