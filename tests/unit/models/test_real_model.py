@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from headrank.baselines.generation.batched import greedy_together
 from headrank.baselines.generation.model import greedy, load_generator, next_logits
@@ -72,7 +73,11 @@ def test_the_passage_that_answers_stands_first(model, tmp_path, capsys, method):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_three_lists_have_one_score_each(model, tmp_path, dtype):
-    """Python, the command and the workflow, with what the heads say of type and budget."""
+    """Python, the command and the workflow, with what the heads say of type and budget.
+
+    A job sets its number of threads; in float32 another number sums in another order.
+    """
+    torch.set_num_threads(1)
     made = load_model(model, layers=1)
     provenance = {"dtype": dtype, "model_digest": made.digest, "prompt": {"document_tokens": 12}}
     HeadSet(HEADS.heads, provenance).save(tmp_path / "heads.json")
