@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 
+from headrank import HeadRanker
 from headrank.align.options import AlignOptions
 from headrank.collections.collection import iter_documents, load_documents, load_qrels, load_queries
 from headrank.data.candidates import Passage
@@ -20,7 +21,6 @@ from headrank.first_stage.bm25 import Bm25Index
 from headrank.fitting import LabelledQuery, align, as_lists, profile_heads
 from headrank.options.prompt import PromptOptions
 from headrank.options.selection import SelectionOptions
-from headrank.ranker.ranker import HeadRanker
 
 
 def labelled_queries(collection: str, split: str, count: int, depth: int) -> list[LabelledQuery]:

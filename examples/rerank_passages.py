@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 
-from headrank.ranker.ranker import HeadRanker
+from headrank import HeadRanker
 
 QUERY = "Does renters insurance cover a stolen bicycle?"
 PASSAGES = [

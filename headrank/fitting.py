@@ -29,7 +29,7 @@ from headrank.io.texts import normalised
 from headrank.models.decoder import LoadedModel, load_model
 from headrank.options.pairs import PairOptions
 from headrank.options.prompt import PromptOptions
-from headrank.ranker.ranker import Origin
+from headrank.ranker.origin import Origin
 from headrank.reading import sliding_window
 from headrank.reading.layout import check_heads
 from headrank.reading.prefill import read_lists

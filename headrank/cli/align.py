@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
     from headrank.align.options import AlignOptions
     from headrank.fitting import align_lists, split
     from headrank.models.decoder import load_model
-    from headrank.ranker.ranker import Origin
+    from headrank.ranker.origin import Origin
     from headrank.reading.layout import check_heads
 
     names = (

@@ -20,7 +20,8 @@ from headrank.fitting import LabelledQuery, align, profile_heads
 from headrank.models.card import record_model
 from headrank.options.prompt import PromptOptions
 from headrank.options.selection import SelectionOptions
-from headrank.ranker.ranker import METHODS, HeadRanker
+from headrank.ranker.options import METHODS
+from headrank.ranker.ranker import HeadRanker
 from headrank.reading.readings import ReadingFile, cut_summary
 from tests.helpers import tiny_models as tiny
 

@@ -13,7 +13,7 @@ from headrank.cli.profile import PRESETS
 from headrank.heads.criteria import CRITERIA
 from headrank.models.decoder import DTYPES
 from headrank.options.prompt import LAYOUTS, QUERY_OFFSET
-from headrank.ranker.ranker import METHODS
+from headrank.ranker.options import METHODS
 from tests.helpers import command_line
 from tests.helpers import tiny_models as tiny
 from tests.helpers.command_line import ROOT, refused

@@ -15,7 +15,8 @@ from headrank.data.candidates import CandidateList, Passage, as_candidates
 from headrank.data.trec import Qrels, Run
 from headrank.models.card import record_model
 from headrank.options.prompt import PromptOptions
-from headrank.ranker.ranker import METHODS, HeadRanker
+from headrank.ranker.options import METHODS
+from headrank.ranker.ranker import HeadRanker
 from headrank.reading.prompt import PromptBuilder
 from tests.helpers import command_line
 from tests.helpers import tiny_models as tiny

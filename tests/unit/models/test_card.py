@@ -23,7 +23,8 @@ from headrank.errors import HeadRankError
 from headrank.models.decoder import load_model
 from headrank.options.fold import Fold
 from headrank.options.prompt import PromptOptions
-from headrank.ranker.ranker import METHODS, HeadRanker
+from headrank.ranker.options import METHODS
+from headrank.ranker.ranker import HeadRanker
 from headrank.ranker.truncated import cut_last_layer, score_prompts
 from headrank.reading.prefill import read_prompt
 from headrank.reading.prompt import PromptBuilder

@@ -17,7 +17,8 @@ from headrank.data.heads import Head, HeadSet
 from headrank.heads.fold import fold
 from headrank.models.decoder import load_model
 from headrank.options.prompt import PromptOptions
-from headrank.ranker.ranker import METHODS, HeadRanker
+from headrank.ranker.options import METHODS
+from headrank.ranker.ranker import HeadRanker
 from headrank.reading.prefill import read_list
 from headrank.reading.prompt import PromptBuilder
 from tests.unit.test_same_scores import by_command, by_python, by_workflow, lists_of

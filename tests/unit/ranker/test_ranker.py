@@ -22,7 +22,8 @@ from headrank.models.decoder import load_model
 from headrank.options.fold import Fold
 from headrank.options.prompt import PromptOptions
 from headrank.options.selection import SelectionOptions
-from headrank.ranker.ranker import METHODS, HeadRanker, RankerOptions
+from headrank.ranker.options import METHODS, RankerOptions
+from headrank.ranker.ranker import HeadRanker
 from headrank.reading.prefill import read_list
 from headrank.reading.prompt import PromptBuilder
 from tests.helpers import tiny_models as tiny

@@ -16,7 +16,8 @@ from headrank.data.heads import Head, HeadSet
 from headrank.errors import HeadRankError
 from headrank.fitting import LabelledQuery, align, profile_heads
 from headrank.options.prompt import PromptOptions
-from headrank.ranker.ranker import METHODS, HeadRanker
+from headrank.ranker.options import METHODS
+from headrank.ranker.ranker import HeadRanker
 from headrank.reading import apart
 from headrank.reading.layout import check_heads
 from headrank.reading.prompt import PromptBuilder

@@ -20,7 +20,8 @@ from headrank.models.decoder import load_model
 from headrank.options.fold import Fold
 from headrank.options.prompt import PromptOptions
 from headrank.options.selection import SelectionOptions
-from headrank.ranker.ranker import HeadRanker, RankerOptions
+from headrank.ranker.options import RankerOptions
+from headrank.ranker.ranker import HeadRanker
 from headrank.reading import sliding_window
 from headrank.reading.prefill import read_list, read_lists
 from headrank.reading.prompt import PromptBuilder

@@ -1,0 +1,157 @@
+"""What a saved ranker, heads and an adapter tell of how they are to be read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from headrank.data.heads import HeadSet
+from headrank.errors import HeadRankError
+from headrank.io.files import read_json
+from headrank.models.decoder import DTYPES
+from headrank.options.fold import Fold
+from headrank.options.prompt import PromptOptions
+from headrank.ranker.options import BUDGETS, RankerOptions, check_budget
+
+CARD = "ranker.json"
+HEADS = "heads.json"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a saved ranker, heads and an adapter tell of how they were made.
+
+    The heads' profile goes before the adapter's training: training may cut documents shorter
+    than reading does.
+
+    Attributes:
+        card: the saved ranker's; empty if there is none.
+        heads: None if none are known; those of the adapter then tell as much.
+    """
+
+    card: Mapping[str, Any]
+    heads: HeadSet | None = None
+    adapter: Path | None = None
+
+    @classmethod
+    def of(
+        cls,
+        path: str | os.PathLike,
+        heads: HeadSet | str | os.PathLike | None = None,
+        adapter: str | os.PathLike | None = None,
+    ) -> Origin:
+        """Return what is known at these paths, as ``HeadRanker.from_pretrained`` takes them."""
+        card = read_json(Path(path) / CARD) if (Path(path) / CARD).is_file() else {}
+        if isinstance(heads, (str, os.PathLike)):
+            heads = HeadSet.load(heads)
+        return cls(card, heads, None if adapter is None else Path(adapter))
+
+    def prompt(self) -> PromptOptions | None:
+        """Return the prompt that the heads are read with; None if nothing names one."""
+        saved = self.card.get("options", {})
+        if "prompt" in saved:
+            return _prompt(saved["prompt"], CARD)
+        for where, provenance in self._made():
+            if "prompt" in provenance:
+                return _prompt(provenance["prompt"], where)
+        return None
+
+    def dtype(self) -> str | None:
+        """Return the type of the weights that the heads were selected in; None if not known.
+
+        Raises:
+            HeadRankError: it is not one that a model can be loaded in.
+        """
+        found = [("the saved ranker", self.card), *self._made()]
+        for where, provenance in found:
+            if provenance.get("dtype") is not None:
+                if provenance["dtype"] not in DTYPES:
+                    raise HeadRankError(
+                        f"{where}: dtype is {provenance['dtype']!r}; allowed: {', '.join(DTYPES)}. "
+                        "Correct it, or give dtype (--dtype)"
+                    )
+                return provenance["dtype"]
+        return None
+
+    def _made(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yield whose provenance it is, and the provenance: of the heads, of the adapter."""
+        heads = self.heads
+        if heads is None and self.adapter is not None and (self.adapter / HEADS).is_file():
+            heads = HeadSet.load(self.adapter / HEADS)
+        if heads is not None:
+            yield "the heads' provenance", provenance_of(heads)
+        if self.adapter is not None and (self.adapter / "headrank.json").is_file():
+            card = read_json(self.adapter / "headrank.json")
+            yield str(self.adapter / "headrank.json"), card if isinstance(card, dict) else {}
+
+
+def provenance_of(heads: HeadSet) -> Mapping[str, Any]:
+    """Return how heads were made.
+
+    Raises:
+        HeadRankError: it is not an object.
+    """
+    if not isinstance(heads.provenance, Mapping):
+        raise HeadRankError(
+            f"the heads' provenance is a {type(heads.provenance).__name__}; it must be an object, "
+            "as `headrank profile` writes it, or be left out"
+        )
+    return heads.provenance
+
+
+def _prompt(value: object, where: str) -> PromptOptions:
+    """Return the prompt of a file.
+
+    Raises:
+        HeadRankError: it is not an object of known fields.
+    """
+    return PromptOptions(**_known(value, where))
+
+
+def _known(value: object, where: str) -> Mapping[str, Any]:
+    """Return a mapping whose keys are all fields of a prompt.
+
+    Raises:
+        HeadRankError: as `_prompt`.
+    """
+    known = [field.name for field in fields(PromptOptions)]
+    if not isinstance(value, Mapping) or set(value) - set(known):
+        raise HeadRankError(
+            f"{where}: the prompt is {str(value)[:80]}; expected an object with fields of "
+            f"{', '.join(known)}"
+        )
+    return value
+
+
+def options_of(origin: Origin, asked: Mapping[str, Any]) -> RankerOptions:
+    """Return the options: what is given, else what was saved, else what the heads know."""
+    saved, given = origin.card.get("options", {}), asked["prompt"]
+    prompt, fit = given, False
+    if not isinstance(given, PromptOptions):
+        prompt = origin.prompt() or PromptOptions()
+        fit = saved.get("fit", True)
+        if given is not None:
+            prompt = prompt.changed(**_known(given, "prompt"))
+            fit = fit and "document_tokens" not in given
+            if fit and "overlong" in given:
+                # Stop or cut: it is said what happens to a list that does not fit whole.
+                prompt, fit = replace(prompt, document_tokens=None), False
+    budget = asked["document_tokens"]
+    if budget is not None:
+        if budget not in BUDGETS:
+            prompt = replace(prompt, document_tokens=check_budget(budget))
+        fit = budget == "fit"
+    fit = fit and prompt.document_tokens is not None
+    fold, method = asked["fold"], asked["method"]
+    if fold is None and method is None and "fold" in saved:
+        fold = Fold(**saved["fold"])
+    own = {
+        name: saved.get(name) if asked[name] is None else asked[name]
+        for name in ("method", "order", "seed", "window")
+    }
+    return RankerOptions(
+        prompt=prompt, fold=fold, fit=fit, **{k: v for k, v in own.items() if v is not None}
+    )
