@@ -1,5 +1,6 @@
 """Write the metadata of each run of a query set beside it."""
 
+from collections import Counter
 from pathlib import Path
 
 import headrank
@@ -8,6 +9,7 @@ from headrank.workflow.job import job_log
 from headrank.workflow.provenance.manifest import PACKAGES, machine, versions
 from headrank.workflow.provenance.process import git_state
 from headrank.workflow.provenance.run_metadata import (
+    cut_of,
     distinct,
     reader_of,
     run_metadata,
@@ -43,6 +45,7 @@ def main(
         path: sha256(root / path) for path in sorted({p for paths in made_from for p in paths})
     }
     readers = {path: reader_of(root / path) for path in hashes}
+    cuts = {path: cut_of(root / path) for path in hashes}
     for values, run, parts in zip(cells, runs, made_from, strict=True):
         cell = dict(zip(CELL, values, strict=True))
         method = config["methods"][cell["method"].partition("+")[0]]
@@ -59,6 +62,7 @@ def main(
             command=command,
             host=host,
             readers=distinct(readers[path] for path in parts),
+            cut=sum((Counter(cuts[path]) for path in parts), Counter()),
         )
         save_metadata(root / run, metadata)
 

@@ -54,12 +54,24 @@ def main(
     )
     found = load_lists(lists)[shard::shards]
     ranked = follow(ranker.rerank_lists(found), total=len(found), desc=lists.name, unit="query")
-    rankings = {
-        candidates.query_id: [(passage.doc_id, passage.score) for passage in ranking]
-        for candidates, ranking in zip(found, ranked, strict=True)
-    }
+    rankings, sizes = {}, []
+    for candidates, ranking in zip(found, ranked, strict=True):
+        rankings[candidates.query_id] = [(passage.doc_id, passage.score) for passage in ranking]
+        sizes += [(passage.tokens, passage.kept_tokens) for passage in ranking]
     Run(rankings, name).save(target)
-    save_reader(target, code, device=weights["device"], gpu=ranker.model.gpu)
+    cut = [(tokens, kept) for tokens, kept in sizes if kept < tokens]
+    save_reader(
+        target,
+        code,
+        device=weights["device"],
+        gpu=ranker.model.gpu,
+        cut={
+            "documents": len(sizes),
+            "cut": len(cut),
+            "tokens": sum(tokens for tokens, _ in cut),
+            "kept_tokens": sum(kept for _, kept in cut),
+        },
+    )
 
 
 if __name__ == "__main__":

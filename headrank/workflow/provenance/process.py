@@ -56,13 +56,21 @@ def git_state(repository: str | os.PathLike) -> dict | None:
         return {"commit": commit, "dirty": commit != named} if commit else None
 
 
-def save_reader(run: str | os.PathLike, code: str, *, device: str, gpu: Mapping | None) -> None:
+def save_reader(
+    run: str | os.PathLike,
+    code: str,
+    *,
+    device: str,
+    gpu: Mapping | None,
+    cut: Mapping[str, int] | None = None,
+) -> None:
     """Write beside a run which process ranked with a model, for its metadata.
 
     A run holds scores alone, and what describes it later may run in an environment without torch.
 
     Args:
         code: as in `source`.
+        cut: how many documents were cut, as `headrank.reading.readings.cut_summary` counts.
         device, gpu: what the model stood on, and `headrank.models.devices.used_gpu` of it.
     """
     made = {
@@ -70,5 +78,6 @@ def save_reader(run: str | os.PathLike, code: str, *, device: str, gpu: Mapping 
         "device": device,
         "gpu": gpu,
         "versions": versions(),
+        **({} if cut is None else {"documents cut": dict(cut)}),
     }
     write_json(f"{os.fspath(run).removesuffix('.run')}{READER_SUFFIX}", made)

@@ -11,12 +11,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from headrank.baselines.generation.records import load_records
 from headrank.errors import HeadRankError
 from headrank.io.arrays import ArrayFile
 from headrank.io.files import json_sha256, read_json, sha256, utc, write_text
 from headrank.io.texts import read_text
+from headrank.reading.readings import cut_summary
 from headrank.workflow.provenance.manifest import (
     alignment_prompt_digest,
     missing_queries,
@@ -56,6 +58,7 @@ def run_metadata(
     command: str,
     host: Mapping,
     readers: Sequence[Mapping] = (),
+    cut: Mapping[str, int] = MappingProxyType({}),
 ) -> dict:
     """Return what one run was made with, from its own files and the complete config.
 
@@ -69,6 +72,7 @@ def run_metadata(
         made_from: SHA-256 of the readings, heads and adapter's files that the run was folded from.
         command: the call that makes the run, without a path of this machine.
         host: ``git``, ``machine`` and ``packages``, as in the manifest.
+        cut: by `cut_of`, summed over the run's shards.
         readers: by `reader_of`, the distinct processes that read the model. Their versions stand
             above those of ``packages``: in a conda environment the job that folds a run holds no
             torch.
@@ -158,6 +162,7 @@ def run_metadata(
                 {key: made[key] for key in READER if key in made and key != "versions"}
                 for made in readers
             ],
+            **({"documents cut": dict(cut)} if cut.get("cut") else {}),
             "missing queries": missing_queries(run, queries),
         },
     }
@@ -225,6 +230,22 @@ def reader_of(path: str | os.PathLike) -> dict | None:
     else:
         return None
     return {key: made[key] for key in READER if key in made}
+
+
+def cut_of(path: str | os.PathLike) -> dict[str, int]:
+    """Return what a reading or a card of a reader tells of documents that were cut.
+
+    ``documents`` of all lists, how many were ``cut``, and ``tokens`` and ``kept_tokens`` of
+    these; nothing for other files.
+
+    Raises:
+        HeadRankError: the file is damaged.
+    """
+    if Path(path).suffix == ".npz":
+        return cut_summary([ArrayFile(path, "reading", "read again")])
+    if Path(path).name.endswith(READER_SUFFIX):
+        return read_json(path).get("documents cut", {})
+    return {}
 
 
 def distinct(readers: Iterable[dict | None]) -> list[dict]:

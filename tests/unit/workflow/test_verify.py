@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from collections import Counter
 from dataclasses import asdict
 
 import numpy as np
@@ -21,8 +22,9 @@ from headrank.workflow.provenance.manifest import (
     prompt_digest,
     result_files,
 )
-from headrank.workflow.provenance.process import git_state
+from headrank.workflow.provenance.process import git_state, save_reader
 from headrank.workflow.provenance.run_metadata import (
+    cut_of,
     distinct,
     load_metadata,
     metadata_path,
@@ -339,6 +341,38 @@ def test_metadata_tell_what_the_model_was_read_with(work):
     assert found["headrank"]["device"] == "cuda"
     del made["versions"]
     assert found["headrank"]["read by"] == [made]
+
+
+def test_metadata_tell_how_many_documents_were_cut(work):
+    mass = np.ones((1, 1, 2), np.float32)
+    readings = [
+        ListReading("q1", ("d1", "d2"), mass, cut={"d2": (30, 12)}),
+        ListReading("q2", ("d1", "d3"), mass),
+    ]
+    save_readings(work / "0.npz", readings, {"model_digest": "m"})
+    save_reader(
+        work / "1.run",
+        "code",
+        device="cpu",
+        gpu=None,
+        cut={"documents": 3, "cut": 2, "tokens": 50, "kept_tokens": 24},
+    )
+    read, ranked = cut_of(work / "0.npz"), cut_of(work / "1.reader.json")
+    assert read == {"documents": 4, "cut": 1, "tokens": 30, "kept_tokens": 12}
+    assert cut_of(work / ADAPTER / "headrank.json") == {}
+    options = {"name": RUN, "queries": "results/sets/exam/queries.jsonl", "model": None}
+    options |= {"made_from": {}, "command": COMMAND}
+    host = {"git": None, "machine": machine(), "packages": {}}
+    collection = "resources/collections/food/collection.json"
+    options |= {"collection": collection, "host": host}
+    found = run_metadata(RUN, CELL, CONFIG, cut=Counter(read) + Counter(ranked), **options)
+    assert found["headrank"]["documents cut"] == {
+        "documents": 7,
+        "cut": 3,
+        "tokens": 80,
+        "kept_tokens": 36,
+    }
+    assert "documents cut" not in run_metadata(RUN, CELL, CONFIG, **options)["headrank"]
 
 
 def test_candidates_of_another_system_are_not_called_bm25(work):
