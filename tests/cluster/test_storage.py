@@ -23,7 +23,7 @@ TIMED = re.compile(
 OPTIONS = ("--default-storage-provider", "s3", "--default-storage-prefix", storage.PREFIX)
 
 
-POSITIONS = "results/studies/tiny/positions.csv"
+CURVE = "results/figures/tiny/learning_curve.png"
 
 
 def whole(config: dict) -> None:
@@ -33,9 +33,9 @@ def whole(config: dict) -> None:
 
 
 def followed(config: dict) -> None:
-    """Change it to one that follows the prompt's positions besides."""
+    """Change it to one that draws a learning curve besides."""
     whole(config)
-    config["report"]["panels"] = ["icr", "headrank-untuned", "headrank"]
+    config["report"]["learning_curve"] = ["headrank"]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def local(tmp_path_factory) -> Path:
     config = write(folder, whole)
     (folder / "followed").mkdir()
     write(folder / "followed", followed)
-    for arguments in ((config,), (folder / "followed/config.yaml", POSITIONS)):
+    for arguments in ((config,), (folder / "followed/config.yaml", CURVE)):
         result = snakemake(folder, *arguments)
         assert result.returncode == 0, result.stdout
     return folder
@@ -94,7 +94,7 @@ def test_a_store_gives_the_bytes_of_a_disk_and_a_second_folder_finds_them(store,
     # Nothing is left to run from but the store.
     assert not [path for path in (tmp_path / "first/results").rglob("*") if path.is_file()]
     assert "Nothing to be done" in stored(store, tmp_path / "second", config)
-    said = stored(store, tmp_path / "second", local / "followed/config.yaml", POSITIONS)
+    said = stored(store, tmp_path / "second", local / "followed/config.yaml", CURVE)
     assert "1 of 1 steps (100%) done" in said
     store.download("tiny", tmp_path / "down")
     made, expected = files(tmp_path / "down"), files(local)
