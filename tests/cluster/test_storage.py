@@ -23,6 +23,7 @@ TIMED = re.compile(
 OPTIONS = ("--default-storage-provider", "s3", "--default-storage-prefix", storage.PREFIX)
 
 
+MARKS = {".snakemake_timestamp", ".headrank.json", ".originals.json"}
 CURVE = "results/figures/tiny/learning_curve.png"
 
 
@@ -77,12 +78,15 @@ def stored(store, folder: Path, config: Path, *arguments: str) -> str:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Return the bytes of every file of results and resources, without Snakemake's own marks."""
+    """Return the bytes of every file of results and resources, without marks of a disk alone.
+
+    Snakemake's own, and what no rule declares: lists of a folder's files, hashes of a user's.
+    """
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for part in ("results", "resources")
         for path in (folder / part).rglob("*")
-        if path.is_file() and path.name != ".snakemake_timestamp"
+        if path.is_file() and path.name not in MARKS
     }
 
 

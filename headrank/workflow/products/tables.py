@@ -222,6 +222,7 @@ TABLES = (
         lacks=no_panels,
         caption="middle_table",
         label="middle zone, {model}",
+        wide=True,
     ),
     Product(
         target="table_homogenisation",
@@ -237,6 +238,7 @@ TABLES = (
         lacks=no_panels,
         caption="homogenisation_table",
         label="homogenisation, {model}",
+        wide=True,
     ),
     Product(
         target="table_seeds",
