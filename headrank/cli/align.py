@@ -42,7 +42,9 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     add_model(parser, "folder of a model, or a hub repository")
     group = parser.add_argument_group("training (defaults: headrank.align.options.AlignOptions)")
-    group.add_argument("--heads", required=True, metavar="FILE", help="heads to align")
+    group.add_argument(
+        "--heads", required=True, metavar="FILE", help="heads to align, by file or name"
+    )
     group.add_argument(
         "--documents", type=whole(2), default=12, metavar="N", help="documents a training list"
     )
@@ -64,18 +66,19 @@ def run(args: argparse.Namespace) -> None:
     """Train and write the adapter."""
     from headrank.align.places import check_folders
     from headrank.cli.inputs import jsonl_lists, labels, read_input
-    from headrank.data.heads import HeadSet
+    from headrank.heads.named import check_published, load_heads
 
     check_folders(args.output, args.checkpoint)
     lists = read_input(args, labelled=True)
     held = None if args.validation is None else list(jsonl_lists(args.validation, labelled=True))
     if args.order not in (None, "shuffled"):
         raise UsageError(f"--order is {args.order}; alignment shuffles every list anew")
-    heads = HeadSet.load(args.heads)
+    heads = load_heads(args.heads)
     prepare_torch(args)
     from headrank.align.options import AlignOptions
     from headrank.fitting import align_lists, split
     from headrank.models.decoder import load_model
+    from headrank.models.safe_loading import load_config
     from headrank.ranker.origin import Origin
     from headrank.reading.layout import check_heads
 
@@ -102,6 +105,8 @@ def run(args: argparse.Namespace) -> None:
         validation_qrels = qrels
     else:
         validation, validation_qrels = [one.candidates for one in held], labels(held)
+    if "published" in heads.provenance:
+        check_published(heads, args.model, load_config(args.model, args.revision))
     model = load_model(
         args.model,
         dtype=args.dtype or origin.dtype() or "float32",

@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from headrank.cli.options import UsageError
 from headrank.errors import HeadRankError
 from headrank.io.files import read_json
 
@@ -17,13 +18,23 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help="show what a saved ranker, adapter, file of heads or model holds",
         description="Show what a saved ranker, an adapter, a file of heads or a model holds.",
     )
-    parser.add_argument("path", metavar="PATH", help="folder, or JSON of heads")
+    parser.add_argument(
+        "path", nargs="?", metavar="PATH", help="folder, JSON of heads, or a published set's name"
+    )
+    parser.add_argument(
+        "--published", action="store_true", help="list the heads that others published"
+    )
     parser.add_argument("--json", action="store_true", help="as one JSON object")
     return parser
 
 
 def run(args: argparse.Namespace) -> None:
     """Print the description on stdout."""
+    if args.published == (args.path is not None):
+        raise UsageError("give a path or --published")
+    if args.published:
+        show_published(args.json)
+        return
     found = describe(Path(args.path))
     if args.json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
@@ -60,9 +71,15 @@ def describe(path: Path) -> dict:
 
         heads = HeadSet.load(path)
         return {"kind": "heads", "provenance": heads.provenance, "heads": heads_of(path)}
+    from headrank.heads.named import LIST, like_a_name, load_heads
+
+    if like_a_name(str(path)):
+        heads = load_heads(str(path))
+        rows = [{"layer": layer, "head": head} for layer, head in heads.pairs]
+        return {"kind": "published heads", "provenance": heads.provenance, "heads": rows}
     raise HeadRankError(
         f"{path}: no ranker, adapter, model folder or file of heads; give a folder that HeadRank "
-        "or transformers wrote, or a JSON of heads"
+        f"or transformers wrote, a JSON of heads, or the name of a published set ({LIST})"
     )
 
 
@@ -73,15 +90,50 @@ def heads_of(path: Path) -> list[dict]:
     return [{"layer": h.layer, "head": h.head, "score": h.score} for h in HeadSet.load(path).heads]
 
 
+def show_published(as_json: bool) -> None:
+    """Print the published head sets: a table and what must be known of each family, or JSON."""
+    from headrank.heads.named import published_heads
+
+    sets = published_heads().values()
+    if as_json:
+        told = {one.name: one.head_set().provenance | {"pairs": one.pairs} for one in sets}
+        print(json.dumps(told, indent=2, ensure_ascii=False))
+        return
+    rows = [("name", "model", "layers x heads", "selected", "deepest", "verified")]
+    rows += [
+        (
+            one.name,
+            one.model,
+            f"{one.layers} x {one.heads}",
+            str(len(one.pairs)),
+            str(one.deepest),
+            "yes" if one.verified else "no",
+        )
+        for one in sets
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        print("  ".join(cells).rstrip())
+    notes = dict.fromkeys(
+        (one.name.partition("/")[0], note) for one in sets for note in one.cautions
+    )
+    print("\nNo set was measured here, and no source names the revision of its model.")
+    for family, note in notes:
+        print(f"{family}: {note}")
+    print("`headrank info NAME` shows the heads, how they were selected, and the source.")
+
+
 def lines(value: dict, indent: str = "") -> list[str]:
     """Return an indented ``key: value`` line for each entry."""
     result = []
     for key, entry in value.items():
         if key == "heads" and isinstance(entry, list):
-            result.append(f"{indent}heads: {len(entry)} (layer,head score)")
-            result += [
-                f"{indent}  ({head['layer']},{head['head']}) {head['score']:.4g}" for head in entry
-            ]
+            scored = all("score" in head for head in entry)
+            result.append(f"{indent}heads: {len(entry)} (layer,head{' score' if scored else ''})")
+            for head in entry:
+                score = f" {head['score']:.4g}" if scored else ""
+                result.append(f"{indent}  ({head['layer']},{head['head']}){score}")
         elif isinstance(entry, dict):
             result.append(f"{indent}{key}:")
             result += lines(entry, indent + "  ")

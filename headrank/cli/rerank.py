@@ -58,7 +58,12 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     group = parser.add_argument_group("method")
     group.add_argument("--method", choices=METHODS, help="default: headrank, or the saved ranker's")
-    group.add_argument("--heads", metavar="FILE", help="JSON that `headrank profile` wrote")
+    group.add_argument(
+        "--heads",
+        metavar="FILE",
+        help="JSON that `headrank profile` wrote, or the name of a set that others published "
+        "(`headrank info --published`)",
+    )
     group.add_argument("--adapter", metavar="DIR", help="folder that `headrank align` wrote")
     group.add_argument(
         "--merge",

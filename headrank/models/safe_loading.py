@@ -128,17 +128,35 @@ def load_tokenizer(
     """
     from transformers import AutoConfig, AutoTokenizer
 
+    config, tokenizer = _small_parts(path, what, revision, [AutoConfig, AutoTokenizer])
+    return config, tokenizer
+
+
+def load_config(path: str | os.PathLike, revision: str | None = None) -> Any:
+    """Return a model's configuration, which tells its shape before any weights are read.
+
+    Raises:
+        HeadRankError: as :func:`load_tokenizer`.
+    """
+    from transformers import AutoConfig
+
+    (config,) = _small_parts(path, "model", revision, [AutoConfig])
+    return config
+
+
+def _small_parts(
+    path: str | os.PathLike, what: str, revision: str | None, classes: Sequence[Any]
+) -> list[Any]:
+    """Return what each of transformers' classes reads of a model's small files."""
     told = {"revision": revision, **find(path, what, revision)}
     try:
-        config = AutoConfig.from_pretrained(path, trust_remote_code=False, **told)
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, **told)
+        return [one.from_pretrained(path, trust_remote_code=False, **told) for one in classes]
     # A damaged file raises whatever the first reader that stumbles over it raises.
     except Exception as error:
         raise HeadRankError(
             f"{path}: no {what} can be loaded ({reason(error)}); give a folder with config.json, "
             "safetensors and tokenizer.json, or a hub repository that is reachable"
         ) from None
-    return config, tokenizer
 
 
 def load_weights(

@@ -10,6 +10,7 @@ from typing import Any
 
 from headrank.data.heads import HeadSet
 from headrank.errors import HeadRankError
+from headrank.heads.named import load_heads
 from headrank.io.files import read_json
 from headrank.models.decoder import DTYPES
 from headrank.options.fold import Fold
@@ -45,9 +46,11 @@ class Origin:
     ) -> Origin:
         """Return what is known at these paths, as ``HeadRanker.from_pretrained`` takes them."""
         card = read_json(Path(path) / CARD) if (Path(path) / CARD).is_file() else {}
-        if isinstance(heads, (str, os.PathLike)):
-            heads = HeadSet.load(heads)
-        return cls(card, heads, None if adapter is None else Path(adapter))
+        return cls(
+            card,
+            None if heads is None else load_heads(heads),
+            None if adapter is None else Path(adapter),
+        )
 
     def prompt(self) -> PromptOptions | None:
         """Return the prompt that the heads are read with; None if nothing names one."""

@@ -133,8 +133,9 @@ class HeadRanker:
 
         Args:
             path_or_id: folder of a saved ranker, folder of a model, or hub repository.
-            heads: a head set or its JSON file; by default the saved ranker's or the
-                adapter's. ICR reads all heads and needs none.
+            heads: a head set, its JSON file, or the name of a published one, such as
+                ``qrhead-nq/llama-3.1-8b`` (see ``headrank.heads.named``); by default the saved
+                ranker's or the adapter's. ICR reads all heads and needs none.
             adapter: folder that alignment wrote.
             method, order, seed, window, fold: see ``RankerOptions``; by default the saved
                 ranker's.

@@ -13,10 +13,12 @@ from headrank import __version__
 from headrank.align.adapter import merge_adapter
 from headrank.data.heads import HeadSet
 from headrank.errors import HeadRankError
+from headrank.heads.named import check_published, load_heads
 from headrank.io.files import read_json, sha256, write_json
 from headrank.io.folders import MANIFEST, RANKER, atomic_dir
 from headrank.models.card import PROVENANCE
 from headrank.models.decoder import DTYPES, LoadedModel, load_model
+from headrank.models.safe_loading import load_config
 from headrank.ranker.origin import CARD, HEADS, Origin, options_of
 from headrank.ranker.truncated import cut_last_layer
 from headrank.reading.layout import check_heads
@@ -61,7 +63,7 @@ def load_parts(
         )
     else:
         base = path_or_id
-    selected = HeadSet.load(heads) if isinstance(heads, (str, os.PathLike)) else heads
+    selected = None if heads is None else load_heads(heads)
     folder = None if adapter is None else Path(adapter)
     if folder is not None and selected is None:
         selected = HeadSet.load(folder / HEADS)
@@ -79,6 +81,8 @@ def load_parts(
         from headrank.align.adapter import check_adapter
 
         check_adapter(folder, options.prompt.layout)
+    if selected is not None and "published" in selected.provenance:
+        check_published(selected, base, load_config(base, revision))
     loaded = load_model(
         base,
         dtype=dtype or origin.dtype() or "float32",
