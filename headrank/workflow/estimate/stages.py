@@ -9,25 +9,29 @@ which.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from headrank.baselines.generation import windows
-from headrank.workflow.config.usage import mined_as, shards, split_method
-from headrank.workflow.estimate.disk import adapter_bytes, stored
+from headrank.sources.pypi import pinned_files
+from headrank.workflow.config.usage import mined_as, split_method
 from headrank.workflow.estimate.plan import Plan
 from headrank.workflow.estimate.terms import (
+    UNKNOWN,
     Known,
     Speed,
     Stage,
-    TrainingWork,
     list_bytes,
     record_bytes,
     run_bytes,
 )
 
-# A training step computes a list forwards and then twice as much backwards.
-TRAINING_FACTOR = 3
+# LoRA on more projections, against queries and keys alone: values and output are as large
+# again; gate, up and down of Qwen3-4B add 3.6 times as much.
+PROJECTIONS = {"query-key": 1.0, "attention": 2.0, "all": 5.6}
+RANK = 8
+# Bytes of a parameter: weights are published in bfloat16, and dequantised ones are float32.
+STORED = {"safetensors": 2, "gguf": 4}
 
 
 def estimate(config: Mapping, known: Known | None = None) -> list[Stage]:
@@ -41,193 +45,195 @@ def estimate(config: Mapping, known: Known | None = None) -> list[Stage]:
         HeadRankError: no bound on a document's tokens, or a model whose shape or speed is
             neither known nor assumed; the message names the key.
     """
-    plan = _Stages(config, known or Known())
-    stages = [*stored(plan)]
+    plan = Plan(config, known or Known())
+    stages = [*_data(plan), *(_weights(plan, name) for name in plan.weights)]
     for model in config["experiment"]["models"]:
-        stages += plan.of_model(model) if plan.attention else []
-        stages += [plan.generation(model, name) for name in plan.generative]
-    stages += [plan.classification(name) for name in plan.classifying]
-    stages += plan.rankings()
-    return stages
+        stages += _readings(plan, model) if plan.of("attention") else []
+        stages += [_generation(plan, model, name) for name in plan.of("generative")]
+    stages += [_classification(plan, name) for name in plan.of("cross-encoder")]
+    return [*stages, _rankings(plan)]
 
 
-class _Stages(Plan):
-    """The stages that a model, or the folding of what it read, takes."""
+def adapter_bytes(config: Mapping, options: Mapping) -> float:
+    """Return the size of one adapter, from `estimate.adapter_megabytes` by rank and projections."""
+    scale = options["rank"] / RANK * PROJECTIONS[options["projections"]]
+    return config["estimate"]["adapter_megabytes"] * 1e6 * scale
 
-    def of_model(self, model: str) -> list[Stage]:
-        """Return the stages that load one model."""
-        profiled, calibrate = self.config["profiling"]["sets"], self.config["reading"]["calibrate"]
-        plain = [(name, self.orders) for name in self.sets] + [(name, 1) for name in profiled]
-        stages = [self.readings("readings", model, plain, calibrate)]
-        recipes = self.config["alignments"]
-        apart = {m["adapter"] for m in self.ablated.values() if "adapter" in m} - {*self.recipes}
-        mined, first = set(), mined_as(self.config)
-        for name in [*self.recipes, *(name for name in recipes if name in apart)]:
-            pairs, trained = self.training(model, name, recipes[name])
-            stages += [trained] if first[name] in mined else [pairs, trained]
-            mined.add(first[name])
-        adapters = sum(len(recipe["seeds"]) for recipe in self.recipes.values())
-        if adapters:
-            aligned = [(name, self.orders * adapters) for name in self.sets]
-            aligned += [(self.report_set, len(recipes[name]["seeds"])) for name in apart]
-            known = [*self.attention.values(), *self.ablated.values()]
-            chosen = {m["adapter"] for m in known if m["reselect"]}
-            again = sum(len(recipes[name]["seeds"]) for name in chosen)
-            aligned += [(name, again) for name in profiled]
-            stages.append(self.readings("aligned readings", model, aligned, False))
-        times = sum(self.seeds(m) for m in self.attention.values() if m["truncated"])
-        once = sum(self.seeds(m) for m in self.ablated.values() if m["truncated"])
-        if times or once:
-            own = [(name, self.orders * times) for name in self.sets] + [(self.report_set, once)]
-            # They read as much, at most, and keep only the ranking.
-            row = self.readings("truncated rankings", model, own, calibrate)
-            stages.append(replace(row, gigabytes=self.run_gigabytes(row.queries)))
-        return stages
 
-    def run_gigabytes(self, queries: int | None) -> float | None:
-        """Return the size of runs that rank so many lists."""
-        return None if queries is None else queries * run_bytes(self.config["candidates"]) / 1e9
+def _data(plan: Plan) -> Iterator[Stage]:
+    """Yield the rows of downloads, of collections in our layout, their indexes and query sets."""
+    costs, known = plan.costs, plan.known
+    files, fetched, kept = {}, 0.0, 0.0
+    for name, entry in (*plan.collections.items(), *plan.weights.items()):
+        told, pins = costs["downloads"].get(name, {}), pinned_files(entry["source"])
+        for pin in pins:
+            size = told.get("gigabytes", UNKNOWN) / len(pins)
+            files[pin["file"]] = known.archives.get(pin["file"], size)
+    if files:
+        size = sum(files.values())
+        basis = "measured" if files.keys() <= known.archives.keys() else "assumed"
+        yield Stage("archives", "-", len(files), gigabytes=size, basis=basis, fetched=size)
+    exported = [n for n, e in plan.collections.items() if e["source"]["kind"] == "ir_datasets"]
+    for name in exported:
+        told, documents = costs["downloads"].get(name, {}), plan.documents(name)
+        size = told.get("gigabytes", documents * costs["download_bytes"] / 1e9)
+        fetched += size
+        kept += size + told.get("unpacked", documents * costs["document_bytes"] / 1e9)
+    if exported:
+        # What ir_datasets fetches and unpacks; the collections' jobs do it.
+        yield Stage("sources", "-", 0, gigabytes=kept, basis="assumed", fetched=fetched)
+    size = plan.documents(*plan.collections) * costs["document_bytes"] / 1e9
+    yield Stage("collections", "-", len(plan.collections), gigabytes=size, basis="assumed")
+    indexed = [name for name, entry in plan.collections.items() if entry["first_stage"] != "own"]
+    count = plan.documents(*indexed)
+    row = Stage("indexes", "-", len(indexed), gigabytes=count * costs["index_bytes"] / 1e9)
+    yield row.at(known.indexing or Speed(costs["documents_per_second"], "assumed"), count)
+    # A set holds its documents, its candidates and what its first stage keeps.
+    one = plan.candidates * costs["document_bytes"] + run_bytes(plan.candidates)
+    one += run_bytes(plan.config["first_stage"]["depth"])
+    queries = plan.queries(*plan.used_sets)
+    yield Stage(
+        "query sets",
+        "-",
+        len(plan.used_sets),
+        queries,
+        gigabytes=queries * one / 1e9,
+        basis="assumed",
+    )
 
-    def readings(
-        self, stage: str, model: str, wanted: list[tuple[str, int]], calibrate: bool
-    ) -> Stage:
-        """Return the reading of sets, each so many times, by one model."""
-        config, documents = self.config, self.config["candidates"]
-        budget, shape = config["prompt"].get("document_tokens"), self.shape(model)
-        keep = config["reading"]["tokens"] == "all"
-        queries, tokens, size, jobs = 0, 0.0, 0.0, 0
-        for name, times in wanted:
-            jobs += times * shards(config, name)
-            count = self.queries([name])
-            if count is None or queries is None:
-                queries = tokens = size = None
-                continue
-            inside = documents * self.document_tokens(name, budget)
-            one = list_bytes(shape, documents, inside, calibrate=calibrate, keep_tokens=keep)
-            queries += times * count
-            tokens += times * count * self.list_tokens(name, documents, budget)
-            size += times * count * one / 1e9
-        speed = self.speed(model, "aligned" if stage.startswith("aligned") else "reading")
-        hours = None if tokens is None else tokens / speed.per_second / 3600
-        return Stage(
-            stage, model, jobs, queries, tokens, size, hours, speed.per_second, speed.basis
-        )
 
-    def generation(self, model: str, name: str) -> Stage:
-        """Return the answers of one generative method; without a say of order, asked once."""
-        config, entry = self.config, self.generative[name]
-        ordered = entry["protocol"] == "listwise"
-        orders = len(entry["orders"] or config["orders"]) if ordered else 1
-        costs, budget = config["estimate"], config["prompt"].get("document_tokens")
-        jobs = orders * sum(shards(config, given) for given in self.sets)
-        lists = self.queries(self.sets)
-        row = Stage(f"generation by {name}", model, jobs)
-        if lists is None:
-            return replace(row, queries=None, tokens=None, gigabytes=None, hours=None)
-        prompt, new, size = 0.0, 0, 0.0
-        for given in self.sets:
-            document = self.document_tokens(given, budget) + costs["marker_tokens"]
-            one = windows.work(entry, config["candidates"], document, costs["prompt_tokens"])
-            prompt += orders * self.queries([given]) * one.prompt_tokens
-            new += orders * self.queries([given]) * one.new_tokens
-            answers = 0 if entry["protocol"] == "query-likelihood" else one.passes
-            kept = record_bytes(config["candidates"], answers, one.places, one.new_tokens)
-            size += orders * self.queries([given]) * kept / 1e9
-        speed = self.known.generation.get((model, name))
-        if speed is not None:
-            hours = prompt / speed.per_second / 3600
+def _weights(plan: Plan, name: str) -> Stage:
+    """Return the row of a model's weights, as they lie in `resources/models`."""
+    entry, costs = plan.weights[name], plan.costs
+    form, hub = entry.get("format", "safetensors"), entry["source"]["kind"] == "huggingface"
+    parameters = costs["models"].get(name, {}).get("parameters")
+    size = UNKNOWN if parameters is None else parameters * STORED[form] / 1e9
+    size = plan.known.weights.get(name, size)
+    # A GGUF file is smaller than what it becomes; how much, its own size must tell.
+    told = costs["downloads"].get(name, {}).get("gigabytes", UNKNOWN if form == "gguf" else size)
+    basis = "measured" if name in plan.known.weights else "assumed"
+    return Stage("weights", name, 1, gigabytes=size, basis=basis, fetched=told if hub else 0.0)
+
+
+def _readings(plan: Plan, model: str) -> Iterator[Stage]:
+    """Yield the rows of what one model reads head by head, and of what is trained in between."""
+    config, recipes = plan.config, plan.config["alignments"]
+    profiled, calibrate = config["profiling"]["sets"], config["reading"]["calibrate"]
+    plain = [(name, plan.orders) for name in plan.sets] + [(name, 1) for name in profiled]
+    yield _reading(plan, "readings", model, plain, calibrate)
+    ablated = {m["adapter"] for m in plan.ablated.values() if "adapter" in m}
+    apart = [name for name in recipes if name in ablated and name not in plan.recipes]
+    mined, first = set(), mined_as(config)
+    for name in [*plan.recipes, *apart]:
+        pairs, trained = _training(plan, model, name)
+        yield from [trained] if first[name] in mined else [pairs, trained]
+        mined.add(first[name])
+    adapters = sum(len(recipe["seeds"]) for recipe in plan.recipes.values())
+    if adapters:
+        aligned = [(name, plan.orders * adapters) for name in plan.sets]
+        aligned += [(plan.report_set, len(recipes[name]["seeds"])) for name in apart]
+        methods = [*plan.of("attention").values(), *plan.ablated.values()]
+        chosen = {method["adapter"] for method in methods if method["reselect"]}
+        again = sum(len(recipes[name]["seeds"]) for name in chosen)
+        aligned += [(name, again) for name in profiled]
+        yield _reading(plan, "aligned readings", model, aligned, False)
+    times = sum(plan.seeds(m) for m in plan.of("attention").values() if m["truncated"])
+    once = sum(plan.seeds(m) for m in plan.ablated.values() if m["truncated"])
+    if times or once:
+        own = [(name, plan.orders * times) for name in plan.sets] + [(plan.report_set, once)]
+        # They read as much, at most, and keep only the ranking.
+        row = _reading(plan, "truncated rankings", model, own, calibrate)
+        yield replace(row, gigabytes=plan.run_gigabytes(row.queries))
+
+
+def _reading(
+    plan: Plan, stage: str, model: str, times: list[tuple[str, int]], calibrate: bool
+) -> Stage:
+    """Return the reading of sets, each so many times, by one model."""
+    documents, budget = plan.candidates, plan.config["prompt"].get("document_tokens")
+    keep, shape = plan.config["reading"]["tokens"] == "all", plan.shape(model)
+
+    def size(name: str) -> float:
+        inside = documents * plan.document_tokens(name, budget)
+        return list_bytes(shape, documents, inside, calibrate=calibrate, keep_tokens=keep)
+
+    counts = plan.lists(times, lambda name: plan.list_tokens(name, documents, budget), size)
+    speed = plan.speed(model, "aligned" if stage.startswith("aligned") else "reading")
+    return Stage(stage, model, **counts).at(speed, counts["tokens"])
+
+
+def _training(plan: Plan, model: str, name: str) -> tuple[Stage, Stage]:
+    """Return the mining of a recipe's pairs and the training of its adapters."""
+    recipe = plan.config["alignments"][name]
+    queries, seeds = plan.queries(*recipe["training"]), len(recipe["seeds"])
+    if recipe["queries"] is not None:
+        queries = min(queries, recipe["queries"])
+    lists, tokens, equivalent = plan.work(recipe)
+    size = seeds * adapter_bytes(plan.config, recipe["options"]) / 1e9
+    pairs = Stage(f"pairs of {name}", model, 1, queries, lists)
+    trained = Stage(f"training of {name}", model, seeds, queries, seeds * tokens, size)
+    return (
+        pairs.at(plan.speed(model), lists),
+        trained.at(plan.speed(model, "training"), seeds * equivalent),
+    )
+
+
+def _generation(plan: Plan, model: str, name: str) -> Stage:
+    """Return the answers of one generative method; without a say of order, asked once."""
+    config, costs, entry = plan.config, plan.costs, plan.used[name]
+    ordered = entry["protocol"] == "listwise"
+    orders = len(entry["orders"] or config["orders"]) if ordered else 1
+    budget = config["prompt"].get("document_tokens")
+
+    def one(given: str) -> windows.Work:
+        document = plan.document_tokens(given, budget) + costs["marker_tokens"]
+        return windows.work(entry, plan.candidates, document, costs["prompt_tokens"])
+
+    def size(given: str) -> float:
+        work = one(given)
+        answers = 0 if entry["protocol"] == "query-likelihood" else work.passes
+        return record_bytes(plan.candidates, answers, work.places, work.new_tokens)
+
+    times = [(given, orders) for given in plan.sets]
+    counts = plan.lists(times, lambda given: one(given).prompt_tokens, size)
+    prompt, new = counts["tokens"], counts["queries"] * one(plan.sets[0]).new_tokens
+    row = Stage(f"generation by {name}", model, **counts | {"tokens": prompt + new})
+    if speed := plan.known.generation.get((model, name)):
+        return row.at(speed, prompt)
+    # A step writes a token of each list of the batch.
+    seconds = prompt / plan.speed(model).per_second
+    seconds += new / (costs["new_tokens_per_second"] * entry["batch"])
+    hours = seconds / 3600
+    return replace(row, hours=hours, per_second=prompt / hours / 3600, basis="assumed")
+
+
+def _classification(plan: Plan, name: str) -> Stage:
+    """Return the scores of a cross-encoder, which reads each passage with the query.
+
+    Its texts are cut at the encoder's own limit alone, so that bounds their tokens.
+    """
+    encoder = plan.used[name]["encoder"]
+    one = plan.candidates * plan.config["encoders"][encoder]["max_tokens"]
+    counts = plan.lists([(given, 1) for given in plan.sets], lambda given: one)
+    told = plan.costs["models"].get(encoder, {}).get("tokens_per_second", UNKNOWN)
+    return Stage(f"scores of {name}", encoder, **counts).at(
+        Speed(told, "assumed"), counts["tokens"]
+    )
+
+
+def _rankings(plan: Plan) -> Stage:
+    """Return the cheap rest: one job a run."""
+    config, models, times = plan.config, len(plan.config["experiment"]["models"]), 0
+    for name in config["experiment"]["methods"]:
+        entry = plan.used[split_method(name)[0]]
+        if entry["kind"] in ("attention", "generative"):
+            orders = len(entry.get("orders") or config["orders"])
+            times += models * orders * plan.seeds(entry)
         else:
-            speed = self.speed(model, "reading")
-            # A step writes a token of each list of the batch.
-            written = new / (costs["new_tokens_per_second"] * entry["batch"])
-            hours = (prompt / speed.per_second + written) / 3600
-            speed = Speed(prompt / hours / 3600, "assumed")
-        return replace(
-            row,
-            queries=orders * lists,
-            tokens=prompt + new,
-            gigabytes=size,
-            hours=hours,
-            per_second=speed.per_second,
-            basis=speed.basis,
-        )
-
-    def classification(self, name: str) -> Stage:
-        """Return the scores of a cross-encoder, which reads each passage with the query.
-
-        Its texts are cut at the encoder's own limit alone, so that bounds their tokens.
-        """
-        config, encoder = self.config, self.classifying[name]["encoder"]
-        lists = self.queries(self.sets)
-        jobs = sum(shards(config, given) for given in self.sets)
-        one = config["candidates"] * config["encoders"][encoder]["max_tokens"]
-        tokens = None if lists is None else lists * one
-        told = config["estimate"]["models"].get(encoder, {}).get("tokens_per_second")
-        hours = None if None in (tokens, told) else tokens / told / 3600
-        size = self.run_gigabytes(lists)
-        return Stage(
-            f"scores of {name}", encoder, jobs, lists, tokens, size, hours, told, "assumed"
-        )
-
-    def work(self, recipe: Mapping) -> tuple[float, TrainingWork] | None:
-        """Return the tokens of the training lists, and the work of one adapter."""
-        budget = recipe["document_tokens"]
-        tokens = self.tokens(recipe["training"], recipe["documents"], budget)
-        held_out = self.tokens([recipe["validation"]], self.config["candidates"], budget)
-        if tokens is None or held_out is None:
-            return None
-        if recipe["queries"] is not None:
-            tokens *= min(1.0, recipe["queries"] / self.queries(recipe["training"]))
-        epochs = recipe["options"]["epochs"]
-        # Validation reads its lists before the first epoch and after each.
-        read = (epochs + 1) * held_out
-        trained = epochs * tokens
-        return tokens, TrainingWork(trained + read, TRAINING_FACTOR * trained + read)
-
-    def training(self, model: str, name: str, recipe: Mapping) -> tuple[Stage, Stage]:
-        """Return the mining of a recipe's pairs and the training of its adapters."""
-        queries, seeds = self.queries(recipe["training"]), len(recipe["seeds"])
-        if queries is not None and recipe["queries"] is not None:
-            queries = min(queries, recipe["queries"])
-        reading, training = self.speed(model, "reading"), self.speed(model, "training")
-        pairs = Stage(f"pairs of {name}", model, 1, queries, **vars(reading))
-        size = seeds * adapter_bytes(self.config, recipe["options"]) / 1e9
-        trained = Stage(
-            f"training of {name}", model, seeds, queries, gigabytes=size, **vars(training)
-        )
-        found = self.work(recipe)
-        if found is None:
-            return tuple(replace(stage, tokens=None, hours=None) for stage in (pairs, trained))
-        tokens, work = found
-        return (
-            replace(pairs, tokens=tokens, hours=tokens / reading.per_second / 3600),
-            replace(
-                trained,
-                tokens=seeds * work.tokens,
-                hours=seeds * work.equivalent / training.per_second / 3600,
-            ),
-        )
-
-    def rankings(self) -> list[Stage]:
-        """Return the cheap rest: one job a run."""
-        times, models = 0, len(self.config["experiment"]["models"])
-        for name in self.names:
-            entry = self.config["methods"][split_method(name)[0]]
-            if entry["kind"] not in ("attention", "generative"):
-                times += 1
-                continue
-            orders = len(entry.get("orders") or self.config["orders"])
-            times += models * orders * self.seeds(entry)
-        alone = models * sum(self.seeds(entry) for entry in self.ablated.values())
-        runs = times * len(self.sets) + alone
-        everywhere, one = self.queries(self.sets), self.queries([self.report_set])
-        lists = None if None in (everywhere, one) else times * everywhere + alone * one
-        hours = runs * self.config["estimate"]["seconds_per_run"] / 3600
-        size = self.run_gigabytes(lists)
-        return [Stage("rankings", "-", runs, lists, gigabytes=size, hours=hours, basis="assumed")]
-
-
-def training_work(config: Mapping, recipe: str, known: Known) -> TrainingWork | None:
-    """Return the work of one adapter of a recipe; None if the size of a set is unknown."""
-    found = _Stages(config, known).work(config["alignments"][recipe])
-    return None if found is None else found[1]
+            times += 1
+    alone = models * sum(plan.seeds(entry) for entry in plan.ablated.values())
+    runs = times * len(plan.sets) + alone
+    lists = times * plan.queries(*plan.sets) + alone * plan.queries(plan.report_set)
+    hours = runs * plan.costs["seconds_per_run"] / 3600
+    size = plan.run_gigabytes(lists)
+    return Stage("rankings", "-", runs, lists, gigabytes=size, hours=hours, basis="assumed")

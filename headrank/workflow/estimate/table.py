@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
 
 from headrank.report.tables.table import Column, Table, from_frame
-from headrank.workflow.estimate.terms import Stage, table
+from headrank.workflow.estimate.terms import Stage
 
 _COLUMNS = [
     Column("stage", "Stage"),
@@ -19,7 +21,17 @@ _COLUMNS = [
     Column("per_second", "Tokens a second", digits=0),
     Column("basis", "Basis"),
 ]
+_NUMBERS = ["queries", "tokens", "gigabytes", "fetched", "hours", "per_second"]
 UNKNOWN = "unknown"
+
+
+def table(stages: Iterable[Stage]) -> pd.DataFrame:
+    """Return one row a stage and their total; a sum with an unknown part is unknown."""
+    frame = pd.DataFrame([vars(stage) for stage in stages]).astype(dict.fromkeys(_NUMBERS, float))
+    total = {"stage": "total", "model": "-", "queries": 0.0, "per_second": 0.0, "basis": ""}
+    for name in ("jobs", "tokens", "gigabytes", "fetched", "hours"):
+        total[name] = frame[name].sum(skipna=False)
+    return pd.concat([frame, pd.DataFrame([total])], ignore_index=True)
 
 
 def estimate_table(stages: Sequence[Stage], source: str | None = None) -> Table:
@@ -32,9 +44,8 @@ def estimate_table(stages: Sequence[Stage], source: str | None = None) -> Table:
     """
     frame = table(stages)
     frame["tokens"] /= 1e6
-    numbers = ["queries", "tokens", "fetched", "gigabytes", "hours", "per_second"]
-    frame[numbers] = frame[numbers].astype(object).where(frame[numbers].notna(), UNKNOWN)
-    frame[numbers] = frame[numbers].where(frame[numbers] != 0, None)
+    frame[_NUMBERS] = frame[_NUMBERS].astype(object).where(frame[_NUMBERS].notna(), UNKNOWN)
+    frame[_NUMBERS] = frame[_NUMBERS].where(frame[_NUMBERS] != 0, None)
     notes = [
         "Queries count once for each reading of them. Hours are those of one device that does "
         "one job after another. Tables, figures, logs, the timing of methods, and ablations that "

@@ -1,12 +1,15 @@
-"""The terms of an estimate: shapes, speeds, stages, and the size of a reading."""
+"""The terms of an estimate: shapes, speeds, stages, and the sizes of what jobs write.
+
+What nothing tells is NaN, so that whatever follows from it is NaN too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-import pandas as pd
-
+UNKNOWN = math.nan
 # An array in an .npz has npy's header (128 bytes) and zip's two entries with its name.
 ARRAY_BYTES = 300
 # A document's id of some 16 characters, quoted in a list, in the four bytes a character that
@@ -23,9 +26,6 @@ RECORD_DOCUMENT_BYTES = 35
 ANSWER_BYTES = 170
 PLACE_BYTES = 4
 TOKEN_BYTES = 2
-
-
-_NUMBERS = ("queries", "tokens", "gigabytes", "fetched", "hours", "per_second")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Known:
         weights: ``{model or encoder: gigabytes}`` of those that are there.
         archives: ``{file: gigabytes}`` of those that were fetched.
         reading, aligned: ``{model: measured speed}`` of readings without and with an adapter.
-        training: the same of training, in tokens of `TrainingWork.equivalent`.
+        training: the same of training, in tokens of `headrank.workflow.estimate.plan.Plan.work`.
         generation: ``{(model, method): speed}`` in prompt tokens, with all that is written.
         indexing: documents a second.
     """
@@ -78,29 +78,25 @@ class Known:
 class Stage:
     """One row: the work of a stage for one model (``-`` where no model has a say).
 
-    ``None`` is unknown; 0 is nothing, or too little to count. ``gigabytes`` stay on disk,
-    ``fetched`` ones come over the network. ``per_second`` is the speed that the hours follow
-    from, in tokens (of indexes, in documents). ``basis`` says where speed, or else size, is from.
+    NaN is unknown; 0 is nothing, or too little to count. ``gigabytes`` stay on disk, ``fetched``
+    ones come over the network. ``per_second`` is the speed that the hours follow from, in tokens
+    (of indexes, in documents). ``basis`` says where speed, or else size, is from.
     """
 
     stage: str
     model: str
     jobs: int
-    queries: int | None = 0
-    tokens: float | None = 0.0
-    gigabytes: float | None = 0.0
-    hours: float | None = 0.0
-    per_second: float | None = 0.0
+    queries: float = 0
+    tokens: float = 0.0
+    gigabytes: float = 0.0
+    hours: float = 0.0
+    per_second: float = 0.0
     basis: str = ""
-    fetched: float | None = 0.0
+    fetched: float = 0.0
 
-
-@dataclass(frozen=True)
-class TrainingWork:
-    """Tokens that the training of one adapter reads, and what they cost in tokens of reading."""
-
-    tokens: float
-    equivalent: float
+    def at(self, speed: Speed, work: float) -> Stage:
+        """Return the stage with the hours of so many tokens (or documents) at a speed."""
+        return replace(self, hours=work / speed.per_second / 3600, **vars(speed))
 
 
 def list_bytes(
@@ -141,12 +137,3 @@ def record_bytes(documents: int, answers: int, places: int, new_tokens: int) -> 
     """
     size = RECORD_BYTES + RECORD_DOCUMENT_BYTES * documents
     return size + ANSWER_BYTES * answers + PLACE_BYTES * places + TOKEN_BYTES * new_tokens
-
-
-def table(stages: Iterable[Stage]) -> pd.DataFrame:
-    """Return one row a stage and their total; a sum with an unknown part is unknown."""
-    frame = pd.DataFrame([vars(stage) for stage in stages]).astype(dict.fromkeys(_NUMBERS, float))
-    total = {"stage": "total", "model": "-", "queries": 0.0, "per_second": 0.0, "basis": ""}
-    for name in ("jobs", "tokens", "gigabytes", "fetched", "hours"):
-        total[name] = frame[name].sum(skipna=False)
-    return pd.concat([frame, pd.DataFrame([total])], ignore_index=True)
