@@ -37,7 +37,7 @@ rule model:
     params:
         source=lambda wildcards: experiment.weights[wildcards.model]["source"],
         own=own.of_model,
-        format=lambda wildcards: experiment.weights[wildcards.model].get("format", "safetensors"),
+        format=experiment.format_of,
         # Code decides the weights only where they are dequantised. Safetensors are copied as they
         # are, and a change of code must not download gigabytes again.
         code=lambda wildcards: (

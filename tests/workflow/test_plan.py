@@ -73,6 +73,18 @@ def test_a_second_model_doubles_what_is_made_for_each(tmp_path):
     assert planned(tmp_path / "work", files, wanted)["model_table"] == 1
 
 
+def test_four_sizes_are_planned(tmp_path):
+    files = [DEMO, ROOT / "config/sizes.yaml"]
+    jobs = planned(tmp_path / "work", files)
+    expected = grid(files) | {"model": 5, "first_stage_check": 0}
+    assert {rule: jobs[rule] for rule in expected} == expected
+    # The demo's five archives, and the parts of three models.
+    assert jobs["fetch_archive"] == 5 + 4 + 6 + 22
+    for name in ("model_table", "heads_table", "align", "latency_table"):
+        assert jobs[name] == 4, name
+    assert (jobs["main_table"], jobs["claims"]) == (1, 1)
+
+
 def test_claims_are_planned_and_need_an_aligned_method(tmp_path):
     jobs = planned(tmp_path / "work", tiny(tmp_path / "tiny.yaml"), "claims")
     assert (jobs["claims"], jobs["align"], jobs["middle_zone_data"]) == (1, 1, 1)

@@ -8,14 +8,15 @@ from headrank.workflow.job import job_log
 from headrank.workflow.provenance.originals import place
 
 
-def main(source: dict, weights: str, origin: list[str], target: Path) -> None:
-    """Write the model's folder."""
+def main(source: dict, form: str, origin: list[str], target: Path) -> None:
+    """Write the model's folder; ``form`` as ``Experiment.format_of`` tells it."""
+    weights, *dtype = form.split(":")
     set_aside(target, MODEL)
     # A local folder's files are inputs one by one; it is read as the folder that it is. Out of an
     # object store it comes as one, and lies elsewhere.
     if source["kind"] == "local" and weights == "safetensors" and not Path(origin[0]).is_dir():
         origin = [place(source["path"])]
-    prepare_weights(source, weights, target, origin)
+    prepare_weights(source, weights, target, origin, *dtype)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ taken from there.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -14,7 +15,7 @@ from headrank.options.lists import Pool
 from headrank.options.prompt import PromptOptions
 from headrank.options.selection import SelectionOptions
 from headrank.settings.classes import Rules, Settings
-from headrank.settings.fields import ABSENT
+from headrank.settings.fields import ABSENT, fields_of
 from headrank.settings.kinds import (
     AboveZero,
     Count,
@@ -46,6 +47,10 @@ class Model(Settings):
     """`gguf` is dequantised once to safetensors."""
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     """Type of the weights in memory."""
+    stored: Literal["float32", "bfloat16"] = absent()
+    """Type in which weights of a `gguf` file are kept on disk (if not given, `dtype`). Read in
+    bfloat16 they are the same bits either way, and bfloat16 takes half the disk.
+    """
     device: Device = "cpu"
     """`cuda` is an error where there is no GPU. `auto` takes a GPU where torch sees one, else the
     CPU; the job's log and the results' provenance say which. Jobs on `cuda` ask Snakemake for one
@@ -66,6 +71,21 @@ class Model(Settings):
             )
         if self.source.kind == "huggingface" and self.format == "gguf" and member is ABSENT:
             yield "source.member", "is missing; a gguf repository needs the file's name"
+        if self.stored is ABSENT:
+            return
+        if self.format != "gguf":
+            yield "stored", f"is {self.stored!r}; allowed with format gguf alone"
+        elif (self.stored, self.dtype) == ("bfloat16", "float32"):
+            yield "stored", "is 'bfloat16'; allowed with dtype float32: float32"
+
+
+def stored_dtype(entry: Mapping[str, Any]) -> str:
+    """Return the type in which a declared model's dequantised weights are kept.
+
+    Args:
+        entry: a model as it stands in a config, with or without its defaults.
+    """
+    return entry.get("stored") or entry.get("dtype", fields_of(Model)["dtype"].default)
 
 
 class Encoder(Settings):

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from headrank.baselines.generation import windows
 from headrank.sources.pypi import pinned_files
+from headrank.workflow.config.keys import stored_dtype
 from headrank.workflow.config.usage import mined_as, split_method
 from headrank.workflow.estimate.plan import Plan
 from headrank.workflow.estimate.terms import (
@@ -30,8 +31,8 @@ from headrank.workflow.estimate.terms import (
 # again; gate, up and down of Qwen3-4B add 3.6 times as much.
 PROJECTIONS = {"query-key": 1.0, "attention": 2.0, "all": 5.6}
 RANK = 8
-# Bytes of a parameter: weights are published in bfloat16, and dequantised ones are float32.
-STORED = {"safetensors": 2, "gguf": 4}
+# Bytes of a parameter. Safetensors are published in bfloat16.
+STORED = {"bfloat16": 2, "float32": 4}
 
 
 def estimate(config: Mapping, known: Known | None = None) -> list[Stage]:
@@ -107,7 +108,8 @@ def _weights(plan: Plan, name: str) -> Stage:
     entry, costs = plan.weights[name], plan.costs
     form, hub = entry.get("format", "safetensors"), entry["source"]["kind"] == "huggingface"
     parameters = costs["models"].get(name, {}).get("parameters")
-    size = UNKNOWN if parameters is None else parameters * STORED[form] / 1e9
+    kept = stored_dtype(entry) if form == "gguf" else "bfloat16"
+    size = UNKNOWN if parameters is None else parameters * STORED[kept] / 1e9
     size = plan.known.weights.get(name, size)
     # A GGUF file is smaller than what it becomes; how much, its own size must tell.
     told = costs["downloads"].get(name, {}).get("gigabytes", UNKNOWN if form == "gguf" else size)

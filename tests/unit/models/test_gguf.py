@@ -7,6 +7,8 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from headrank.errors import HeadRankError
 from headrank.io.files import sha256
@@ -91,6 +93,28 @@ def test_a_converted_model_reads_the_same(tmp_path, model):
     assert converted.tokenizer.encode(text) == models.tokenizer("qwen-nfc").encode(text)
     assert converted.tokenizer.chat_template == models.CHAT
     assert {"<|im_start|>", "<|im_end|>"} <= set(converted.tokenizer.all_special_tokens)
+
+
+def test_weights_kept_in_bfloat16_read_the_same_bits(tmp_path, model):
+    write(tmp_path / "tiny.gguf", model)
+    convert_gguf(tmp_path / "tiny.gguf", tmp_path / "whole", {})
+    convert_gguf(tmp_path / "tiny.gguf", tmp_path / "half", {}, "bfloat16")
+    whole, half = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "half"))
+    assert whole.keys() == half.keys()
+    assert {values.dtype for values in whole.values()} == {torch.float32}
+    assert {values.dtype for values in half.values()} == {torch.bfloat16}
+    # It is a rounding: in float32 the two are not the same.
+    assert any(not torch.equal(whole[name], half[name].float()) for name in whole)
+    readings = [
+        read_prompt(load_model(tmp_path / name, dtype="bfloat16"), models.random_prompt())
+        for name in ("whole", "half")
+    ]
+    for one, other in zip(*readings, strict=True):
+        np.testing.assert_array_equal(one.documents, other.documents)
+    note = verify_model(tmp_path / "half")["source"]["note"]
+    assert note == "dequantised from tiny.gguf, kept in bfloat16"
+    with pytest.raises(HeadRankError, match="dtype 'float16' is unknown"):
+        convert_gguf(tmp_path / "tiny.gguf", tmp_path / "other", {}, "float16")
 
 
 GEMMA = NAMES | {

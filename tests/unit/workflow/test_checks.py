@@ -36,6 +36,13 @@ REFUSED = [
     ("models", {}, "models is {}; allowed: at least one model"),
     ("models/smollm2/format", None, "models.smollm2.format is missing; allowed: gguf, safetensors"),
     ("models/smollm2/dtype", "float16", "models.smollm2.dtype is 'float16'; allowed: float32"),
+    ("models/smollm2/stored", "float16", "models.smollm2.stored is 'float16'; allowed: float32"),
+    ("models/qwen3-4b/stored", "bfloat16", "stored is 'bfloat16'; allowed with format gguf alone"),
+    (
+        "models/smollm2",
+        BASE["models"]["smollm2"] | {"dtype": "float32", "stored": "bfloat16"},
+        "models.smollm2.stored is 'bfloat16'; allowed with dtype float32: float32",
+    ),
     ("models/smollm2/source/kind", "pip", "source.kind is 'pip'; allowed: pypi, huggingface"),
     ("models/smollm2/source/sha256", "B" * 64, "sha256 is 'BBB", "64 hexadecimal digits"),
     ("models/smollm2/source/sha256", None, "models.smollm2.source.sha256 is missing"),

@@ -58,9 +58,11 @@ def test_what_is_fetched_and_kept():
         (0.03, "measured"),
     ]
     assert found["collections", "-"].gigabytes == pytest.approx(1000 * 600 / 1e9)
-    # Dequantised weights are float32, and no hub is asked for an archive's.
-    row = rows(experiment(estimate__models__smollm2__parameters=5e8))["weights", "smollm2"]
-    assert (row.fetched, row.gigabytes) == (0, 2)
+    # Dequantised weights are kept as they are read, and no hub is asked for an archive's.
+    told = {"estimate__models__smollm2__parameters": 5e8}
+    for kept, size in (({}, 1), ({"models__smollm2__stored": "float32"}, 2)):
+        row = rows(experiment(**told, **kept))["weights", "smollm2"]
+        assert (row.fetched, row.gigabytes) == (0, size)
 
 
 def test_an_archive_in_parts_is_as_many_files():

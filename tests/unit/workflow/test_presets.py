@@ -9,6 +9,7 @@ from snakemake.utils import update_config
 
 from headrank.workflow.config.changes import differences
 from headrank.workflow.config.checks import configure
+from headrank.workflow.config.keys import stored_dtype
 from headrank.workflow.config.roles import roles
 from headrank.workflow.config.usage import list_tokens
 from headrank.workflow.estimate.stages import estimate
@@ -27,7 +28,7 @@ def preset(*names):
 
 EVERY = [
     *(["config", *more] for more in ([], ["alignment"], ["alignment", "learning_curve"])),
-    *(["config", "two_models"], ["laptop"], ["paper"], ["paper", "extra"]),
+    *(["config", "two_models"], ["config", "sizes"], ["laptop"], ["paper"], ["paper", "extra"]),
 ]
 
 
@@ -93,6 +94,29 @@ def test_the_paper_s_numbers():
     demo = preset("config")["models"]
     for name, model in config["models"].items():
         assert model["source"] == demo[name]["source"]
+
+
+def test_the_sizes_have_one_recipe_and_all_baselines():
+    config, demo = preset("config", "sizes"), preset("config")
+    assert config["experiment"]["models"] == [
+        *("smollm2", "gemma3-270m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b")
+    ]
+    assert config["experiment"]["methods"] == demo["experiment"]["methods"]
+    assert len(config["experiment"]["sets"]) == 3
+    assert config["sets"]["insuranceqa-test"]["take"] == 100
+    # Gemma has 12 heads that see a whole list, and no method may ask for more.
+    assert max(entry["heads"] for entry in config["selections"].values()) == 12
+    for name, parts in (("qwen2.5-coder-0.5b", 6), ("qwen2.5-coder-1.5b", 22)):
+        model = config["models"][name]
+        pins = model["source"]["parts"]
+        assert [pin["member"].rpartition("/")[2] for pin in pins] == [
+            f"part{number:02}.bin" for number in range(1, parts + 1)
+        ]
+        assert len({pin["sha256"] for pin in pins}) == parts
+        assert stored_dtype(model) == "bfloat16"
+    # The licence and the origin of weights that others put on the index stand beside them.
+    text = (ROOT / "config/sizes.yaml").read_text()
+    assert "Apache-2.0" in text and "third parties" in text and "not at hand to compare" in text
 
 
 def test_a_shard_of_the_paper_s_grid_takes_an_hour_at_most():
