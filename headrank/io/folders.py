@@ -24,12 +24,13 @@ from headrank.io.targets import check_parent
 logger = logging.getLogger(__name__)
 
 MANIFEST = ".headrank.json"
-ADAPTER, COLLECTION, INDEX, MODEL, RANKER = (
+ADAPTER, COLLECTION, INDEX, MODEL, RANKER, STORE = (
     "adapter",
     "collection",
     "BM25 index",
     "model",
     "saved ranker",
+    "store of encoded documents",
 )
 # Cards of earlier versions, and what such a folder holds beside the files that its card hashes.
 _CARDS = (
@@ -151,6 +152,32 @@ def check_replaceable(path: str | os.PathLike, kind: str | None) -> Path:
                 "delete this one"
             )
     return target
+
+
+def mark_growing(path: str | os.PathLike, kind: str) -> None:
+    """Make or find a folder that grows, and mark it as HeadRank's own; its files are not listed.
+
+    So no other kind of folder takes its place.
+
+    Raises:
+        HeadRankError: it holds something else, or may not be made.
+    """
+    text = os.fspath(path)
+    target = Path(text)
+    if not text or (target.exists() and not target.is_dir()):
+        raise HeadRankError(f"{text or repr(text)}: is no folder; give the name of a folder")
+    made = _made(target) if target.is_dir() else None
+    if made is not None and made[0] == kind:
+        return
+    if made is not None:
+        raise HeadRankError(f"{text}: holds a {made[0]}, not a {kind}; give another folder")
+    with told(path):
+        target.mkdir(parents=True, exist_ok=True)
+    # A process that was killed while it marked the folder left no more than its unfinished mark.
+    first = next((one for one in _entries(target) if not one.startswith(f".{MANIFEST}.")), None)
+    if first is not None:
+        raise HeadRankError(f"{text}: holds files that HeadRank did not write ({first}); {_REMEDY}")
+    write_json(target / MANIFEST, {"headrank": __version__, "kind": kind, "files": {}})
 
 
 def set_aside(path: str | os.PathLike, kind: str) -> None:

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from headrank.reading.document_store import Shelf
 
 
-_ENCODED = 256  # passages that are encoded at once
-
 _FEWER = "rerank fewer candidates at once (window=N, --window N: prompts of at most N documents)"
 logger = logging.getLogger(__name__)
 
@@ -74,7 +72,8 @@ class HeadRanker:
         adapter: folder of the adapter that is in the model, or None.
         revision: commit of the hub repository the model came from, if it did.
         quiet: do not log that passages are cut; the rankings and ``sizes`` tell of it.
-        store: encoded documents that are not read again, in layout ``block``.
+        store: encoded documents that are not read again, in layout ``block``; a folder that is
+            given becomes its ``DocumentStore``.
     """
 
     model: LoadedModel
@@ -83,15 +82,10 @@ class HeadRanker:
     adapter: Path | None = None
     revision: str | None = None
     quiet: bool = False
-    store: DocumentStore | None = None
-    _state: str | None = field(default=None, init=False)
+    store: DocumentStore | str | os.PathLike | None = None
+    _shelf: Shelf | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        if self.store is not None and self.options.prompt.layout != "block":
-            raise HeadRankError(
-                f"layout is {self.options.prompt.layout}; a store of encoded documents needs "
-                "layout block, where nothing that a document sees belongs to a query or list"
-            )
         self.builder = PromptBuilder(
             self.model.tokenizer,
             self.options.prompt,
@@ -101,6 +95,10 @@ class HeadRanker:
         )
         if self.heads is not None and isinstance(self.heads.provenance, Mapping):
             self.builder.check_wrapper(self.heads.provenance, "the heads")
+        if self.store is not None:
+            from headrank.ranker.encoding import bound_store
+
+            self.store = bound_store(self)
 
     def __repr__(self) -> str:
         """Return one line: model, method, heads, adapter."""
@@ -127,7 +125,7 @@ class HeadRanker:
         merge: bool = False,
         revision: str | None = None,
         model: str | os.PathLike | None = None,
-        store: DocumentStore | None = None,
+        store: DocumentStore | str | os.PathLike | None = None,
     ) -> HeadRanker:
         """Return a ranker whose model ends in the deepest head it reads.
 
@@ -154,7 +152,9 @@ class HeadRanker:
                 readings have, by about two percent of a mass.
             revision: the hub's commit, for a repository.
             model: where a saved ranker's base model lies now, if it was moved.
-            store: keeps the documents that were read in layout ``block``; rankers may share one.
+            store: keeps the documents that are read in layout ``block``, for later lists: a
+                folder, which is made if it is not there, or a ``DocumentStore``, which says more
+                (``DocumentStore.open`` of a folder); rankers may share one.
 
         Raises:
             HeadRankError: nothing to load there, an architecture that is not supported,
@@ -282,27 +282,20 @@ class HeadRanker:
         Raises:
             HeadRankError: the ranker has no store, or a passage that ``rerank`` would refuse.
         """
-        from headrank.reading.apart import encode_documents
+        from headrank.ranker.encoding import encode_passages
 
-        shelf = self._shelf()
-        if shelf is None:
-            raise HeadRankError("the ranker has no store; give one to from_pretrained")
-        new, passages = 0, iter(passages)
-        while chunk := list(itertools.islice(passages, _ENCODED)):
-            # No query is read: the documents of layout block do not see it.
-            prompt = self.builder.build(as_candidates("any", chunk), ("any",))
-            new += encode_documents(self.model, prompt, shelf)
-        return new
+        return sum(done.new for done in encode_passages(self, passages))
 
-    def _shelf(self) -> Shelf | None:
+    def shelf(self) -> Shelf | None:
         """Return the store as this ranker's model in its state sees it."""
         if self.store is None:
             return None
         from headrank.reading.document_store import Shelf, state_of
 
-        if self._state is None:
-            self._state = state_of(self.model, self.adapter)
-        return Shelf(self.store, self._state)
+        if self._shelf is None or self._shelf.store is not self.store:
+            state = state_of(self.model, self.adapter)
+            self._shelf = Shelf(self.store, state, self.model.device)
+        return self._shelf
 
     def _prompts(
         self, candidates: CandidateList, queries: Sequence[str]
@@ -332,7 +325,7 @@ class HeadRanker:
         sizes = [_sizes(windows) for windows in built]
         self._tell(sizes)
         flat = [(window, prompt) for windows in built for window, prompt in windows]
-        shelf = self._shelf()
+        shelf = self.shelf()
         scores: list[list[np.ndarray]] = []
         for first in range(0, len(flat), batch):
             prompts = [prompt for _, prompt in flat[first : first + batch]]

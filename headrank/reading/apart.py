@@ -7,7 +7,8 @@ suffix never copies what is there.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -74,15 +75,12 @@ def read_blocks(
 @torch.inference_mode()
 def encode_documents(
     model: LoadedModel, prompt: Prompt, shelf: Shelf, budget: int = PASS_TOKENS
-) -> int:
-    """Compute the documents of a prompt of layout ``block`` that the shelf lacks, and no query.
-
-    Returns how many there were.
-    """
+) -> None:
+    """Compute the documents of a prompt of layout ``block``, and no query, and keep them."""
     head = prompt.blocks.head(0)
     packed = Packed.of(prompt, len(head))
     room = Room(model.layers, packed.tokens, 0)
-    return fill(model, packed, head, room, budget=budget, shelf=shelf)
+    fill(model, packed, head, room, budget=budget, shelf=shelf, lookup=False)
 
 
 def fill(
@@ -93,19 +91,20 @@ def fill(
     *,
     budget: int = PASS_TOKENS,
     shelf: Shelf | None = None,
-) -> int:
+    lookup: bool = True,
+) -> None:
     """Put the keys and values of prefix and documents into the room.
-
-    Returns how many documents were computed.
 
     Args:
         budget: most tokens of one forward pass.
         shelf: what it holds is copied, the rest is computed and kept there.
+        lookup: False computes all documents, whatever the shelf holds.
     """
     widths = packed.prompt.blocks.widths
     missing, has_prefix = list(packed.prompt.blocks.order), packed.head == 0
     if shelf is not None:
-        missing, has_prefix = _take(shelf, packed, head, room)
+        kept = _Kept.of(shelf, packed, head, room)
+        missing, has_prefix = kept.take(model, lookup)
     recorder = Recorder(deepest=room.layers - 1)
     room.suffix = False
     dealt = passes(missing, widths, budget)
@@ -130,40 +129,65 @@ def fill(
         )
         forward(model, ids, torch.from_numpy(positions).to(model.device), attention, recorder)
         if shelf is not None:
-            _keep(shelf, packed, head, room, documents, own)
-    return len(missing)
+            kept.keep(documents, own)
 
 
-def _take(shelf: Shelf, packed: Packed, head: Sequence[int], room: Room) -> tuple[list[int], bool]:
-    """Copy what the shelf holds into the room; return what it lacks, and if it has the prefix."""
-    order = packed.prompt.blocks.order
-    find = shelf.store.find
-    shared = find(shelf.key(head, (), room.layers)) if packed.head else None
-    found = {one: find(shelf.key(head, packed.ids([one]), room.layers)) for one in order}
-    entries = {int(packed.starts[one]): entry for one, entry in found.items() if entry is not None}
-    if shared is not None:
-        entries[0] = shared
-    room.put(entries)
-    missing = [one for one in order if found[one] is None]
-    return missing, shared is not None or packed.head == 0
+@dataclass(frozen=True)
+class _Kept:
+    """What a shelf holds of one list, and where it belongs in the room.
 
+    Attributes:
+        prefix: key of the shared prefix, None if it has no tokens.
+        keys: of the documents, by their place in the prompt.
+    """
 
-def _keep(
-    shelf: Shelf,
-    packed: Packed,
-    head: Sequence[int],
-    room: Room,
-    documents: Sequence[int],
-    prefix: int,
-) -> None:
-    """Keep what a pass computed; the prefix last, since every list needs it."""
-    widths = packed.prompt.blocks.widths
-    for one in documents:
-        start = int(packed.starts[one])
-        key = shelf.key(head, packed.ids([one]), room.layers)
-        shelf.store.keep(key, room.part(start, start + int(widths[one])))
-    if prefix:
-        shelf.store.keep(shelf.key(head, (), room.layers), room.part(0, prefix))
+    shelf: Shelf
+    packed: Packed
+    room: Room
+    prefix: str | None
+    keys: Mapping[int, str]
+
+    @classmethod
+    def of(cls, shelf: Shelf, packed: Packed, head: Sequence[int], room: Room) -> _Kept:
+        """Return the keys of a prefix and of the documents behind it."""
+        order, layers = packed.prompt.blocks.order, room.layers
+        shared = shelf.key(head, (), layers) if packed.head else None
+        keys = {one: shelf.key(head, packed.ids([one]), layers) for one in order}
+        return cls(shelf, packed, room, shared, keys)
+
+    def take(self, model: LoadedModel, lookup: bool) -> tuple[list[int], bool]:
+        """Copy what is there into the room; return what is not, and if the prefix is."""
+        shared = None if self.prefix is None else self.shelf.find(self.prefix)
+        found = {one: self.shelf.find(key) if lookup else None for one, key in self.keys.items()}
+        starts = self.packed.starts
+        entries = {int(starts[one]): entry for one, entry in found.items() if entry is not None}
+        if lookup:
+            self.shelf.store.count(len(entries), len(found) - len(entries))
+        if shared is not None:
+            entries[0] = shared
+        self.room.put(entries, next(model.decoder.parameters()))
+        missing = [one for one, entry in found.items() if entry is None]
+        return missing, shared is not None or self.prefix is None
+
+    def keep(self, documents: Sequence[int], prefix: int) -> None:
+        """Keep what a pass computed; the prefix last, since every list needs it.
+
+        What is kept in 8 bits is read so at once: the first query sees what later ones see.
+        """
+        room, widths = self.room, self.packed.prompt.blocks.widths
+        entries = {}
+        for one in documents:
+            start = int(self.packed.starts[one])
+            stop = start + int(widths[one])
+            entry = room.part(start, stop)
+            if self.shelf.store.int8:
+                entry = entry.in_8_bits()
+                entry.write(room.keys[:, :, start:stop], room.values[:, :, start:stop])
+            entries[self.keys[one]] = entry
+        if prefix:
+            # Its first token takes much of all attention, and there is one: it stays exact.
+            entries[self.prefix] = room.part(0, prefix)
+        self.shelf.store.keep(entries)
 
 
 def forward(

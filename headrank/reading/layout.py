@@ -161,6 +161,11 @@ def build_blocks(
     return tuple(prefix), tuple(spans), blocks, uncut
 
 
+def shared_prefix(builder: PromptBuilder) -> tuple[int, ...]:
+    """Return the ids that all documents of layout ``block`` stand behind."""
+    return _heads(builder, ())[0]
+
+
 def _heads(builder: PromptBuilder, queries: Sequence[str]) -> tuple[tuple[int, ...], ...]:
     """Return the ids before the documents: one for all queries, or one a query that it sees."""
     options = builder.options

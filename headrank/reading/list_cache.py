@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from headrank.reading.document_store import Encoded
+from headrank.reading.entries import Encoded
 
 
 @dataclass
@@ -74,23 +74,27 @@ class Room:
         else:
             self.places = torch.from_numpy(places).to(device)
 
-    def put(self, entries: Mapping[int, Encoded]) -> None:
-        """Copy stored parts to the places where each begins."""
+    def put(self, entries: Mapping[int, Encoded], like: torch.Tensor) -> None:
+        """Copy stored parts to the places where each begins.
+
+        Args:
+            like: of the model's type, on its device.
+        """
         if not entries:
             return
-        like = next(iter(entries.values())).keys
-        if sum(entry.keys.shape[2] for entry in entries.values()) == self.tokens:
-            # All of it: joined at once, with room for the suffix.
-            parts = [entries[start] for start in sorted(entries)]
-            spare = like.new_empty((*like.shape[:2], self.spare, like.shape[3]))
-            self.keys = torch.cat([*(part.keys for part in parts), spare], dim=2)
-            self.values = torch.cat([*(part.values for part in parts), spare[:-1]], dim=2)
+        parts = [entries[start] for start in sorted(entries)]
+        heads, dim = parts[0].keys.shape[1], parts[0].keys.shape[3]
+        if self.keys is None:
+            self.allocate(like, heads, dim)
+        whole = sum(part.tokens for part in parts) == self.tokens
+        if whole and all(part.key_scales is None for part in parts):
+            # All of it: joined at once.
+            torch.cat([part.keys for part in parts], dim=2, out=self.keys[:, :, : self.tokens])
+            torch.cat([part.values for part in parts], dim=2, out=self.values[:, :, : self.tokens])
             return
-        self.allocate(like, like.shape[1], like.shape[3])
-        for start, entry in entries.items():
-            stop = start + entry.keys.shape[2]
-            self.keys[:, :, start:stop] = entry.keys
-            self.values[:, :, start:stop] = entry.values
+        for start, part in entries.items():
+            stop = start + part.tokens
+            part.write(self.keys[:, :, start:stop], self.values[:, :, start:stop])
 
     def part(self, start: int, stop: int) -> Encoded:
         """Return a copy of some tokens' keys and values."""

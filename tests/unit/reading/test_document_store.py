@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -16,7 +15,8 @@ from headrank.errors import HeadRankError
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.ranker import HeadRanker
 from headrank.reading import apart
-from headrank.reading.document_store import DocumentStore, Encoded, state_of
+from headrank.reading.document_store import DocumentStore, state_of
+from headrank.reading.entries import Encoded
 from tests.helpers import models
 from tests.helpers import tiny_models as tiny
 
@@ -57,8 +57,8 @@ def test_a_stored_list_scores_the_same_bits_and_computes_nothing(architecture, m
     computed.clear()
     assert [own.rerank(query, one.passages) for query in QUERIES] == expected
     assert computed == [6]
-    # The prefix is an entry too.
-    assert (len(store), store.hits, store.misses) == (7, 14, 7)
+    # The prefix is an entry too, but no document.
+    assert (len(store), store.hits, store.misses) == (7, 12, 6)
     # Another ranker of the same weights shares what is there.
     again = ranker(store, **changes, order="reversed")
     assert again.rerank(QUERIES[0], one.passages) == expected[0]
@@ -155,14 +155,14 @@ def test_the_least_recently_used_go_and_the_bound_holds():
     assert size == 4 * (2 + 1) * 4
     store = DocumentStore(10 * size)
     for name, tokens in (("a", 4), ("b", 3), ("c", 2)):
-        store.keep(name, entry(tokens))
+        store.keep({name: entry(tokens)})
     assert store.find("a") is not None
-    store.keep("d", entry(4))
+    store.keep({"d": entry(4)})
     assert (store.find("b"), store.find("c") is None) == (None, False)
     assert store.bytes == 10 * size and len(store) == 3
-    store.keep("whole", entry(11))
+    store.keep({"whole": entry(11)})
     assert store.find("whole") is None and store.find("a") is not None
-    store.keep("a", entry(1))
+    store.keep({"a": entry(1)})
     assert store.bytes == 7 * size
     store.clear()
     assert (store.bytes, len(store)) == (0, 0)
@@ -203,6 +203,6 @@ def test_a_store_holds_what_it_says(computed):
     own = ranker(store, architecture="llama")
     own.encode(["A text.", "Another, longer text of some words."])
     # Three layers, two key heads of 8 numbers of four bytes; the deepest layer has no values.
-    tokens = sum(one.keys.shape[2] for one in store._entries.values())
+    tokens = sum(held.entry.tokens for held in store._entries.values())
     assert store.bytes == tokens * 2 * 8 * 4 * (3 + 2)
-    assert np.isclose(store.bytes, sum(one.bytes for one in store._entries.values()))
+    assert store.bytes == sum(held.entry.bytes for held in store._entries.values())
