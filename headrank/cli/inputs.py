@@ -1,22 +1,29 @@
-"""Candidate lists from JSONL or from a run and a collection; every error names its line."""
+"""Candidate lists from JSONL, a table, or a run and a collection; every error names its line."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headrank.cli.options import UsageError
 from headrank.data.candidates import CandidateList, Passage, as_candidates
+from headrank.data.spellings import DOCUMENT, QUERY, take
 from headrank.data.ties import TREC_EVAL
 from headrank.data.trec import Qrels, Run, check_grade
 from headrank.errors import HeadRankError
 from headrank.io.files import read_jsonl
+from headrank.io.tables import read_table, table_kind
 
-_FIELDS = {"query", "docs", "query_id", "_id"}
-_DOC_FIELDS = {"id", "_id", "title", "text", "grade"}
 _ABSENT = object()
+# The output's own names; a key of the input that bears one is written as input_NAME.
+_RENAMED = ("query_id", "query", "docs", "id", "score", "tokens", "kept_tokens")
+_WHOLE = re.compile(r"-?[0-9]{1,9}", re.ASCII)
+# In a table `_id` is the document's.
+_QUERY_FIELDS = {"query": QUERY["query"], "query_id": ("query_id", "qid")}
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,8 @@ class InputList:
         query_id: as it came, text or number.
         ids: as they came, by document id.
         grades: ``{doc_id: grade}`` of the documents that carry one.
+        extra: keys of the list that HeadRank does not read, as they came.
+        document_extra: ``{doc_id: the same of a document}``, of those that have any.
     """
 
     where: str
@@ -35,6 +44,13 @@ class InputList:
     query_id: str | int
     ids: Mapping[str, str | int]
     grades: Mapping[str, int]
+    extra: Mapping[str, object] = field(default_factory=dict)
+    document_extra: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+    @property
+    def unread(self) -> set[str]:
+        """Return the names of all keys that HeadRank does not read."""
+        return {*self.extra, *(key for own in self.document_extra.values() for key in own)}
 
 
 def read_input(args: argparse.Namespace, labelled: bool) -> list[InputList]:
@@ -47,7 +63,7 @@ def read_input(args: argparse.Namespace, labelled: bool) -> list[InputList]:
         for name in ("collection", "depth", "ties", "qrels"):
             if getattr(args, name, None) is not None:
                 raise UsageError(f"--{name} goes with --run, which is not given")
-        lists = list(jsonl_lists(args.lists or "-", labelled))
+        lists = list(file_lists(args.lists or "-", labelled))
     else:
         if args.lists is not None:
             raise UsageError(f"give {args.lists} or --run {args.run_file}, not both")
@@ -57,64 +73,119 @@ def read_input(args: argparse.Namespace, labelled: bool) -> list[InputList]:
         depth = 20 if args.depth is None else args.depth
         ties = args.ties or TREC_EVAL
         lists = list(run_lists(args.run_file, args.collection, depth, labelled, qrels, ties))
+    unread = sorted(set().union(*(one.unread for one in lists)), key=str)
+    if labelled and unread:
+        print(f"headrank: keys that are not read: {', '.join(unread)}", file=sys.stderr)
     if not lists:
         raise HeadRankError(f"{args.lists or args.run_file or '<stdin>'}: there is no list in it")
     return lists
 
 
-def jsonl_lists(path: str, labelled: bool) -> Iterator[InputList]:
-    """Yield the lists of a JSONL file, or of stdin for ``-``."""
+def file_lists(path: str, labelled: bool) -> Iterator[InputList]:
+    """Yield the lists of a JSONL file, of stdin for ``-``, or of a CSV, TSV or Parquet file.
+
+    A table has one row a document, with the columns ``query`` and ``text``; documents of one
+    query keep the rows' order.
+    """
     seen: dict[str, str] = {}
+    for one in _table_records(path) if table_kind(path) else _json_records(path):
+        made = _list_of(one, labelled)
+        name = made.candidates.query_id
+        if name in seen:
+            raise HeadRankError(
+                f"{made.where}: query_id {name!r} stands already at {seen[name]}; ids must differ"
+            )
+        seen[name] = made.where
+        yield made
+
+
+@dataclass(frozen=True)
+class _Record:
+    """One list as it came: where it stands, its fields, and its documents, each with its place.
+
+    Attributes:
+        number: of the line or of the list, from 1: the query's id where none is given.
+    """
+
+    where: str
+    number: int
+    known: Mapping[str, object]
+    extra: Mapping[str, object]
+    documents: list[tuple[str, object]]
+
+
+def _json_records(path: str) -> Iterator[_Record]:
+    """Yield the lists of JSONL."""
     source = "<stdin>" if path == "-" else path
     for number, record in read_jsonl(path, stdin=True):
         where = f"{source}:{number}"
-        if unknown := set(record) - _FIELDS:
-            raise HeadRankError(
-                f"{where}: key {min(unknown)!r} is unknown; allowed: {', '.join(sorted(_FIELDS))}"
-            )
+        known, extra = take(record, QUERY, where)
         for name in ("query", "docs"):
-            if name not in record:
+            if name not in known:
                 raise HeadRankError(f"{where}: {name!r} is missing")
-        if not isinstance(record["docs"], list):
+        docs = known["docs"]
+        if not isinstance(docs, list):
             raise HeadRankError(f"{where}: 'docs' is not a list")
-        original = _either(record, "query_id", where)
-        original = str(number) if original is _ABSENT else original
-        query_id = _id(original, f"{where}: query_id")
-        if query_id in seen:
+        places = (f"{where}: document {place}" for place in range(1, len(docs) + 1))
+        yield _Record(where, number, known, extra, list(zip(places, docs, strict=True)))
+
+
+def _table_records(path: str) -> Iterator[_Record]:
+    """Yield the lists of a table: rows of one query id, else of one query."""
+    found: dict[object, _Record] = {}
+    for where, row in read_table(path):
+        known, document = take(row, _QUERY_FIELDS, where)
+        for name, fields in (("query", known), ("text", take(document, DOCUMENT, where)[0])):
+            if name not in fields:
+                raise HeadRankError(
+                    f"{where}: {name!r} is missing; a table needs the columns query and text"
+                )
+        key = known.get("query_id", known["query"])
+        one = found.setdefault(key, _Record(where, len(found) + 1, known, {}, []))
+        if one.known["query"] != known["query"]:
             raise HeadRankError(
-                f"{where}: query_id {query_id!r} stands already at {seen[query_id]}; "
-                "ids must differ"
+                f"{where}: query_id {key!r} has another query at {one.where}; ids must differ"
             )
-        seen[query_id] = where
-        passages, ids, grades = [], [], []
-        for place, entry in enumerate(record["docs"]):
-            passage, name, grade = _document(entry, f"{where}: document {place + 1}", labelled)
-            passages.append(passage)
-            ids.append(name)
-            grades.append(grade)
-        given = [name is not None for name in ids]
-        if any(given) and not all(given):
-            raise HeadRankError(
-                f"{where}: document {given.index(False) + 1} has no id, others have one; give "
-                "all documents an id or none"
-            )
-        names = [_id(name, where) for name in ids] if any(given) else None
-        try:
-            candidates = as_candidates(record["query"], passages, ids=names, query_id=query_id)
-        except HeadRankError as error:
-            raise HeadRankError(f"{where}: {error}") from None
-        originals = ids if any(given) else range(len(passages))
-        yield InputList(
-            where=where,
-            candidates=candidates,
-            query_id=original,
-            ids=dict(zip(candidates.doc_ids, originals, strict=True)),
-            grades={
-                document: grade
-                for document, grade in zip(candidates.doc_ids, grades, strict=True)
-                if grade is not None
-            },
+        grade = document.get("grade")
+        if isinstance(grade, str) and _WHOLE.fullmatch(grade):
+            document["grade"] = int(grade)
+        one.documents.append((where, document))
+    yield from found.values()
+
+
+def _list_of(record: _Record, labelled: bool) -> InputList:
+    """Return a checked list."""
+    where = record.where
+    original = record.known.get("query_id", str(record.number))
+    query_id = _id(original, f"{where}: query_id")
+    read = [_document(entry, place, labelled) for place, entry in record.documents]
+    ids = [one.name for one in read]
+    given = [name is not _ABSENT for name in ids]
+    if any(given) and not all(given):
+        raise HeadRankError(
+            f"{where}: document {given.index(False) + 1} has no id, others have one; give "
+            "all documents an id or none"
         )
+    names = [_id(name, where) for name in ids] if any(given) else None
+    passages = [one.passage for one in read]
+    try:
+        candidates = as_candidates(record.known["query"], passages, ids=names, query_id=query_id)
+    except HeadRankError as error:
+        raise HeadRankError(f"{where}: {error}") from None
+    by_id = dict(zip(candidates.doc_ids, read, strict=True))
+    _check_extra(record.extra, where)
+    for (place, _), one in zip(record.documents, read, strict=True):
+        _check_extra(one.extra, place)
+    originals = ids if any(given) else range(len(read))
+    return InputList(
+        where=where,
+        candidates=candidates,
+        query_id=original,
+        ids=dict(zip(candidates.doc_ids, originals, strict=True)),
+        grades={name: one.grade for name, one in by_id.items() if one.grade is not None},
+        extra=record.extra,
+        document_extra={name: one.extra for name, one in by_id.items() if one.extra},
+    )
 
 
 def run_lists(
@@ -161,39 +232,48 @@ def run_lists(
         )
 
 
-def _document(
-    entry: object, where: str, labelled: bool
-) -> tuple[Passage, str | int | None, int | None]:
-    """Return a document's passage, its id and its grade (None where it has none)."""
+@dataclass(frozen=True)
+class _Document:
+    """A document as it came; its name is ``_ABSENT`` and its grade None where it has none."""
+
+    passage: Passage
+    name: object = _ABSENT
+    grade: int | None = None
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+def _document(entry: object, where: str, labelled: bool) -> _Document:
+    """Return a checked document."""
     if isinstance(entry, str) and not labelled:
-        return Passage("", entry), None, None
+        return _Document(Passage("", entry))
     if not isinstance(entry, dict):
         raise HeadRankError(
             f"{where} is a {type(entry).__name__}; expected an object with 'text'"
             + (" and 'grade'" if labelled else ", or a text")
         )
-    if unknown := set(entry) - _DOC_FIELDS:
-        raise HeadRankError(
-            f"{where}: key {min(unknown)!r} is unknown; allowed: {', '.join(sorted(_DOC_FIELDS))}"
-        )
-    if not isinstance(entry.get("text"), str):
+    known, extra = take(entry, DOCUMENT, where)
+    if not isinstance(known.get("text"), str):
         raise HeadRankError(f"{where}: 'text' is missing or not a text")
-    title, grade = entry.get("title") or "", entry.get("grade")
+    title, grade = known.get("title") or "", known.get("grade")
     if not isinstance(title, str):
         raise HeadRankError(f"{where}: 'title' is not a text")
     if grade is None and labelled:
         raise HeadRankError(f"{where}: 'grade' is missing; 0 is not relevant, higher is better")
     if grade is not None:
         grade = check_grade(grade, where)
-    name = _either(entry, "id", where)
-    return Passage(title, entry["text"]), None if name is _ABSENT else name, grade
+    return _Document(Passage(title, known["text"]), known.get("id", _ABSENT), grade, extra)
 
 
-def _either(record: dict, name: str, where: str) -> object:
-    """Return a record's id under our name or BEIR's, `_ABSENT` without one."""
-    if name in record and "_id" in record:
-        raise HeadRankError(f"{where}: both {name!r} and '_id' are given; keep one")
-    return record.get(name, record.get("_id", _ABSENT))
+def _check_extra(extra: Mapping[str, object], where: str) -> None:
+    """Refuse keys and values that could not be written again."""
+    for key in _RENAMED:
+        if {key, f"input_{key}"} <= extra.keys():
+            raise HeadRankError(f"{where}: {key!r} and 'input_{key}' are both given; rename one")
+    for key, value in extra.items():
+        try:
+            json.dumps(value, allow_nan=False, default=str)
+        except ValueError:
+            raise HeadRankError(f"{where}: {key!r} holds a number that is not finite") from None
 
 
 def _id(value: object, where: str) -> str:

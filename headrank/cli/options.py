@@ -99,7 +99,10 @@ def add_input(parser: argparse.ArgumentParser, labelled: bool) -> None:
         + grade
         + "}, ...]} a line; "
         + ("" if labelled else "docs may be plain texts; ")
-        + '"query_id" and a document\'s "title" are optional; - or nothing is stdin',
+        + '"query_id" and a document\'s "title" are optional; - or nothing is stdin. Or '
+        ".csv, .tsv, .parquet with one row a document: query, text"
+        + (", grade" if labelled else "")
+        + ", ...",
     )
     group.add_argument("--run", dest="run_file", metavar="RUN", help="TREC run, in place of LISTS")
     group.add_argument("--collection", metavar="DIR", help="folder that holds the run's texts")

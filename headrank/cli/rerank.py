@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from headrank.cli.inputs import InputList
     from headrank.ranker.ranker import HeadRanker, RankedPassage
 
+_CUT = ("tokens", "kept_tokens")
 _DESCRIPTION = """\
 Rerank the documents of each list by attention.
 
@@ -36,7 +37,8 @@ Rerank the documents of each list by attention.
 
 The whole input is checked before the first list is read. Each line of the output holds
 {"query_id", "query", "docs": [{"id", "score"}, ...]}, best first; a TREC run gives a TREC run.
-A passage that was cut also has "tokens" and "kept_tokens". Scores equal those of the Python
+A passage that was cut also has "tokens" and "kept_tokens". Other keys of the input come out as
+they went in; one named like ours comes out as "input_...". Scores equal those of the Python
 library and, with --document-tokens heads and the same ids, those of the workflow.
 """
 
@@ -100,6 +102,8 @@ def run(args: argparse.Namespace) -> None:
     lists = read_input(args, labelled=False)
     if form == "trec":
         check_trec(lists)
+        if unread := sorted(set().union(*(one.unread for one in lists)), key=str):
+            print(f"headrank: a TREC run has no place for {', '.join(unread)}", file=sys.stderr)
     ranker = load(args)
     if note := check(ranker, lists):
         print(f"headrank: {note} (--document-tokens sets the budget)", file=sys.stderr)
@@ -168,22 +172,33 @@ def rankings(
 
 def json_line(one: InputList, ranking: list[RankedPassage]) -> str:
     """Return one list's ranking as a line of JSON."""
+    docs = [
+        passed_through(
+            {"id": one.ids[p.doc_id], "score": p.score, **cut_fields(p)},
+            one.document_extra.get(p.doc_id, {}),
+        )
+        for p in ranking
+    ]
+    ours = {"query_id": one.query_id, "query": one.candidates.query, "docs": docs}
     return json.dumps(
-        {
-            "query_id": one.query_id,
-            "query": one.candidates.query,
-            "docs": [{"id": one.ids[p.doc_id], "score": p.score, **cut_fields(p)} for p in ranking],
-        },
+        passed_through(ours, one.extra),
         ensure_ascii=False,
         allow_nan=False,
+        default=str,
     )
+
+
+def passed_through(ours: dict[str, object], extra: Mapping[str, object]) -> dict[str, object]:
+    """Return our fields and the input's own; one that bears a name of ours gets ``input_``."""
+    names = (*ours, *_CUT)
+    return ours | {f"input_{key}" if key in names else key: extra[key] for key in extra}
 
 
 def cut_fields(passage: RankedPassage) -> dict[str, int]:
     """Return what a line of JSON tells of a passage that was cut; nothing of a whole one."""
     if passage.kept_tokens == passage.tokens:
         return {}
-    return {"tokens": passage.tokens, "kept_tokens": passage.kept_tokens}
+    return dict(zip(_CUT, (passage.tokens, passage.kept_tokens), strict=True))
 
 
 def trec_lines(one: InputList, ranking: list[RankedPassage], name: str) -> list[str]:

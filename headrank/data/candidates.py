@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from headrank.data.spellings import DOCUMENT, take
 from headrank.errors import HeadRankError
 from headrank.io.texts import half_pair, is_blank
 from headrank.options.lists import ORDER
@@ -105,7 +106,9 @@ def as_candidates(
 ) -> CandidateList:
     """Return a checked candidate list from what a user has at hand.
 
-    A mapping's id may be named ``_id``, as BEIR does; ids that are numbers become their digits.
+    A mapping may name its parts in several ways (``headrank.data.spellings``): ``page_content``
+    for ``text``, ``_id`` as BEIR does for ``id``. Other keys are left alone. Ids that are numbers
+    become their digits.
 
     Args:
         passages: anything that gives them in order, a generator too.
@@ -132,14 +135,12 @@ def as_candidates(
         if isinstance(passage, str):
             passage = Passage("", passage)
         elif isinstance(passage, Mapping):
-            if unknown := set(passage) - {"id", "_id", "title", "text"}:
-                raise HeadRankError(
-                    f"{where}: key {min(unknown, key=str)!r} is unknown; allowed: id, title, text"
-                )
-            if {"id", "_id"} <= passage.keys():
-                raise HeadRankError(f"{where}: both 'id' and '_id' are given; keep one")
-            found.append(passage.get("id", passage.get("_id")))
-            passage = Passage(passage.get("title") or "", passage.get("text", ""))
+            known, extra = take(passage, DOCUMENT, where)
+            if "text" not in known and not known.get("title"):
+                keys = f" among {', '.join(map(repr, extra))}" if extra else ""
+                raise HeadRankError(f"{where}: 'text' is missing{keys}; give the passage's text")
+            found.append(known.get("id"))
+            passage = Passage(known.get("title") or "", known.get("text", ""))
         elif not isinstance(passage, Passage):
             raise HeadRankError(
                 f"{where} is a {type(passage).__name__}; give a text, a Passage or a mapping "

@@ -25,6 +25,7 @@ from headrank.errors import HeadRankError
 from headrank.models.decoder import LoadedModel
 from headrank.options.fold import Fold
 from headrank.options.prompt import PromptOptions
+from headrank.ranker.forms import CrossEncoderForms
 from headrank.ranker.long_lists import deal, merge
 from headrank.ranker.options import RankerOptions
 from headrank.ranker.saved import load_parts, save_ranker
@@ -64,7 +65,7 @@ class RankedPassage:
 
 
 @dataclass(repr=False)
-class HeadRanker:
+class HeadRanker(CrossEncoderForms):
     """A truncated model with the heads it is read by.
 
     Attributes:
@@ -196,21 +197,25 @@ class HeadRanker:
         *,
         ids: Sequence[str] | None = None,
         query_id: str | None = None,
+        top_k: int | None = None,
     ) -> list[RankedPassage]:
         """Return the passages ranked for the query, best first; ties by id.
 
         Args:
-            passages: texts, ``Passage`` objects, or mappings with ``text`` and maybe
-                ``title`` and ``id``, in the first stage's order.
+            passages: any iterable of texts, ``Passage`` objects, or mappings with ``text`` (or
+                ``page_content``) and maybe ``title`` and ``id``, in the first stage's order.
             ids: their ids; by default those of the mappings, else their places.
             query_id: with the seed it decides the shuffled order; by default the query.
+            top_k: return the best so many; all are read. None returns all.
 
         Raises:
-            HeadRankError: no or empty passages, an id twice, a list that does not fit, a
-                passage out of a head's sliding window, or attention that is not finite.
+            HeadRankError: no or empty passages, top_k below 1, an id twice, a list that does not
+                fit, a passage out of a head's sliding window, or attention that is not finite.
         """
+        if top_k is not None and (type(top_k) is not int or top_k < 1):
+            raise HeadRankError(f"top_k is {top_k!r}; allowed: a whole number from 1, or None")
         (ranking,) = self.rerank_queries([query], passages, ids=ids, query_id=query_id)
-        return ranking
+        return ranking[:top_k]
 
     def rerank_queries(
         self,

@@ -30,7 +30,20 @@ HOSTILE = {
     "empty document": (b'{"query": "x", "docs": ["a", "\\n"]}', "passage 2 of 2 is empty"),
     "no text": (b'{"query": "x", "docs": [{"id": "a"}]}', "document 1: 'text' is missing"),
     "typo": (b'{"query": "x", "docs": [{"id": "a", "txt": "b"}]}', "key 'txt' is unknown"),
-    "unknown key": (b'{"query": "x", "docs": ["a"], "top": 3}', "key 'top' is unknown"),
+    "slip": (b'{"query": "x", "docs": ["a"], "queryid": 3}', "did you mean 'query_id'?"),
+    "slip in a title": (
+        b'{"query": "x", "docs": [{"Title": "a", "text": "b"}]}',
+        "document 1: key 'Title' is unknown (did you mean 'title'?)",
+    ),
+    "two names of docs": (b'{"query": "x", "docs": ["a"], "documents": ["b"]}', "keep one"),
+    "two names of one text": (
+        b'{"query": "x", "docs": [{"text": "a", "page_content": "b"}]}',
+        "document 1: both 'text' and 'page_content' are given; keep one",
+    ),
+    "a number for a title": (
+        b'{"query": "x", "docs": [{"title": 3, "text": "b"}]}',
+        "document 1: 'title' is not a text",
+    ),
     "twice": (
         b'{"query": "x", "docs": [{"id": "a", "text": "b"}, {"id": "a", "text": "c"}]}',
         "document a is listed twice",

@@ -40,7 +40,8 @@ def test_ids_may_be_numbers_and_bear_another_name():
         (["one"], {"ids": ["\ud800"]}, "id '.ud800' holds half of a surrogate pair"),
         (["one"], {"query_id": "q\udc00"}, "id 'q.udc00' holds half of a surrogate pair"),
         ([{"id": "a", "_id": "b", "text": "x"}], {}, "both 'id' and '_id' are given; keep one"),
-        ([{"id": "a", 3: "b", "text": "x"}], {}, "key 3 is unknown"),
+        ([{"text": "a", "page_content": "b"}], {}, "both 'text' and 'page_content' are given"),
+        ([{"text": "a", "titel": "b"}], {}, "key 'titel' is unknown .did you mean 'title'"),
     ],
 )
 def test_what_cannot_be_ranked_is_named(passages, options, message):

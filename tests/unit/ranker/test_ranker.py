@@ -329,7 +329,7 @@ def test_settings_that_cannot_be_used_are_refused(settings, message):
         (" ", tiny.TEXTS, None, "the query is empty"),
         (QUERY, ["good", "\n\t"], None, "passage 2 of 2 is empty"),
         (QUERY, ["good", 7], None, "passage 2 of 2 is a int"),
-        (QUERY, ["good", {"body": "text"}], None, "passage 2 of 2: key 'body' is unknown"),
+        (QUERY, ["good", {"body": "text"}], None, "passage 2 of 2: 'text' is missing among 'body'"),
         (QUERY, ["good", "bad \ud800"], None, "passage 2 of 2 holds half of a surrogate pair"),
         (QUERY, ["one", "two"], ["a"], "1 ids for 2 passages"),
         (QUERY, ["one", "two"], ["a", "a"], "document a is listed twice"),
