@@ -15,6 +15,7 @@ from headrank.workflow.config.changes import replaced
 from headrank.workflow.provenance.future_files import check_clock
 from headrank.workflow.provenance.code_digest import code_digest
 from headrank.workflow.config.checks import configure
+from headrank.workflow.config.layouts import APART
 from headrank.errors import HeadRankError
 from headrank.io.files import json_sha256
 from headrank.workflow.provenance.originals import Hashes

@@ -19,6 +19,19 @@ rule profile:
         "../workflow/scripts/profile_heads.py"
 
 
+# Heads are other ones where documents are read apart.
+use rule profile as profile_apart with:
+    output:
+        profile="<results>/profiles/{model}/{layout}/profile.npz",
+        table="<results>/profiles/{model}/{layout}/profile.csv",
+    log:
+        "<logs>/profiles/{model}/{layout}/profile.log",
+    wildcard_constraints:
+        layout=one_of(APART),
+    message:
+        "Profile the heads of {wildcards.model} in layout {wildcards.layout}"
+
+
 # The heads of an aligned model, for methods that select theirs again after training.
 use rule profile as profile_aligned with:
     input:
@@ -35,7 +48,7 @@ use rule profile as profile_aligned with:
 
 rule select_heads:
     input:
-        "<results>/profiles/{model}/profile.npz",
+        experiment.selection_profile,
     output:
         "<results>/profiles/{model}/heads/{selection}.json",
     log:
@@ -46,7 +59,7 @@ rule select_heads:
     conda:
         "../envs/ir.yaml"
     params:
-        options=lambda wildcards: config["selections"][wildcards.selection],
+        options=lambda wildcards: experiment.selection_of(wildcards.selection),
         code=code("select_heads"),
     message:
         "Select heads of {wildcards.model} as {wildcards.selection}"

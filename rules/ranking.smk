@@ -1,7 +1,11 @@
 rule rank_by_attention:
     input:
         readings=lambda wildcards: experiment.readings(
-            [wildcards.set], wildcards.model, wildcards.adapter, wildcards.order
+            [wildcards.set],
+            wildcards.model,
+            wildcards.adapter,
+            wildcards.order,
+            layout=experiment.layout_of(wildcards.method),
         ),
         heads=experiment.ranking_heads,
     output:
@@ -37,6 +41,7 @@ rule rank_truncated:
         "<results>/benchmarks/parts/{set}/{model}/{adapter}/{order}/{method}/{shard}.jsonl"
     wildcard_constraints:
         method=one_of(experiment.truncated_methods()),
+        order=one_of([*config["orders"], *APART]),
     conda:
         sizes.torch_env
     threads: config["reading"]["threads"]
@@ -47,7 +52,7 @@ rule rank_truncated:
         gpu_manufacturer=sizes.on_gpu("nvidia"),
     params:
         model=experiment.weights_of,
-        prompt=config["prompt"],
+        prompt=experiment.prompt_of,
         fold=lambda wildcards: experiment.fold_of(wildcards.method),
         seed=config["seed"],
         shards=lambda wildcards: experiment.shards[wildcards.set],

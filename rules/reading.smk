@@ -14,6 +14,8 @@ rule read:
     wildcard_constraints:
         model=one_of(experiment.models),
         adapter=one_of(["none", *experiment.adapters]),
+        # A layout that no order changes stands in the order's place.
+        order=one_of([*config["orders"], config["profiling"]["order"], *APART]),
     priority: experiment.reading_priority
     conda:
         sizes.torch_env
@@ -25,7 +27,7 @@ rule read:
         gpu_manufacturer=sizes.on_gpu("nvidia"),
     params:
         model=experiment.weights_of,
-        prompt=config["prompt"],
+        prompt=experiment.reading_prompt,
         seed=config["seed"],
         shards=lambda wildcards: experiment.shards[wildcards.set],
         calibrate=config["reading"]["calibrate"],

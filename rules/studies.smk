@@ -5,9 +5,9 @@ from headrank.workflow import studies
 
 rule ndcg_by_heads_data:
     input:
-        readings=lambda wildcards: experiment.readings([experiment.report_set], wildcards.model),
+        readings=lambda wildcards: studies.counted_files(experiment, wildcards.model, "readings"),
         qrels=experiment.set_files(experiment.report_set)["qrels"],
-        profile="<results>/profiles/{model}/profile.npz",
+        profile=lambda wildcards: studies.counted_files(experiment, wildcards.model, "profile"),
     output:
         "<results>/studies/{model}/ndcg_by_heads.csv",
     log:
@@ -16,8 +16,7 @@ rule ndcg_by_heads_data:
         "../envs/ir.yaml"
     params:
         over="heads",
-        methods=studies.unaligned_panels(experiment),
-        selections=config["selections"],
+        methods=lambda wildcards: studies.counted(experiment, wildcards.model),
         options=studies.study_options(experiment),
         code=code("study_ndcg"),
     message:
@@ -39,13 +38,9 @@ use rule ndcg_by_heads_data as ndcg_by_depth_data with:
 
 rule head_controls:
     input:
-        readings=lambda wildcards: [
-            path
-            for order in config["orders"]
-            for path in experiment.readings(
-                [experiment.report_set], wildcards.model, "none", order
-            )
-        ],
+        readings=lambda wildcards: studies.flat(
+            studies.control_readings(experiment, wildcards.model)
+        ),
         qrels=experiment.set_files(experiment.report_set)["qrels"],
         heads=lambda wildcards: experiment.heads_of([experiment.report["method"]], wildcards.model),
     output:
@@ -55,7 +50,7 @@ rule head_controls:
     conda:
         "../envs/ir.yaml"
     params:
-        orders=config["orders"],
+        orders=lambda wildcards: studies.control_readings(experiment, wildcards.model),
         fold=(
             experiment.fold_of(experiment.report["method"])
             if experiment.report["method"]
@@ -84,6 +79,7 @@ rule positions:
     params:
         panels=lambda wildcards: studies.panels(experiment, wildcards.model),
         parts=min(10, config["candidates"]),
+        order=experiment.report_order,
         options=studies.study_options(experiment),
         code=code("study_positions"),
     message:
@@ -94,7 +90,7 @@ rule positions:
 
 rule middle_zone_data:
     input:
-        readings=lambda wildcards: experiment.readings([experiment.report_set], wildcards.model),
+        readings=lambda wildcards: studies.listed_readings(experiment, wildcards.model),
         qrels=experiment.set_files(experiment.report_set)["qrels"],
         runs=lambda wildcards: [
             path for _, path in studies.middle_cells(experiment, wildcards.model)
@@ -109,6 +105,7 @@ rule middle_zone_data:
         methods=lambda wildcards: studies.middle_methods(experiment, wildcards.model),
         before=lambda wildcards: studies.middle_before(experiment, wildcards.model),
         relevance_level=experiment.collection_of(experiment.report_set)["relevance_level"],
+        order=experiment.report_order,
         confidence=config["evaluation"]["confidence"],
         seed=config["seed"],
         code=code("study_middle_zone"),

@@ -25,7 +25,7 @@ rule latency:
         gpu_manufacturer=sizes.on_gpu("nvidia"),
     params:
         model=experiment.weights_of,
-        prompt=config["prompt"],
+        prompt=experiment.prompt_of,
         order=experiment.report_order,
         seed=config["seed"],
         working_threads=config["reading"]["threads"],

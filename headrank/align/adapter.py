@@ -15,7 +15,7 @@ from headrank.data.heads import HeadSet
 from headrank.errors import HeadRankError
 from headrank.io.files import check_sha256, read_json, sha256, write_json
 from headrank.models.decoder import LoadedModel
-from headrank.reading.layout import check_same, layout_of
+from headrank.reading.layout import check_same, layout_of, other_layout
 
 CARD = "headrank.json"
 HEADS = "heads.json"
@@ -132,6 +132,8 @@ def check_adapter(folder: str | os.PathLike, layout: str) -> None:
     card = read_json(path) if path.is_file() else {}
     if isinstance(card, dict) and "prompt" in card:
         made = layout_of(card["prompt"])
+        if card.get("options", {}).get("both_layouts") and layout == other_layout(made):
+            return
         check_same(made, layout, "adapter was trained", "align in it")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from headrank.settings.classes import options
-from headrank.settings.kinds import AboveZero, FromZero, Positive, Share
+from headrank.settings.kinds import AboveZero, Flag, FromZero, Positive, Share
 
 Projections = Literal["query-key", "attention", "all"]
 Schedule = Literal["constant", "linear", "cosine"]
@@ -61,6 +61,10 @@ class AlignOptions:
     """Its factor in the loss."""
     spread_floor: AboveZero = 0.5
     """Spread below which `middle-spread` acts, in units of relevance."""
+    both_layouts: Flag = False
+    """Train each list in a joint prompt and with its documents read apart, the two losses averaged,
+    so that one adapter serves both layouts [ours]. Heads, pairs and validation stay in their own.
+    """
     patience: Positive = 2
     """Stop after this many epochs without a better nDCG@10 on the validation set."""
     checkpoint_every: Positive = 20

@@ -8,7 +8,7 @@ import logging
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
@@ -34,7 +34,7 @@ from headrank.io.progress import follow
 from headrank.models.decoder import LoadedModel
 from headrank.models.devices import fits
 from headrank.models.versions import versions
-from headrank.reading.layout import check_heads
+from headrank.reading.layout import TRAINED, check_heads, other_layout
 from headrank.reading.prompt import PromptBuilder
 
 logger = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ def align(
     table = pd.DataFrame(run.progress.validation)
     with atomic_dir(target, ADAPTER) as folder:
         adapters.restore_state(wrapped, run.best_state)
-        adapters.save_adapter(wrapped, folder, heads, card)
+        adapters.save_adapter(wrapped, folder, run.served_heads(), card)
         pd.DataFrame(run.progress.log).to_csv(folder / "training.csv", index=False)
         table.to_csv(folder / "validation.csv", index=False)
     if store is not None:
@@ -148,6 +148,10 @@ class Training:
     def __init__(self, model, builder, heads, wrapped, matched, qrels, options, seed) -> None:
         self.model, self.builder, self.heads, self.wrapped = model, builder, heads, wrapped
         self.matched, self.qrels, self.options, self.seed = matched, qrels, options, seed
+        self.builders = [builder]  # each list is read by all of them in a step
+        if options.both_layouts:
+            other = builder.options.changed(layout=other_layout(builder.options.layout))
+            self.builders.append(PromptBuilder(model.tokenizer, other, model.context))
         self.parameters = [p for p in wrapped.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(
             self.parameters, lr=options.learning_rate, weight_decay=0.0
@@ -275,10 +279,13 @@ class Training:
                 "train on fewer documents a list or a smaller document_tokens, adapt "
                 "projections: query-key, or use dtype bfloat16",
             ):
-                parts = self.loss(item)
-                (parts["loss"] / len(chosen)).backward()
-            for name, value in parts.items():
-                sums[name] += float(value.detach()) / len(chosen)
+                # One graph at a time: the gradients add up.
+                for builder in self.builders:
+                    count = len(chosen) * len(self.builders)
+                    parts = self.loss(item, builder)
+                    (parts["loss"] / count).backward()
+                    for name, value in parts.items():
+                        sums[name] += float(value.detach()) / count
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.options.clip))
         number, peak = self.progress.total + 1, self.options.learning_rate
         check_gradient(number, sums["loss"], norm, peak)
@@ -294,10 +301,19 @@ class Training:
         )
         check_trend([entry["loss"] for entry in self.progress.log], peak)
 
-    def loss(self, item: TrainingList) -> dict[str, torch.Tensor]:
-        """Return the loss of one list and its parts."""
+    def served_heads(self) -> HeadSet:
+        """Return the heads as the adapter's folder has them: with all layouts that they serve."""
+        if len(self.builders) == 1:
+            return self.heads
+        layouts = [builder.options.layout for builder in self.builders]
+        return replace(self.heads, provenance={**self.heads.provenance, TRAINED: layouts})
+
+    def loss(
+        self, item: TrainingList, builder: PromptBuilder | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Return the loss of one list and its parts, by default in the heads' own layout."""
         options = self.options
-        prompt = self.builder.build(item.candidates, (item.candidates.query,))
+        prompt = (builder or self.builder).build(item.candidates, (item.candidates.query,))
         chosen = torch.from_numpy(item.chosen).to(self.model.device)
         rejected = torch.from_numpy(item.rejected).to(self.model.device)
         reference = None

@@ -56,6 +56,13 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     group.add_argument("--reference", choices=("none", "frozen"))
     group.add_argument("--regulariser", choices=("graded-kl", "middle-spread", "none"))
     group.add_argument("--regulariser-weight", type=number, metavar="X")
+    group.add_argument(
+        "--both-layouts",
+        action="store_true",
+        default=None,
+        help="train each list in a joint prompt and with its documents read apart: one adapter "
+        "serves both layouts",
+    )
     group.add_argument("--checkpoint", metavar="DIR", help="a killed run goes on from here")
     add_prompt(parser)
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="the adapter's folder")
@@ -91,6 +98,7 @@ def run(args: argparse.Namespace) -> None:
         "reference",
         "regulariser",
         "regulariser_weight",
+        "both_layouts",
     )
     given = {name: getattr(args, name) for name in names}
     options = AlignOptions(**{k: v for k, v in given.items() if v is not None})

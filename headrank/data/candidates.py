@@ -70,17 +70,26 @@ def arrange(candidates: CandidateList, order: str, seed: int) -> CandidateList:
     Raises:
         HeadRankError: the order is not one of these.
     """
-    check_order(order)
-    places = np.arange(len(candidates.doc_ids))
-    if order == "reversed":
-        places = places[::-1]
-    elif order.startswith("shuffled"):
-        places = query_generator(seed, order, candidates.query_id).permutation(places)
+    places = prompt_places(candidates.query_id, len(candidates.doc_ids), order, seed)
     return replace(
         candidates,
         doc_ids=tuple(candidates.doc_ids[i] for i in places),
         passages=tuple(candidates.passages[i] for i in places),
     )
+
+
+def prompt_places(query_id: str, count: int, order: str, seed: int) -> np.ndarray:
+    """Return ``[count]``: which document of the first stage's order stands where in the prompt.
+
+    Arguments and errors are those of ``arrange``.
+    """
+    check_order(order)
+    places = np.arange(count)
+    if order == "reversed":
+        return places[::-1]
+    if order.startswith("shuffled"):
+        return query_generator(seed, order, query_id).permutation(places)
+    return places
 
 
 def check_order(order: str) -> None:

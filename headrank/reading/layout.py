@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from headrank.reading.prompt import PromptBuilder, Suffix
 
 
+TRAINED = "layouts"
+"""Where heads' provenance names the layouts that an adapter of them was trained in, if several."""
+
+
 @dataclass(frozen=True)
 class Blocks:
     """How the tokens of a prompt are read apart.
@@ -86,14 +90,20 @@ def layout_of(prompt: Mapping) -> str:
 def check_heads(heads: HeadSet | None, layout: str) -> None:
     """Refuse heads that were selected in another layout: they are other heads.
 
-    Heads without a profile (a bare list) are taken as they are.
+    Heads without a profile (a bare list) are taken as they are, and so are those of an adapter that
+    was trained in this layout as well.
 
     Raises:
         HeadRankError: names both layouts.
     """
     made = None if heads is None else heads.provenance.get("prompt")
-    if made is not None:
+    if made is not None and layout not in heads.provenance.get(TRAINED, ()):
         check_same(layout_of(made), layout, "heads were selected", "profile the heads in it")
+
+
+def other_layout(layout: str) -> str:
+    """Return the layout that training in both adds to one: ``block`` to ``joint``, else joint."""
+    return "block" if layout == "joint" else "joint"
 
 
 def check_same(made: str, layout: str, what: str, remedy: str) -> None:

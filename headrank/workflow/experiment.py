@@ -13,6 +13,17 @@ from headrank.collections.layout import file_of
 from headrank.report.names import printed
 from headrank.sources.pypi import pinned_files
 from headrank.workflow.config.keys import stored_dtype
+from headrank.workflow.config.layouts import (
+    APART,
+    JOINT,
+    default_layout,
+    method_layout,
+    prompt_in,
+    read_as,
+    recipe_layout,
+    selection_layout,
+    trained_layouts,
+)
 from headrank.workflow.config.roles import ROLES, roles
 from headrank.workflow.config.shown import first_stage_names, shown
 from headrank.workflow.config.usage import mined_as, read_sets, shards, split_method, used_recipes
@@ -176,8 +187,47 @@ class Experiment:
 
     def training_prompt(self, wildcards: Any) -> dict[str, Any]:
         """Return the prompt of a recipe's training lists."""
-        budget = self.recipe_of(wildcards)["document_tokens"]
-        return self.config["prompt"] | {"document_tokens": budget}
+        recipe = self.recipe_of(wildcards)
+        name = next(name for name, known in self.recipes.items() if known is recipe)
+        prompt = prompt_in(self.config, recipe_layout(self.config, name))
+        return prompt | {"document_tokens": recipe["document_tokens"]}
+
+    # Layouts of the prompt
+
+    def layout_of(self, method: str) -> str:
+        """Return the layout that an attention method reads in; of others the experiment's."""
+        name = split_method(method)[0]
+        if self.declared.get(name, {}).get("kind") != "attention":
+            return default_layout(self.config)
+        return method_layout(self.config, name)
+
+    def serves_both(self, adapter: str) -> bool:
+        """Return whether an adapter was trained in both layouts."""
+        recipe = self.adapters.get(adapter)
+        return recipe is not None and len(trained_layouts(self.config, recipe)) > 1
+
+    def prompt_of(self, wildcards: Any) -> dict[str, Any]:
+        """Return the prompt of a wildcard ``method``."""
+        return prompt_in(self.config, self.layout_of(wildcards.method))
+
+    def reading_prompt(self, wildcards: Any) -> dict[str, Any]:
+        """Return the prompt of a reading, whose wildcard ``order`` may be a layout."""
+        order = wildcards.order
+        return prompt_in(self.config, order if order in APART else JOINT)
+
+    def selection_of(self, name: str) -> dict[str, Any]:
+        """Return how heads are selected: the arguments of ``SelectionOptions``."""
+        return {k: v for k, v in self.config["selections"][name].items() if k != "layout"}
+
+    def profile(self, model: str, layout: str) -> str:
+        """Return the profile of a model's heads in a layout."""
+        folder = "" if layout == JOINT else f"{layout}/"
+        return f"{self.results}/profiles/{model}/{folder}profile.npz"
+
+    def selection_profile(self, wildcards: Any) -> str:
+        """Return the profile that a wildcard ``selection`` is made from."""
+        layout = selection_layout(self.config, wildcards.selection)
+        return self.profile(wildcards.model, layout)
 
     def used_models(self) -> list[str]:
         """Return the models and encoders that the experiment loads."""
@@ -237,10 +287,11 @@ class Experiment:
         if kind != "attention":
             return []
         own = SimpleNamespace(method=method, model=model, adapter=adapter)
+        layout = self.layout_of(method)
         if self.declared[method]["truncated"]:
-            read = self._reader_cards(f"{name}/{model}/{adapter}/{order}", method)
+            read = self._reader_cards(f"{name}/{model}/{adapter}/{read_as(layout, order)}", method)
         else:
-            read = self.readings([name], model, adapter, order)
+            read = self.readings([name], model, adapter, order, layout=layout)
         return [*read, *self.ranking_heads(own), *self.adapter_files(own)]
 
     def _reader_cards(self, cell: str, method: str) -> list[str]:
@@ -249,7 +300,10 @@ class Experiment:
 
     def parts_of(self, wildcards: Any) -> list[str]:
         """Return the shards that a run is joined from."""
-        folder = f"{self.results}/parts/{wildcards.cell}/{wildcards.method}"
+        cell, _, order = wildcards.cell.rpartition("/")
+        if cell:  # else of an encoder, that no order concerns
+            order = read_as(self.layout_of(wildcards.method), order)
+        folder = str(Path(self.results, "parts", cell, order, wildcards.method))
         number = self.shards[wildcards.cell.split("/")[0]]
         return [f"{folder}/{shard}.run" for shard in range(number)]
 
@@ -365,12 +419,21 @@ class Experiment:
     # Readings, heads and adapters
 
     def readings(
-        self, sets: Sequence[str], model: str, adapter: str = "none", order: str | None = None
+        self,
+        sets: Sequence[str],
+        model: str,
+        adapter: str = "none",
+        order: str | None = None,
+        *,
+        layout: str,
     ) -> list[str]:
-        """Return the shards of the readings of some sets; by default in the report's order."""
-        order = self.report_order if order is None else order
+        """Return the shards of the readings of some sets; by default in the report's order.
+
+        In a block layout one reading serves every order, and is named by the layout.
+        """
+        read = read_as(layout, self.report_order if order is None else order)
         return [
-            f"{self.results}/readings/{name}/{model}/{adapter}/{order}/{shard}.npz"
+            f"{self.results}/readings/{name}/{model}/{adapter}/{read}/{shard}.npz"
             for name in sets
             for shard in range(self.shards[name])
         ]
@@ -378,20 +441,28 @@ class Experiment:
     def reading_priority(self, wildcards: Any) -> int:
         """Return the priority of a reading: those that heads are selected on go first."""
         profiling = self.config["profiling"]
-        first = (wildcards.adapter, wildcards.order) == ("none", profiling["order"])
+        first = wildcards.adapter == "none" and wildcards.order in (profiling["order"], *APART)
         return FIRST if first and wildcards.set in profiling["sets"] else 0
 
     def profiled(self, wildcards: Any) -> list[str]:
         """Return the readings that heads are selected on, of the wildcards' model or adapter."""
         profiling = self.config["profiling"]
         adapter = getattr(wildcards, "adapter", "none")
-        return self.readings(profiling["sets"], wildcards.model, adapter, profiling["order"])
+        layout = getattr(wildcards, "layout", JOINT)
+        if adapter != "none":
+            layout = recipe_layout(self.config, self.adapters[adapter])
+        return self.readings(
+            profiling["sets"], wildcards.model, adapter, profiling["order"], layout=layout
+        )
 
     def folded_heads(self, name: str, model: str, adapter: str) -> list[str]:
         """Return the selected heads that a method folds; none for a method of all heads."""
         method = self.declared[name]
         if method["heads"] == "all":
             return []
+        if self.serves_both(adapter) and not method["reselect"]:
+            # Only the adapter's own copy tells that it serves a second layout, too.
+            return [self.adapter_file(model, adapter, "heads.json")]
         profile = f"{model}/aligned/{adapter}" if method["reselect"] else model
         return [f"{self.results}/profiles/{profile}/heads/{method['heads']}.json"]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrank.workflow.config.ablations import settings
+from headrank.workflow.config.layouts import JOINT
 from headrank.workflow.config.usage import split_method, used_recipes
 from headrank.workflow.experiment import Cell, Experiment
 
@@ -17,6 +18,52 @@ def unaligned_panels(x: Experiment) -> dict[str, dict[str, Any]]:
         for name in x.report["panels"]
         if "adapter" not in x.declared[name]
     }
+
+
+def counted(x: Experiment, model: str) -> dict[str, dict[str, Any]]:
+    """Return selection, fold, readings and profile of each panel of selected heads, unaligned."""
+    found = {}
+    for name, panel in unaligned_panels(x).items():
+        if panel["heads"] != "all":
+            layout = x.layout_of(name)
+            found[name] = {
+                "selection": x.selection_of(panel["heads"]),
+                "fold": panel["fold"],
+                "readings": x.readings([x.report_set], model, layout=layout),
+                "profile": x.profile(model, layout),
+            }
+    return found
+
+
+def counted_files(x: Experiment, model: str, kind: str) -> list[str]:
+    """Return the ``readings`` or the ``profile`` of all these panels, each once."""
+    found = [panel[kind] for panel in counted(x, model).values()]
+    paths = [path for part in found for path in ([part] if isinstance(part, str) else part)]
+    return list(dict.fromkeys(paths))
+
+
+def control_readings(x: Experiment, model: str) -> dict[str, list[str]]:
+    """Return the readings of the report's method by prompt order; in a block layout the same."""
+    layout = x.layout_of(x.report["method"])
+    return {
+        order: x.readings([x.report_set], model, order=order, layout=layout)
+        for order in x.config["orders"]
+    }
+
+
+def flat(paths: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return files that are sorted by name, each once."""
+    return list(dict.fromkeys(path for part in paths.values() for path in part))
+
+
+def listed_readings(x: Experiment, model: str) -> list[str]:
+    """Return readings that tell each document's place in the report's order."""
+    layouts = [x.layout_of(name) for name in middle_methods(x, model)]
+    return x.readings([x.report_set], model, layout=min(layouts, key=_joint_first))
+
+
+def _joint_first(layout: str) -> bool:
+    return layout != JOINT
 
 
 def counted_panels(x: Experiment) -> bool:
@@ -31,7 +78,9 @@ def panels(x: Experiment, model: str) -> dict[str, dict[str, Any]]:
             "fold": x.fold_of(name),
             "seeds": [
                 {
-                    "readings": x.readings([x.report_set], model, adapter),
+                    "readings": x.readings(
+                        [x.report_set], model, adapter, layout=x.layout_of(name)
+                    ),
                     "heads": x.folded_heads(name, model, adapter),
                 }
                 for adapter in x.adapters_of(name)
@@ -92,7 +141,8 @@ def read_sets_of(x: Experiment, model: str) -> dict[str, list[str]]:
     folded = x.folded_methods()
     for name, own, adapter, order, method in x.cells:
         if own == model and split_method(method)[0] in folded and name not in found:
-            found[name] = x.readings([name], model, adapter, order)
+            layout = x.layout_of(method)
+            found[name] = x.readings([name], model, adapter, order, layout=layout)
     return found
 
 

@@ -42,6 +42,8 @@ def timed_attention(x: Experiment, model: str) -> dict[str, dict[str, Any]]:
     for name in timed_methods(x, "attention"):
         selection, adapter = x.declared[name]["heads"], x.adapters_of(name)[0]
         heads = f"{x.results}/profiles/{model}/heads/{selection}.json"
+        if x.serves_both(adapter):
+            heads = x.adapter_file(model, adapter, "heads.json")
         timed[name] = {
             "heads": None if selection == "all" else heads,
             "adapter": None if adapter == "none" else f"{x.results}/adapters/{model}/{adapter}",

@@ -41,14 +41,16 @@ def main(
     """Write what `headrank rerank` gives of every ``shards``-th list, from number ``shard``."""
     torch.set_num_threads(threads)
     verify_model(model)
+    options = PromptOptions(**prompt)
     ranker = HeadRanker.from_pretrained(
         model,
         heads=heads,
         adapter=adapter,
         method="headrank" if heads else "icr",
         fold=Fold(**fold),
-        prompt=PromptOptions(**prompt),
-        order=order,
+        prompt=options,
+        # Documents that are read apart have no order: any gives the same scores.
+        order=order if options.layout == "joint" else "first-stage",
         seed=seed,
         **weights,
     )

@@ -60,6 +60,8 @@ def main(
     builder = PromptBuilder(loaded.tokenizer, options, loaded.context)
     if adapter is not None:
         builder.check_wrapper(heads.provenance, f"{adapter}: the heads")
+    # Documents that are read apart have no order: any gives the same scores.
+    order = order if options.layout == "joint" else "first-stage"
     chosen = [arrange(candidates, order, seed) for candidates in load_lists(lists)][shard::shards]
     readings = read_lists(
         loaded,

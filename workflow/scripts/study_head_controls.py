@@ -7,23 +7,23 @@ from headrank.data.trec import Qrels
 from headrank.evaluation.head_controls import head_controls
 from headrank.io.files import atomic
 from headrank.options.fold import Fold
-from headrank.reading.readings import load_shards
+from headrank.reading.arranged import load_in_order
 from headrank.workflow.job import job_log
 
 
 def main(
-    readings: list[str],
+    root: Path,
     qrels: str,
     heads: str,
     target: str,
-    orders: list[str],
+    orders: dict[str, list[str]],
     fold: dict,
     options: dict,
 ) -> None:
-    """Write one row an order and system."""
+    """Write one row an order and system; ``orders`` has the readings of each, below ``root``."""
     shards = {
-        order: load_shards([path for path in readings if Path(path).parent.name == order])
-        for order in orders
+        order: load_in_order([root / path for path in paths], order, options["seed"])
+        for order, paths in orders.items()
     }
     table = head_controls(shards, Qrels.load(qrels), HeadSet.load(heads), Fold(**fold), **options)
     with atomic(target) as temporary:
@@ -33,7 +33,8 @@ def main(
 if __name__ == "__main__":
     with job_log(snakemake.log[0]):
         main(
-            list(snakemake.input.readings),
+            # An object store's files lie under a folder of their own.
+            Path(snakemake.input.qrels).parents[3],
             snakemake.input.qrels,
             snakemake.input.heads[0],
             snakemake.output[0],

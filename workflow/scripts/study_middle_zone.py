@@ -5,7 +5,7 @@ import pandas as pd
 from headrank.data.trec import Qrels, Run
 from headrank.evaluation.middle_zone import outcomes, promotion, promotion_change, prompt_orders
 from headrank.io.files import atomic
-from headrank.reading.readings import load_shards
+from headrank.reading.arranged import load_in_order
 from headrank.workflow.job import job_log
 
 
@@ -17,6 +17,7 @@ def main(
     methods: list[str],
     before: dict[str, str],
     relevance_level: int,
+    order: str,
     confidence: float,
     seed: int,
 ) -> None:
@@ -24,7 +25,8 @@ def main(
 
     Rows of a method in ``before`` also have its change against the method named there.
     """
-    orders, judged = prompt_orders(load_shards(readings)), Qrels.load(qrels)
+    orders = prompt_orders(load_in_order(readings, order, seed))
+    judged = Qrels.load(qrels)
     found: dict[str, list[pd.DataFrame]] = {}
     for method, path in zip(methods, runs, strict=True):
         found.setdefault(method, []).append(
@@ -55,6 +57,7 @@ if __name__ == "__main__":
             snakemake.params.methods,
             snakemake.params.before,
             snakemake.params.relevance_level,
+            snakemake.params.order,
             snakemake.params.confidence,
             snakemake.params.seed,
         )

@@ -1,5 +1,9 @@
 """Evaluate each selection with other numbers of heads, or with heads of fewer layers."""
 
+from pathlib import Path
+
+import pandas as pd
+
 from headrank.data.trec import Qrels
 from headrank.evaluation.head_controls import ndcg_by_depth, ndcg_by_heads
 from headrank.heads.profile import Profile
@@ -13,37 +17,41 @@ STUDIES = {"heads": ndcg_by_heads, "depth": ndcg_by_depth}
 
 
 def main(
-    readings: list[str],
+    root: Path,
     qrels: str,
-    profile: str,
     target: str,
     over: str,
     methods: dict,
-    selections: dict,
     options: dict,
 ) -> None:
-    """Write one row a method and number of heads, or deepest layer."""
-    folds = {
-        name: (SelectionOptions(**selections[method["heads"]]), Fold(**method["fold"]))
+    """Write one row a method and number of heads, or deepest layer.
+
+    Args:
+        methods: selection, fold, readings and profile (below ``root``) of each.
+    """
+    judged = Qrels.load(qrels)
+    curves = [
+        STUDIES[over](
+            load_shards([root / path for path in method["readings"]]),
+            judged,
+            Profile.load(root / method["profile"]),
+            {name: (SelectionOptions(**method["selection"]), Fold(**method["fold"]))},
+            **options,
+        )
         for name, method in methods.items()
-        if method["heads"] != "all"
-    }
-    curves = STUDIES[over](
-        load_shards(readings), Qrels.load(qrels), Profile.load(profile), folds, **options
-    )
+    ]
     with atomic(target) as temporary:
-        curves.to_csv(temporary, index=False)
+        pd.concat(curves).to_csv(temporary, index=False)
 
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0]):
         main(
-            list(snakemake.input.readings),
+            # An object store's files lie under a folder of their own.
+            Path(snakemake.input.qrels).parents[3],
             snakemake.input.qrels,
-            snakemake.input.profile,
             snakemake.output[0],
             snakemake.params.over,
             snakemake.params.methods,
-            snakemake.params.selections,
             snakemake.params.options,
         )

@@ -9,7 +9,7 @@ from headrank.data.trec import Qrels
 from headrank.evaluation.homogenisation import by_position, parts_of, scored_reading, zone_spread
 from headrank.io.files import atomic
 from headrank.options.fold import Fold
-from headrank.reading.readings import load_shards
+from headrank.reading.arranged import load_in_order
 from headrank.workflow.job import job_log
 
 
@@ -20,6 +20,7 @@ def main(
     positions: str,
     spread: str,
     parts: int,
+    order: str,
     options: dict,
 ) -> None:
     """Write one row a method, part of the prompt and kind, and one a method and zone.
@@ -33,7 +34,9 @@ def main(
         lists = []
         for seed in panel["seeds"]:
             heads = HeadSet.load(root / seed["heads"][0]) if seed["heads"] else None
-            shards = load_shards([root / path for path in seed["readings"]])
+            shards = load_in_order(
+                [root / path for path in seed["readings"]], order, options["seed"]
+            )
             lists += scored_reading(shards, heads, Fold(**panel["fold"]))
         count = parts_of(lists, parts)
         long = [item for item in lists if len(item.doc_ids) >= count]
@@ -55,5 +58,6 @@ if __name__ == "__main__":
             snakemake.output.positions,
             snakemake.output.spread,
             snakemake.params.parts,
+            snakemake.params.order,
             snakemake.params.options,
         )

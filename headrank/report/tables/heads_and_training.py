@@ -198,22 +198,29 @@ def seeds_table(
 
 
 def tabulate_heads(
-    profile: str,
+    profiles: Sequence[str],
     heads: Sequence[str],
     *,
     selections: Mapping[str, Mapping],
+    places: Mapping[str, int],
     resamples: int,
     seed: int,
     names: Mapping[str, str],
 ) -> Table:
-    """Return the table of selected heads of a profile's files, with each choice's stability."""
+    """Return the table of selected heads, with each choice's stability.
+
+    Args:
+        profiles: files, one a layout of the prompt.
+        heads: files named by their selection.
+        places: of ``profiles``, the one that each selection was made from.
+    """
     chosen = {Path(path).stem: HeadSet.load(path) for path in heads}
-    known = Profile.load(profile)
+    known = [Profile.load(path) for path in profiles]
     stability = {
-        name: known.stability(SelectionOptions(**selections[name]), resamples, seed)
+        name: known[places[name]].stability(SelectionOptions(**selections[name]), resamples, seed)
         for name in chosen
     }
-    return head_table(chosen, stability, names, known.blind)
+    return head_table(chosen, stability, names, known[0].blind)
 
 
 def tabulate_pairs(summary: str) -> Table:

@@ -21,6 +21,7 @@ from headrank.sources.pypi import pinned_files
 from headrank.workflow.config.ablations import expand, problems
 from headrank.workflow.config.causes import Unknown, told
 from headrank.workflow.config.keys import Config
+from headrank.workflow.config.layouts import layout_problems
 from headrank.workflow.config.prompts import prompt_problems
 from headrank.workflow.config.roles import (
     ALIGNMENT,
@@ -126,6 +127,7 @@ def cross_problems(config: Mapping) -> Iterator[str]:
     yield from _experiment_problems(config)
     yield from _profiling_problems(config)
     yield from _alignment_problems(config)
+    yield from layout_problems(config)
     yield from _evaluation_problems(config)
     yield from _ablation_problems(config)
     yield from _report_problems(config)

@@ -16,7 +16,6 @@ from pydantic_core import PydanticUndefined
 from headrank.errors import HeadRankError
 from headrank.io.files import atomic
 from headrank.options.prompt import PromptOptions
-from headrank.options.selection import SelectionOptions
 from headrank.settings.classes import plain
 from headrank.settings.fields import (
     ABSENT,
@@ -46,7 +45,7 @@ TABLES: dict[str, Any] = {
     "prompt": PromptOptions,
     "reading": keys.Reading,
     "profiling": keys.Profiling,
-    "selections": SelectionOptions,
+    "selections": method_keys.Selection,
     "alignments": method_keys.Recipe,
     "methods": method_keys.Method,
     "experiment": keys.Experiment,
@@ -64,7 +63,11 @@ _PLACE = re.compile(r"(<!-- keys: (.+?) -->\n).*?(<!-- end of keys -->)", re.DOT
 def json_schema() -> dict:
     """Return the JSON Schema of a config, for editors and other programs."""
     made = _untitled(keys.Config.model_json_schema())
-    for model in (method_keys.AttentionMethod, method_keys.GenerativeMethodKeys):
+    for model in (
+        method_keys.AttentionMethod,
+        method_keys.GenerativeMethodKeys,
+        method_keys.Selection,
+    ):
         for key, part in made["$defs"][model.__name__]["properties"].items():
             part.setdefault("description", sentence_of(model, key))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}

@@ -13,7 +13,6 @@ from pydantic import Field
 
 from headrank.options.lists import Pool
 from headrank.options.prompt import PromptOptions
-from headrank.options.selection import SelectionOptions
 from headrank.settings.classes import Rules, Settings
 from headrank.settings.fields import ABSENT, fields_of
 from headrank.settings.kinds import (
@@ -31,7 +30,7 @@ from headrank.settings.kinds import (
     whole,
     whole_or_null,
 )
-from headrank.workflow.config.method_keys import Method, Recipe
+from headrank.workflow.config.method_keys import Method, Recipe, Selection
 from headrank.workflow.config.report_keys import Ablation, Estimate, Evaluation, Latency, Report
 from headrank.workflow.config.source_keys import CollectionSource, ModelSource, Name, Names, Order
 
@@ -289,7 +288,7 @@ class Config(Settings):
     """
     profiling: Profiling = Field(default_factory=Profiling)
     """Profiling."""
-    selections: mapping(Name, SelectionOptions) = Field(default_factory=dict)
+    selections: mapping(Name, Selection) = Field(default_factory=dict)
     """Selections of heads by name."""
     alignments: mapping(Name, Recipe) = Field(default_factory=dict)
     """Recipes of alignment by name."""

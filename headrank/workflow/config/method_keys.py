@@ -10,6 +10,8 @@ from headrank.align.options import AlignOptions
 from headrank.options.fold import Fold
 from headrank.options.generative import GenerativeOptions
 from headrank.options.pairs import PairOptions
+from headrank.options.prompt import Layout
+from headrank.options.selection import SelectionOptions
 from headrank.settings.classes import Rules, Settings, options
 from headrank.settings.fields import ABSENT
 from headrank.settings.kinds import (
@@ -25,11 +27,23 @@ from headrank.settings.kinds import (
 from headrank.workflow.config.source_keys import Name, Names, Order
 
 
+@options("selections", keywords=True)
+class Selection(SelectionOptions):
+    """How heads are selected, and on which layout's profile."""
+
+    layout: Layout = absent()
+    """Layout of the prompt in which the heads are profiled and read [ours]; `prompt.layout` if not
+    given.
+    """
+
+
 class Recipe(Settings):
     """A recipe of preference training."""
 
     selection: Name
     """The heads that are trained, by the name of their selection."""
+    layout: Layout = absent()
+    """Layout of the training lists: that of the selection, and so if not given."""
     training: Names
     """Sets of role `alignment` or `profiling+alignment`."""
     validation: Name
@@ -59,6 +73,11 @@ class AttentionMethod(Fold):
     """The attention of some heads; this kind is the default."""
     heads: Name
     """`all`, or the name of a selection."""
+    layout: Layout = absent()
+    """Layout of the prompt. If not given, that of the adapter or the selection; for `all`,
+    `prompt.layout`. A list in a block layout is read once, whatever `orders` says: its scores are
+    the same in each [ours].
+    """
     adapter: Name = absent()
     """Name of an alignment. The heads must be its selection, and nothing is calibrated."""
     reselect: Flag = False

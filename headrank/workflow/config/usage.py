@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from headrank.workflow.config.layouts import recipe_layout
+
 # What stands around each document and around them all, for the size of shards alone. Not
 # `estimate.marker_tokens` and `prompt_tokens`: a better guess there must not read all sets again.
 MARKER_TOKENS = 8
@@ -41,7 +43,7 @@ def mined_as(config: Mapping) -> dict[str, str]:
     recipes = config["alignments"]
 
     def mined(name: str) -> list:
-        return [recipes[name][part] for part in parts]
+        return [recipe_layout(config, name), *(recipes[name][part] for part in parts)]
 
     return {
         name: next(first for first in recipes if mined(first) == mined(name)) for name in recipes

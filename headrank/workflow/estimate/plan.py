@@ -7,6 +7,7 @@ from itertools import chain
 
 from headrank.errors import HeadRankError
 from headrank.workflow.config.ablations import settings
+from headrank.workflow.config.layouts import JOINT, method_layout
 from headrank.workflow.config.usage import (
     expected_documents,
     expected_queries,
@@ -114,6 +115,32 @@ class Plan:
             ),
         }
 
+    def times(self, layout: str) -> int:
+        """Return how often a set is read in a layout: in each order, or once where none matters."""
+        return self.orders if layout == JOINT else 1
+
+    def plain(self) -> list[tuple[str, int]]:
+        """Return how often each set is read without an adapter, in all layouts."""
+        methods, found = self.of("attention"), []
+        of = {name: method_layout(self.config, name) for name in methods}
+        for layout in dict.fromkeys(of.values()):
+            own = [methods[name] for name in methods if of[name] == layout]
+            if layout == JOINT or any("adapter" not in method for method in own):
+                found += [(name, self.times(layout)) for name in self.sets]
+            if layout == JOINT or any(method["heads"] != "all" for method in own):
+                found += [(name, 1) for name in self.config["profiling"]["sets"]]
+        return found
+
+    def adapted(self) -> int:
+        """Return how often a set is read with an adapter: one a seed, layout and order."""
+        read = {
+            (method["adapter"], method_layout(self.config, name))
+            for name, method in self.of("attention").items()
+            if "adapter" in method
+        }
+        recipes = self.config["alignments"]
+        return sum(len(recipes[name]["seeds"]) * self.times(layout) for name, layout in read)
+
     def run_gigabytes(self, queries: float) -> float:
         """Return the size of runs that rank so many lists."""
         return queries * run_bytes(self.candidates) / 1e9
@@ -133,7 +160,8 @@ class Plan:
         held_out = recipe["validation"]
         one = self.queries(held_out) * self.list_tokens(held_out, self.candidates, budget)
         # Validation reads its lists before the first epoch and after each.
-        read, trained = (epochs + 1) * one, epochs * lists
+        layouts = 2 if recipe["options"]["both_layouts"] else 1
+        read, trained = (epochs + 1) * one, epochs * lists * layouts
         return lists, trained + read, TRAINING_FACTOR * trained + read
 
     def shape(self, model: str) -> Shape:

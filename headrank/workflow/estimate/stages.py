@@ -15,6 +15,7 @@ from dataclasses import replace
 from headrank.baselines.generation import windows
 from headrank.sources.pypi import pinned_files
 from headrank.workflow.config.keys import stored_dtype
+from headrank.workflow.config.layouts import method_layout
 from headrank.workflow.config.usage import mined_as, split_method
 from headrank.workflow.estimate.plan import Plan
 from headrank.workflow.estimate.terms import (
@@ -121,8 +122,7 @@ def _readings(plan: Plan, model: str) -> Iterator[Stage]:
     """Yield the rows of what one model reads head by head, and of what is trained in between."""
     config, recipes = plan.config, plan.config["alignments"]
     profiled, calibrate = config["profiling"]["sets"], config["reading"]["calibrate"]
-    plain = [(name, plan.orders) for name in plan.sets] + [(name, 1) for name in profiled]
-    yield _reading(plan, "readings", model, plain, calibrate)
+    yield _reading(plan, "readings", model, plan.plain(), calibrate)
     ablated = {m["adapter"] for m in plan.ablated.values() if "adapter" in m}
     apart = [name for name in recipes if name in ablated and name not in plan.recipes]
     mined, first = set(), mined_as(config)
@@ -130,19 +130,22 @@ def _readings(plan: Plan, model: str) -> Iterator[Stage]:
         pairs, trained = _training(plan, model, name)
         yield from [trained] if first[name] in mined else [pairs, trained]
         mined.add(first[name])
-    adapters = sum(len(recipe["seeds"]) for recipe in plan.recipes.values())
-    if adapters:
-        aligned = [(name, plan.orders * adapters) for name in plan.sets]
+    if times := plan.adapted():
+        aligned = [(name, times) for name in plan.sets]
         aligned += [(plan.report_set, len(recipes[name]["seeds"])) for name in apart]
         methods = [*plan.of("attention").values(), *plan.ablated.values()]
         chosen = {method["adapter"] for method in methods if method["reselect"]}
         again = sum(len(recipes[name]["seeds"]) for name in chosen)
         aligned += [(name, again) for name in profiled]
         yield _reading(plan, "aligned readings", model, aligned, False)
-    times = sum(plan.seeds(m) for m in plan.of("attention").values() if m["truncated"])
+    times = sum(
+        plan.seeds(method) * plan.times(method_layout(config, name))
+        for name, method in plan.of("attention").items()
+        if method["truncated"]
+    )
     once = sum(plan.seeds(m) for m in plan.ablated.values() if m["truncated"])
     if times or once:
-        own = [(name, plan.orders * times) for name in plan.sets] + [(plan.report_set, once)]
+        own = [(name, times) for name in plan.sets] + [(plan.report_set, once)]
         # They read as much, at most, and keep only the ranking.
         row = _reading(plan, "truncated rankings", model, own, calibrate)
         yield replace(row, gigabytes=plan.run_gigabytes(row.queries))

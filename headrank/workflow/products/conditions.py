@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from headrank.workflow.config.ablations import settings
+from headrank.workflow.config.layouts import selection_layout
 from headrank.workflow.config.usage import used_recipes
 from headrank.workflow.experiment import Experiment
 from headrank.workflow.studies import cut_files, mined_recipes
@@ -120,7 +121,15 @@ def study(x: Experiment, wildcards: Any, name: str) -> str:
 
 
 def profile(x: Experiment, wildcards: Any) -> str:
-    return f"{x.results}/profiles/{wildcards.model}/profile.npz"
+    """Return the profile that the report's method takes its heads from."""
+    return x.profile(wildcards.model, x.layout_of(x.report["method"]))
+
+
+def profiles(x: Experiment) -> dict[str, str]:
+    """Return the layout of each selection that the experiment's methods fold."""
+    methods = [name for name in x.methods_of("attention") if name in x.methods]
+    names = dict.fromkeys(x.declared[name]["heads"] for name in methods)
+    return {name: selection_layout(x.config, name) for name in names if name != "all"}
 
 
 def measure(x: Experiment) -> str:

@@ -73,7 +73,7 @@ FIGURES = (
             "per_query": per_query(x),
         },
         options=lambda x, w: {
-            "selection": x.config["selections"][x.declared[x.report["method"]]["heads"]],
+            "selection": x.selection_of(x.declared[x.report["method"]]["heads"]),
             "measure": measure(x),
             "name": x.report_set,
             "first_stage": x.methods_of("first-stage"),

@@ -29,7 +29,7 @@ from headrank.workflow.products.conditions import (
     ordered,
     orders,
     per_query,
-    profile,
+    profiles,
     reads,
     several_seeds,
     study,
@@ -197,11 +197,15 @@ TABLES = (
         stem="heads/{model}",
         names=models(lambda x: x.report["method"]),
         inputs=lambda x, w: {
-            "profile": profile(x, w),
+            "profiles": [x.profile(w.model, part) for part in dict.fromkeys(profiles(x).values())],
             "heads": x.heads_of([n for n in x.methods_of("attention") if n in x.methods], w.model),
         },
         options=lambda x, w: {
-            "selections": x.config["selections"],
+            "selections": {name: x.selection_of(name) for name in profiles(x)},
+            "places": {
+                name: list(dict.fromkeys(profiles(x).values())).index(part)
+                for name, part in profiles(x).items()
+            },
             "resamples": x.report["resamples"],
             "seed": x.config["seed"],
             # Selections, not methods: aligned and untuned methods may read the same heads.

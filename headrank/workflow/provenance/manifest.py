@@ -17,6 +17,7 @@ from headrank.io.arrays import ArrayFile
 from headrank.io.files import json_sha256, read_json, read_jsonl, sha256, utc
 from headrank.models.devices import gpus
 from headrank.options.prompt import PromptOptions
+from headrank.workflow.config.layouts import prompt_in, recipe_layout
 from headrank.workflow.provenance.process import git_state
 
 NAME = "manifest.json"
@@ -165,7 +166,8 @@ def prompt_digest(options: Mapping) -> str:
 def alignment_prompt_digest(config: Mapping, recipe: str) -> str:
     """Return the SHA-256 of a recipe's training prompt, whose documents have their own limit."""
     tokens = config["alignments"][recipe]["document_tokens"]
-    return prompt_digest({**config["prompt"], "document_tokens": tokens})
+    prompt = prompt_in(config, recipe_layout(config, recipe))
+    return prompt_digest({**prompt, "document_tokens": tokens})
 
 
 def missing_queries(run: str | os.PathLike, queries: str | os.PathLike) -> list[str]:

@@ -19,6 +19,7 @@ from headrank.io.arrays import ArrayFile
 from headrank.io.files import json_sha256, read_json, sha256, utc, write_text
 from headrank.io.texts import read_text
 from headrank.reading.readings import cut_summary
+from headrank.workflow.config.layouts import method_layout, prompt_in
 from headrank.workflow.provenance.manifest import (
     alignment_prompt_digest,
     missing_queries,
@@ -155,7 +156,7 @@ def run_metadata(
             "seed": config["seed"],
             **_weights(cell, config, readers),
             "config_sha256": json_sha256(config),
-            "prompt_sha256": prompt_digest(config["prompt"]),
+            "prompt_sha256": prompt_digest(_prompt(cell, method, config)),
             **_alignment_prompt(method, config),
             "made from": dict(made_from),
             "read by": [
@@ -166,6 +167,13 @@ def run_metadata(
             "missing queries": missing_queries(run, queries),
         },
     }
+
+
+def _prompt(cell: Mapping, method: Mapping, config: Mapping) -> Mapping:
+    """Return the prompt of a method: an attention method may read in a layout of its own."""
+    if method["kind"] != "attention":
+        return config["prompt"]
+    return prompt_in(config, method_layout(config, cell["method"].partition("+")[0]))
 
 
 def _is_bm25(collection: Mapping, split: str, card: Mapping) -> bool:

@@ -46,7 +46,14 @@ CONFIG = {
     "first_stage": {"depth": 20, "k1": 0.9, "b": 0.4},
     "candidates": 2,
     "profiling": {"sets": ["heads"]},
-    "alignments": {"own": {"training": ["train"], "validation": "valid", "document_tokens": 16}},
+    "alignments": {
+        "own": {
+            "selection": "top",
+            "training": ["train"],
+            "validation": "valid",
+            "document_tokens": 16,
+        }
+    },
     "methods": {
         "core": {"kind": "attention", "heads": "core", "adapter": "own"},
         "bm25": {"kind": "first-stage"},
