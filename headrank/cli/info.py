@@ -1,4 +1,4 @@
-"""``headrank info``: what a saved ranker, an adapter, a file of heads or a model holds."""
+"""``headrank info``: what a saved ranker, an adapter, heads, a model or a store holds."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from pathlib import Path
 from headrank.cli.options import UsageError
 from headrank.errors import HeadRankError
 from headrank.io.files import read_json
+from headrank.reading import store_card
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Return the command's parser."""
     parser = commands.add_parser(
         "info",
-        help="show what a saved ranker, adapter, file of heads or model holds",
-        description="Show what a saved ranker, an adapter, a file of heads or a model holds.",
+        help="show what a saved ranker, adapter, file of heads, model or store holds",
+        description="Show what a saved ranker, an adapter, a file of heads, a model or a store of "
+        "encoded documents holds.",
     )
     parser.add_argument(
         "path", nargs="?", metavar="PATH", help="folder, JSON of heads, or a published set's name"
@@ -55,6 +57,8 @@ def describe(path: Path) -> dict:
         found["heads"] = heads_of(path / "heads.json") if card["heads"] else "all"
         found["adapter"] = describe(path / "adapter") if card["adapter"] else None
         return found
+    if (path / store_card.CARD).is_file():
+        return store_card.describe_store(path)
     if (path / "adapter_config.json").is_file():
         config, card = read_json(path / "adapter_config.json"), read_json(path / "headrank.json")
         lora = {"rank": config.get("r"), "alpha": config.get("lora_alpha")}
@@ -78,8 +82,8 @@ def describe(path: Path) -> dict:
         rows = [{"layer": layer, "head": head} for layer, head in heads.pairs]
         return {"kind": "published heads", "provenance": heads.provenance, "heads": rows}
     raise HeadRankError(
-        f"{path}: no ranker, adapter, model folder or file of heads; give a folder that HeadRank "
-        f"or transformers wrote, a JSON of heads, or the name of a published set ({LIST})"
+        f"{path}: no ranker, adapter, model folder, store or file of heads; give a folder that "
+        f"HeadRank or transformers wrote, a JSON of heads, or the name of a published set ({LIST})"
     )
 
 

@@ -69,6 +69,14 @@ def device(text: str) -> str:
     return text
 
 
+def size(text: str) -> int:
+    """Return an argparse value: bytes, as 500MB or 20GB of a thousand a step."""
+    found = re.fullmatch(r"([0-9]{1,15})(B|KB|MB|GB|TB)", text, re.ASCII)
+    if found is None or not int(found[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size, such as 500MB or 20GB")
+    return int(found[1]) * 1000 ** ("B", "KB", "MB", "GB", "TB").index(found[2])
+
+
 def number(text: str) -> float:
     """Return an argparse value: a finite number as it is written; Python also reads nan and 1_0."""
     if not re.fullmatch(r"-?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]{1,2})?", text, re.ASCII):
@@ -145,16 +153,22 @@ def add_model(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
-def add_prompt(parser: argparse.ArgumentParser, fit: bool = False) -> None:
-    """Add the arguments that change the prompt; ``fit`` allows words for the budget."""
+def add_prompt(parser: argparse.ArgumentParser, fit: bool = False, ordered: bool = True) -> None:
+    """Add the arguments that change the prompt.
+
+    Args:
+        fit: allow words for the budget.
+        ordered: there are lists, which have an order.
+    """
     group = parser.add_argument_group("prompt")
-    group.add_argument(
-        "--order",
-        type=order,
-        help="passages in the prompt: shuffled (default), shuffled-2, ..., first-stage (as "
-        "given), reversed",
-    )
-    group.add_argument("--seed", type=whole(0), metavar="N", help="of shuffled (default: 13)")
+    if ordered:
+        group.add_argument(
+            "--order",
+            type=order,
+            help="passages in the prompt: shuffled (default), shuffled-2, ..., first-stage (as "
+            "given), reversed",
+        )
+        group.add_argument("--seed", type=whole(0), metavar="N", help="of shuffled (default: 13)")
     if fit:
         group.add_argument(
             "--document-tokens",
@@ -234,6 +248,11 @@ def prompt_changes(args: argparse.Namespace) -> dict:
         if value is not None and value not in BUDGETS:
             changes[name] = value
     return changes
+
+
+def stored_prompt(changes: dict, store: str | None) -> dict:
+    """Return the prompt's changes where a store is given: its layout, unless another is named."""
+    return changes if store is None else {"layout": "block", **changes}
 
 
 def prompt_options(args: argparse.Namespace, base: PromptOptions | None) -> PromptOptions | None:

@@ -18,6 +18,7 @@ from headrank.cli.options import (
     prepare_torch,
     prompt_changes,
     read_files,
+    stored_prompt,
     whole,
 )
 from headrank.errors import HeadRankError
@@ -82,6 +83,12 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     group.add_argument(
         "--batch", type=whole(1), default=1, metavar="N", help="prompts read side by side"
     )
+    group.add_argument(
+        "--store",
+        metavar="DIR",
+        help="take documents that `headrank encode` read from this folder, and add those that it "
+        "lacks (layout block)",
+    )
     add_prompt(parser, fit=True)
     output = parser.add_argument_group("output")
     output.add_argument("-o", "--output", default="-", metavar="FILE", help="default: stdout")
@@ -130,7 +137,7 @@ def load(args: argparse.Namespace) -> HeadRanker:
         heads=args.heads,
         adapter=args.adapter,
         method=args.method,
-        prompt=prompt_changes(args) or None,
+        prompt=stored_prompt(prompt_changes(args), args.store) or None,
         document_tokens=args.document_tokens,
         order=args.order,
         seed=args.seed,
@@ -140,6 +147,7 @@ def load(args: argparse.Namespace) -> HeadRanker:
         merge=args.merge,
         revision=args.revision,
         model=args.base,
+        store=args.store,
     )
     ranker.quiet = True  # the command tells it of all lists at once
     return ranker

@@ -25,8 +25,9 @@ import torch
 
 from headrank.errors import HeadRankError
 from headrank.io.files import json_sha256, sha256
-from headrank.reading.entries import FORMAT, Encoded
+from headrank.reading.entries import Encoded
 from headrank.reading.layout import shared_prefix
+from headrank.reading.store_card import FORMAT, PREFIX
 from headrank.reading.store_folder import StoreFolder
 
 if TYPE_CHECKING:
@@ -241,7 +242,8 @@ def check_layout(layout: str) -> None:
     if layout != "block":
         raise HeadRankError(
             f"layout is {layout}; a store of encoded documents needs layout block, where nothing "
-            "that a document sees belongs to a query or list"
+            "that a document sees belongs to a query or list: prompt={'layout': 'block'} or "
+            "--layout block"
         )
 
 
@@ -268,7 +270,7 @@ class Shelf:
             self._known[common] = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
         found = self._known[common].copy()
         found.update(np.asarray(ids, dtype=np.int64).tobytes())
-        return found.hexdigest()
+        return found.hexdigest() if len(ids) else PREFIX + found.hexdigest()
 
     def find(self, key: str) -> Encoded | None:
         """Return an entry where the model computes; None if it is not there."""

@@ -17,11 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from headrank.errors import HeadRankError
+from headrank.reading.store_card import FORMAT
 
-FORMAT = 1
-"""Of the files. Another one is never read."""
-
-SUFFIX = ".safetensors"
 _MAPPED = 1 << 16  # bytes from which a file stays mapped; the system limits the number of maps
 _NAMES = ("keys", "values", "key_scales", "value_scales")
 

@@ -8,51 +8,42 @@ folder that would grow beyond its limit loses the entries that were used longest
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
 import logging
 import os
 import time
 import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from pathlib import Path
 
 from headrank import __version__
 from headrank.errors import HeadRankError
-from headrank.io.files import atomic, read_json, told, write_json
+from headrank.io.files import atomic, told, write_json
 from headrank.io.folders import STORE, mark_growing
-from headrank.reading.entries import FORMAT, SUFFIX, Encoded, read_entry, to_bytes
+from headrank.reading.entries import Encoded, read_entry, to_bytes
+from headrank.reading.store_card import (
+    CARD,
+    ENTRIES,
+    FORMAT,
+    SUFFIX,
+    Totals,
+    add_lookups,
+    counted,
+    entry_files,
+    load_totals,
+    locked,
+    read_card,
+    read_totals,
+    save_totals,
+    tidy,
+)
 
-CARD = "store.json"
 LIMIT = 20 * 10**9
 """Bytes of a new folder, unless told otherwise."""
 
-_LOCK = ".lock"
-_ENTRIES = "entries"
 _SPARE = 0.05  # of the limit is freed at once, so that not every entry looks through the folder
-_AGED = 3600  # seconds after which an unfinished file is what a killed process left
 _TOLD = 30  # seconds between two notes of the lookups
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class Totals:
-    """What the lock file holds.
-
-    Attributes:
-        bytes, entries: in the folder.
-        hits, misses: lookups of documents since the folder was made.
-        gone: entries that made room for others.
-        open: a writer is at work; found by the next one, it was killed, and the folder is counted.
-    """
-
-    bytes: int = 0
-    entries: int = 0
-    hits: int = 0
-    misses: int = 0
-    gone: int = 0
-    open: bool = False
 
 
 class StoreFolder:
@@ -67,7 +58,7 @@ class StoreFolder:
         self.path, self.card = Path(path), {}
         self._pending, self._warned = Totals(), False
         self._told = time.monotonic()
-        weakref.finalize(self, _add_lookups, self.path, self._pending)
+        weakref.finalize(self, add_lookups, self.path, self._pending)
 
     @property
     def limit(self) -> int:
@@ -115,7 +106,7 @@ class StoreFolder:
 
     def _make(self, identity: Mapping[str, object], limit: int, int8: bool) -> None:
         with told(self.path):
-            (self.path / _ENTRIES).mkdir(parents=True, exist_ok=True)
+            (self.path / ENTRIES).mkdir(parents=True, exist_ok=True)
         with self._locked():
             if (self.path / CARD).is_file():
                 return  # another process was faster
@@ -190,36 +181,36 @@ class StoreFolder:
         self._pending.misses += misses
         if time.monotonic() - self._told > _TOLD:
             self._told = time.monotonic()
-            _add_lookups(self.path, self._pending)
+            add_lookups(self.path, self._pending)
 
     def totals(self) -> Totals:
         """Return what the folder takes and how often it was of use, this process included."""
-        _add_lookups(self.path, self._pending)
+        add_lookups(self.path, self._pending)
         return read_totals(self.path)
 
     def _path(self, key: str) -> Path:
-        return self.path / _ENTRIES / key[:2] / f"{key}{SUFFIX}"
+        return self.path / ENTRIES / key[:2] / f"{key}{SUFFIX}"
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[Totals]:
         """Yield the totals, to be changed; no other process writes meanwhile."""
         with told(self.path), locked(self.path) as handle:
-            totals = _load(handle)
+            totals = load_totals(handle)
             if totals is None or totals.open:
                 before = totals or Totals()
-                totals = Totals(**{**asdict(before), **_counted(self.path)})
+                totals = Totals(**{**asdict(before), **counted(self.path)})
             totals.open = True
-            _save(handle, totals)
+            save_totals(handle, totals)
             try:
                 yield totals
             finally:
                 totals.open = False
-                _save(handle, totals)
+                save_totals(handle, totals)
 
     def _make_room(self, totals: Totals, needed: int) -> None:
         """Delete entries, the least recently used first, until so many bytes have room."""
-        _tidy(self.path)
-        found = sorted(_files(self.path))
+        tidy(self.path)
+        found = sorted(entry_files(self.path))
         totals.bytes = sum(size for _, size, _ in found)
         totals.entries = len(found)
         most = self.limit - max(needed, int(_SPARE * self.limit))
@@ -231,93 +222,6 @@ class StoreFolder:
             totals.bytes -= size
             totals.entries -= 1
             totals.gone += 1
-
-
-def read_card(folder: str | os.PathLike) -> dict:
-    """Return the card of a store.
-
-    Raises:
-        HeadRankError: it is no store, or one of another format.
-    """
-    path = Path(folder) / CARD
-    card = read_json(path)
-    if not isinstance(card, dict) or not isinstance(card.get("made_of"), dict):
-        raise HeadRankError(f"{path}: not the card of a store; encode into another folder")
-    if card.get("format") != FORMAT:
-        raise HeadRankError(
-            f"{path}: a store of format {card.get('format')}; this version of HeadRank reads "
-            f"format {FORMAT}. Encode into another folder, or use the version that wrote it"
-        )
-    return card
-
-
-def read_totals(folder: str | os.PathLike) -> Totals:
-    """Return what a store takes and how often it was of use; nothing is written."""
-    try:
-        with open(Path(folder) / _LOCK, "rb") as handle:
-            totals = _load(handle.fileno())
-    except FileNotFoundError:
-        totals = None
-    if totals is None or totals.open:
-        return Totals(**{**asdict(totals or Totals()), **_counted(Path(folder))})
-    return totals
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[int]:
-    """Yield the lock file of a folder once no other process holds it; a dead one holds nothing."""
-    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield handle
-    finally:
-        os.close(handle)
-
-
-def _load(handle: int) -> Totals | None:
-    try:
-        found = json.loads(os.pread(handle, 4096, 0))
-        return Totals(**{field.name: found[field.name] for field in fields(Totals)})
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def _save(handle: int, totals: Totals) -> None:
-    # Padded: a shorter text leaves nothing of a longer one, without a moment of an empty file.
-    os.pwrite(handle, json.dumps(asdict(totals)).ljust(256).encode() + b"\n", 0)
-
-
-def _add_lookups(folder: Path, pending: Totals) -> None:
-    """Add a process's lookups to the folder's; one that may not be written to keeps its own."""
-    if not (pending.hits or pending.misses):
-        return
-    with contextlib.suppress(OSError), locked(folder) as handle:
-        totals = _load(handle) or Totals(open=True)
-        totals.hits += pending.hits
-        totals.misses += pending.misses
-        pending.hits = pending.misses = 0
-        _save(handle, totals)
-
-
-def _files(folder: Path) -> Iterator[tuple[int, int, str]]:
-    """Yield time of last use, bytes and path of each entry."""
-    for path in (folder / _ENTRIES).glob(f"*/*{SUFFIX}"):
-        with contextlib.suppress(FileNotFoundError):
-            state = path.stat()
-            yield state.st_mtime_ns, state.st_size, str(path)
-
-
-def _tidy(folder: Path) -> None:
-    """Delete what writers that were killed left half-written, under other names."""
-    for path in (folder / _ENTRIES).glob("*/.*.part"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _AGED:
-                path.unlink()
-
-
-def _counted(folder: Path) -> dict[str, int | bool]:
-    found = [size for _, size, _ in _files(folder)] if (folder / _ENTRIES).is_dir() else []
-    return {"bytes": sum(found), "entries": len(found), "open": False}
 
 
 def _short(value: object) -> str:

@@ -20,7 +20,8 @@ from headrank.options.prompt import PromptOptions
 from headrank.ranker.ranker import HeadRanker
 from headrank.reading.document_store import DocumentStore
 from headrank.reading.entries import Encoded, read_entry, to_bytes
-from headrank.reading.store_folder import StoreFolder, read_totals
+from headrank.reading.store_card import read_totals
+from headrank.reading.store_folder import StoreFolder
 from tests.helpers import tiny_models as tiny
 from tests.unit.reading.test_document_store import BLOCK, HEADS, QUERIES, computed, ranker
 
@@ -182,11 +183,12 @@ def test_a_damaged_entry_is_refused_and_read_anew_once_it_is_deleted(tmp_path, c
 
 
 def test_another_format_is_refused(tmp_path, monkeypatch):
-    from headrank.reading import entries, store_folder
+    from headrank.reading import entries, store_card, store_folder
 
     monkeypatch.setattr(entries, "FORMAT", 7)
     (tmp_path / "e").write_bytes(to_bytes(entry(), "k"))
     monkeypatch.setattr(store_folder, "FORMAT", 7)
+    monkeypatch.setattr(store_card, "FORMAT", 7)
     folder_at(tmp_path / "store")
     monkeypatch.undo()
     with pytest.raises(HeadRankError, match=r"document of format 7; .* reads format 1"):

@@ -1,0 +1,158 @@
+"""``headrank encode``: the documents of a corpus read once, for every later query."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from headrank.cli.options import (
+    METHODS,
+    add_model,
+    add_prompt,
+    prepare_torch,
+    prompt_changes,
+    size,
+    stored_prompt,
+)
+from headrank.data.candidates import Passage
+from headrank.errors import HeadRankError
+from headrank.io.files import read_jsonl
+
+if TYPE_CHECKING:
+    from headrank.ranker.ranker import HeadRanker
+
+_DESCRIPTION = """\
+Read the documents of a corpus into a store.
+
+  headrank encode corpus.jsonl --model DIR --heads heads.json -o store
+  headrank rerank lists.jsonl --model DIR --heads heads.json --store store > ranked.jsonl
+
+Each line of the corpus is {"text": "...", "title": "..."}; the title and other keys are optional.
+Layout is block: a document is read behind the shared header alone, so what is read does not
+depend on queries or lists. Model, heads' depth, adapter and prompt must be those of the later
+`headrank rerank`. A run that was stopped continues where it was. `headrank info store` shows what
+a store holds.
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    parser = commands.add_parser(
+        "encode",
+        help="read documents once, for later queries",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("corpus", metavar="CORPUS", help="JSONL, plain or packed by gzip")
+    add_model(parser, "folder of a saved ranker or of a model, or a hub repository")
+    parser.add_argument(
+        "--base",
+        metavar="PATH",
+        help="base model of a saved ranker, if it is not where the ranker's card says",
+    )
+    group = parser.add_argument_group("method")
+    group.add_argument("--method", choices=METHODS, help="default: headrank, or the saved ranker's")
+    group.add_argument("--heads", metavar="FILE", help="their depth is the depth that is read to")
+    group.add_argument("--adapter", metavar="DIR", help="folder that `headrank align` wrote")
+    group.add_argument("--merge", action="store_true", help="as `headrank rerank` will do")
+    add_prompt(parser, fit=True, ordered=False)
+    output = parser.add_argument_group("output")
+    output.add_argument("-o", "--output", required=True, metavar="DIR", help="the store")
+    output.add_argument(
+        "--limit",
+        type=size,
+        metavar="SIZE",
+        help="most of the folder, as 500MB or 20GB (default: its own, or 20GB)",
+    )
+    output.add_argument(
+        "--int8",
+        action="store_true",
+        default=None,
+        help="keep 8 bits a number: about half the size of bfloat16; scores change a little",
+    )
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Encode the corpus and tell what was done."""
+    from headrank.io.progress import follow
+
+    documents, empty = check(args.corpus)
+    ranker = load(args)
+    from headrank.ranker.encoding import encode_passages
+
+    folder, asked, new, tokens = ranker.store.folder, 0, 0, 0
+    before, start = folder.totals(), time.monotonic()
+    with follow(total=documents, desc="encoding", unit="document", disable=args.quiet) as bar:
+        for done in encode_passages(ranker, passages(args.corpus)):
+            asked, new, tokens = asked + done.documents, new + done.new, tokens + done.tokens
+            bar.update(done.documents)
+            bar.set_postfix_str(f"{tokens / (time.monotonic() - start):.0f} tokens/s")
+            totals = folder.totals()
+            if totals.gone > before.gone and asked > totals.entries:
+                raise HeadRankError(
+                    f"{args.output}: after {asked} of {documents} documents the first ones make "
+                    f"room for the last ones: the limit is {folder.limit} bytes; raise --limit, "
+                    "give --int8, or encode a part of the corpus"
+                )
+    seconds = time.monotonic() - start
+    if empty:
+        print(f"headrank: {empty} documents have no text and were left out", file=sys.stderr)
+    print(
+        f"{args.output}: {asked} documents, {new} of them new; {totals.bytes / 1e9:.3f} GB of "
+        f"{folder.limit / 1e9:.3f} GB; {tokens} tokens in {seconds:.0f} s, "
+        f"{tokens / seconds:.0f} tokens a second"
+    )
+
+
+def load(args: argparse.Namespace) -> HeadRanker:
+    """Return the ranker that the arguments describe, with its store."""
+    prepare_torch(args)
+    from headrank.ranker.ranker import HeadRanker
+    from headrank.reading.document_store import DocumentStore
+
+    ranker = HeadRanker.from_pretrained(
+        args.model,
+        heads=args.heads,
+        adapter=args.adapter,
+        method=args.method,
+        prompt=stored_prompt(prompt_changes(args), args.output),
+        document_tokens=args.document_tokens,
+        dtype=args.dtype,
+        device=args.device,
+        merge=args.merge,
+        revision=args.revision,
+        model=args.base,
+        store=DocumentStore.open(args.output, memory=1, limit=args.limit, int8=args.int8),
+    )
+    ranker.quiet = True
+    return ranker
+
+
+def check(corpus: str) -> tuple[int, int]:
+    """Return how many documents of a corpus have a text, and how many have none.
+
+    Raises:
+        HeadRankError: a line that cannot be used, or no document at all.
+    """
+    found = [bool(one.title.strip() or one.text.strip()) for one in _documents(corpus)]
+    if not any(found):
+        raise HeadRankError(f"{corpus}: there is no document with text in it")
+    return sum(found), len(found) - sum(found)
+
+
+def passages(corpus: str) -> Iterator[Passage]:
+    """Yield the documents that have a text."""
+    return (one for one in _documents(corpus) if one.title.strip() or one.text.strip())
+
+
+def _documents(corpus: str) -> Iterator[Passage]:
+    for number, record in read_jsonl(corpus):
+        title, text = record.get("title") or "", record.get("text")
+        for name, value in (("text", text), ("title", title)):
+            if not isinstance(value, str):
+                raise HeadRankError(f"{corpus}:{number}: {name!r} is missing or not a text")
+        yield Passage(title, text)

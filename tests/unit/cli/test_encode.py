@@ -1,0 +1,112 @@
+"""headrank encode, rerank --store and info: documents read once, and told of."""
+
+import gzip
+import json
+
+import pytest
+
+from headrank.cli import main
+from tests.helpers import command_line
+from tests.helpers import tiny_models as tiny
+from tests.helpers.command_line import QUERIES, record, refused, write
+
+heads = command_line.heads
+model = command_line.model
+MORE = [{"_id": f"m{i}", "title": "T", "text": f"More text {i}.", "metadata": {}} for i in range(9)]
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    texts = [{"doc_id": f"d{i}", "text": text} for i, text in enumerate(tiny.TEXTS)]
+    lines = [*texts, {"doc_id": "none", "title": " ", "text": ""}, *MORE]
+    path = tmp_path / "corpus.jsonl.gz"
+    path.write_bytes(gzip.compress("".join(json.dumps(one) + "\n" for one in lines).encode()))
+    return str(path)
+
+
+@pytest.fixture
+def lists(tmp_path):
+    return write(tmp_path / "lists.jsonl", [record(name) for name in QUERIES])
+
+
+def info(store, capsys):
+    assert main(["info", str(store), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_corpus_is_encoded_and_lists_take_its_documents(
+    tmp_path, capsys, heads, model, corpus, lists
+):
+    store, given = str(tmp_path / "store"), ["--model", model, "--heads", heads]
+    assert main(["encode", corpus, *given, "-o", store]) == 0
+    told = capsys.readouterr()
+    assert "store: 15 documents, 15 of them new; 0.000 GB of 20.000 GB;" in told.out
+    assert "tokens a second" in told.out
+    assert "1 documents have no text and were left out" in told.err
+    assert "encoding: 15 of 15 documents" in told.err
+    found = info(store, capsys)
+    assert (found["kind"], found["documents"]) == ("store of encoded documents", 15)
+    assert (found["hits"], found["hit_rate"], found["layout"]) == (0, None, "block")
+    assert (found["dtype"], found["model"], found["layers"]) == ("float32", model, 3)
+
+    assert main(["rerank", lists, *given, "--layout", "block", "--quiet"]) == 0
+    expected = capsys.readouterr().out
+    assert main(["rerank", lists, *given, "--store", store, "--quiet"]) == 0
+    for line, other in zip(
+        capsys.readouterr().out.splitlines(), expected.splitlines(), strict=True
+    ):
+        ours, theirs = json.loads(line)["docs"], json.loads(other)["docs"]
+        assert [one["id"] for one in ours] == [one["id"] for one in theirs]
+        scores = [[one["score"] for one in docs] for docs in (ours, theirs)]
+        assert scores[0] == pytest.approx(scores[1], rel=1e-4)
+    found = info(store, capsys)
+    assert (found["documents"], found["hits"], found["misses"]) == (15, 18, 0)
+    assert found["hit_rate"] == 1
+    assert main(["info", store]) == 0
+    assert "documents: 15" in capsys.readouterr().out
+    # Stopped and run again: nothing is read twice.
+    assert main(["encode", corpus, *given, "-o", store, "--quiet"]) == 0
+    told = capsys.readouterr()
+    assert "15 documents, 0 of them new" in told.out
+    assert told.err.count("\n") == 1
+
+
+def test_a_store_of_another_model_or_prompt_is_refused(
+    tmp_path, capsys, heads, model, corpus, lists
+):
+    store, given = str(tmp_path / "store"), ["--model", model, "--heads", heads]
+    assert main(["encode", corpus, *given, "-o", store, "--int8", "--limit", "5MB"]) == 0
+    capsys.readouterr()
+    assert info(store, capsys)["int8"] is True
+    again = [*given, "--store", store]
+    assert main(["rerank", lists, *again, "--quiet", "--top", "1"]) == 0
+    capsys.readouterr()
+    assert "document_tokens is None there, 7 here" in refused(
+        capsys, ["rerank", lists, *again, "--document-tokens", "7"]
+    )
+    assert "dtype is 'float32' there, 'bfloat16' here" in refused(
+        capsys, ["rerank", lists, *again, "--dtype", "bfloat16"]
+    )
+    assert "needs layout block" in refused(capsys, ["rerank", lists, *again, "--layout", "joint"])
+    assert "needs layout block" in refused(
+        capsys, ["encode", corpus, *given, "-o", store, "--layout", "block+query"]
+    )
+
+
+def test_what_cannot_be_encoded_is_told_before_a_model_is_loaded(tmp_path, capsys, heads, corpus):
+    given = ["--model", str(tmp_path / "no model"), "--heads", heads, "-o", str(tmp_path / "s")]
+    bad = write(tmp_path / "bad.jsonl", [{"text": "a"}, {"title": "b"}])
+    assert "bad.jsonl:2: 'text' is missing" in refused(capsys, ["encode", bad, *given])
+    bad = write(tmp_path / "bad.jsonl", [{"text": " "}])
+    assert "no document with text" in refused(capsys, ["encode", bad, *given])
+    for text in ("0GB", "5", "5 GB", "1.5MB"):
+        with pytest.raises(SystemExit, match="2"):
+            main(["encode", corpus, *given, "--limit", text])
+        assert "is no size, such as 500MB or 20GB" in capsys.readouterr().err
+
+
+def test_a_corpus_larger_than_the_limit_is_told(tmp_path, capsys, heads, model, corpus):
+    store, given = str(tmp_path / "store"), ["--model", model, "--heads", heads]
+    error = refused(capsys, ["encode", corpus, *given, "-o", store, "--limit", "30KB", "--quiet"])
+    assert "make room for the last ones: the limit is 30000 bytes; raise --limit" in error
+    assert info(store, capsys)["bytes"] <= 30_000
