@@ -123,7 +123,7 @@ def run(task: str, folder: Path) -> float:
     collection, index = folder / "collection", folder / "index"
     if task == "index":
         build = runpy.run_path(str(ROOT / "workflow/scripts/build_index.py"))["main"]
-        return _seconds(lambda: build(collection, str(index / "index.json"), 0.9, 0.4, ENGLISH))
+        return _seconds(lambda: build(collection, index, 0.9, 0.4, ENGLISH))
     queries = {name: query.text for name, query in load_queries(collection).items()}
     loaded = Bm25Index.load(index)
     # The first search compiles.

@@ -22,7 +22,7 @@ rule mine_pairs:
         gpu=sizes.on_gpu(1),
         gpu_manufacturer=sizes.on_gpu("nvidia"),
     params:
-        model=experiment.weights_of,
+        weights=experiment.weights_of,
         prompt=experiment.training_prompt,
         documents=lambda wildcards: experiment.recipe_of(wildcards)["documents"],
         queries=lambda wildcards: experiment.recipe_of(wildcards)["queries"],
@@ -43,12 +43,14 @@ rule align:
         validation=experiment.validation_files,
         pairs=experiment.mined_pairs,
     output:
-        card="<results>/adapters/{model}/{adapter}/headrank.json",
-        heads="<results>/adapters/{model}/{adapter}/heads.json",
-        weights="<results>/adapters/{model}/{adapter}/adapter_model.safetensors",
-        config="<results>/adapters/{model}/{adapter}/adapter_config.json",
-        training="<results>/adapters/{model}/{adapter}/training.csv",
-        validation="<results>/adapters/{model}/{adapter}/validation.csv",
+        target=[
+            "<results>/adapters/{model}/{adapter}/headrank.json",
+            "<results>/adapters/{model}/{adapter}/heads.json",
+            "<results>/adapters/{model}/{adapter}/adapter_model.safetensors",
+            "<results>/adapters/{model}/{adapter}/adapter_config.json",
+            "<results>/adapters/{model}/{adapter}/training.csv",
+            "<results>/adapters/{model}/{adapter}/validation.csv",
+        ],
     log:
         "<logs>/adapters/{model}/{adapter}.log",
     benchmark:
@@ -65,7 +67,7 @@ rule align:
         gpu=sizes.on_gpu(1),
         gpu_manufacturer=sizes.on_gpu("nvidia"),
     params:
-        model=experiment.weights_of,
+        weights=experiment.weights_of,
         prompt=experiment.training_prompt,
         documents=lambda wildcards: experiment.recipe_of(wildcards)["documents"],
         queries=lambda wildcards: experiment.recipe_of(wildcards)["queries"],

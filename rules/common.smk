@@ -106,14 +106,13 @@ def one_of(names):
     return "|".join(re.escape(name) for name in names) or "(?!)"
 
 
-def made(folder, **files):
+def made(folder, *files):
     """What is declared of a folder that is made: files, or in an object store the folder.
 
     Never both: Snakemake removes its local copy of a file that no job asks for, and the folder that
     another job asks for would lack it.
     """
-    whole = {"folder": directory(folder)}
-    return whole if STORED else {key: f"{folder}/{file}" for key, file in files.items()}
+    return directory(folder) if STORED else [f"{folder}/{file}" for file in files]
 
 
 def told(function, *arguments):

@@ -32,7 +32,7 @@ rule evaluate:
 
 rule compare:
     input:
-        "<results>/evaluation/per_query.parquet",
+        per_query="<results>/evaluation/per_query.parquet",
     output:
         "<results>/evaluation/significance.csv",
     log:
@@ -82,7 +82,7 @@ use rule evaluate as evaluate_ablations with:
 
 rule ablation_differences:
     input:
-        "<results>/ablations/per_query.parquet",
+        per_query="<results>/ablations/per_query.parquet",
     output:
         "<results>/ablations/{model}.csv",
     log:

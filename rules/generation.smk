@@ -2,7 +2,7 @@
 # runs are folded from the records, as those of attention are from the readings.
 rule generate:
     input:
-        unpack(experiment.files_of_set),
+        lists=experiment.files_of_set,
         model=experiment.model_part("{model}"),
     output:
         "<results>/generation/{set}/{model}/{order}/{method}/{shard}.jsonl",
@@ -22,7 +22,7 @@ rule generate:
         gpu=sizes.on_gpu(1),
         gpu_manufacturer=sizes.on_gpu("nvidia"),
     params:
-        model=experiment.weights_of,
+        weights=experiment.weights_of,
         method=lambda wildcards: experiment.protocol_of(wildcards.method),
         prompt=experiment.generation_limits(),
         seed=config["seed"],
@@ -40,7 +40,7 @@ rule generate:
 
 rule rank_by_generation:
     input:
-        lambda wildcards: experiment.generations(
+        records=lambda wildcards: experiment.generations(
             wildcards.set, wildcards.model, wildcards.order, wildcards.method
         ),
     output:

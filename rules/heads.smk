@@ -48,7 +48,7 @@ use rule profile as profile_aligned with:
 
 rule select_heads:
     input:
-        experiment.selection_profile,
+        profile=experiment.selection_profile,
     output:
         "<results>/profiles/{model}/heads/{selection}.json",
     log:
@@ -69,7 +69,7 @@ rule select_heads:
 
 use rule select_heads as select_heads_aligned with:
     input:
-        "<results>/profiles/{model}/aligned/{adapter}/profile.npz",
+        profile="<results>/profiles/{model}/aligned/{adapter}/profile.npz",
     output:
         "<results>/profiles/{model}/aligned/{adapter}/heads/{selection}.json",
     log:

@@ -19,9 +19,9 @@ rule fetch_archive:
 
 rule model:
     input:
-        experiment.model_origin,
+        origins=experiment.model_origin,
     output:
-        **made("resources/models/{model}", card="headrank.json"),
+        target=made("resources/models/{model}", "headrank.json"),
     log:
         "<logs>/models/{model}.log",
     benchmark:
@@ -37,7 +37,7 @@ rule model:
     params:
         source=lambda wildcards: experiment.weights[wildcards.model]["source"],
         own=own.of_model,
-        format=experiment.format_of,
+        form=experiment.format_of,
         # Code decides the weights only where they are dequantised. Safetensors are copied as they
         # are, and a change of code must not download gigabytes again.
         code=lambda wildcards: (
@@ -53,15 +53,15 @@ rule model:
 
 rule collection:
     input:
-        experiment.collection_origin,
+        origins=experiment.collection_origin,
     output:
         # Some have candidates.run or excluded.tsv besides.
-        **made(
+        target=made(
             "resources/collections/{collection}",
-            corpus="corpus.jsonl",
-            queries="queries.jsonl",
-            qrels="qrels.tsv",
-            description="collection.json",
+            "corpus.jsonl",
+            "queries.jsonl",
+            "qrels.tsv",
+            "collection.json",
         ),
     log:
         "<logs>/collections/{collection}.log",

@@ -6,9 +6,11 @@ import sys
 rule describe_runs:
     input:
         **provenance.cards(),
-        runs=lambda wildcards: provenance.runs(wildcards.set),
         queries="<results>/sets/{set}/queries.jsonl",
-        made_from=lambda wildcards: provenance.made_from(wildcards.set),
+        needed=lambda wildcards: [
+            *provenance.runs(wildcards.set),
+            *provenance.made_from(wildcards.set),
+        ],
     output:
         provenance.metadata("{set}"),
     log:
@@ -36,13 +38,10 @@ rule describe_runs:
 rule manifest:
     input:
         **provenance.cards(),
-        adapters=provenance.adapters(),
         runs=provenance.runs(),
-        metadata=provenance.metadata(),
-        results=provenance.results(),
+        others=[*provenance.adapters(), *provenance.metadata(), *provenance.results()],
         # What it tells of steps on the way: an object store brings what is asked for alone.
-        sets=provenance.sets(),
-        made_from=provenance.made_from(),
+        needed=[*provenance.sets(), *provenance.made_from()],
     output:
         "<results>/manifest.json",
     log:
@@ -69,7 +68,7 @@ rule:
         "report"
     input:
         told(provenance.shown),
-        manifest="<results>/manifest.json",
+        needed="<results>/manifest.json",
     output:
         "<results>/report.html",
     log:

@@ -7,7 +7,7 @@ rule query_set:
         run=experiment.first_stage_run,
         earlier=own.earlier_sets,
     output:
-        **{kind: path.format(set="{set}") for kind, path in experiment.set_files("{set}").items()},
+        target=list(experiment.set_files("{set}").values()),
     log:
         "<logs>/sets/{set}.log",
     wildcard_constraints:
@@ -29,7 +29,7 @@ rule query_set:
 
 rule check_roles:
     input:
-        [experiment.set_files(name)["queries"] for name in experiment.used_roles()],
+        queries=[experiment.set_files(name)["queries"] for name in experiment.used_roles()],
     output:
         "<results>/sets/roles.json",
     log:

@@ -28,7 +28,7 @@ rule rank_by_attention:
 # The path of a deployment: a prefill of its own that stops at the deepest selected head.
 rule rank_truncated:
     input:
-        unpack(experiment.files_of_set),
+        lists=experiment.files_of_set,
         heads=experiment.ranking_heads,
         adapter=experiment.adapter_files,
         model=experiment.model_part("{model}"),
@@ -51,7 +51,7 @@ rule rank_truncated:
         gpu=sizes.on_gpu(1),
         gpu_manufacturer=sizes.on_gpu("nvidia"),
     params:
-        model=experiment.weights_of,
+        weights=experiment.weights_of,
         prompt=experiment.prompt_of,
         fold=lambda wildcards: experiment.fold_of(wildcards.method),
         seed=config["seed"],
@@ -66,7 +66,7 @@ rule rank_truncated:
 
 rule join_run:
     input:
-        experiment.parts_of,
+        parts=experiment.parts_of,
     output:
         "<results>/runs/{cell}/{method}.run",
     log:
@@ -87,7 +87,7 @@ rule join_run:
 
 rule rank_by_first_stage:
     input:
-        "<results>/sets/{set}/candidates.run",
+        candidates="<results>/sets/{set}/candidates.run",
     output:
         "<results>/runs/{set}/{method}.run",
     log:
@@ -106,7 +106,7 @@ rule rank_by_first_stage:
 
 rule rank_at_random:
     input:
-        "<results>/sets/{set}/candidates.run",
+        candidates="<results>/sets/{set}/candidates.run",
     output:
         "<results>/runs/{set}/{method}.run",
     log:
@@ -126,7 +126,7 @@ rule rank_at_random:
 
 rule rank_by_encoder:
     input:
-        unpack(experiment.files_of_set),
+        lists=experiment.files_of_set,
         model=experiment.encoder_part,
     output:
         run="<results>/runs/{set}/{method}.run",
@@ -155,7 +155,7 @@ rule rank_by_encoder:
 
 rule rank_by_cross_encoder:
     input:
-        unpack(experiment.files_of_set),
+        lists=experiment.files_of_set,
         model=experiment.encoder_part,
     output:
         run="<results>/parts/{set}/{method}/{shard}.run",

@@ -2,7 +2,7 @@
 # computed, and no calibration: its methods fold the query's attention alone.
 rule read:
     input:
-        unpack(experiment.files_of_set),
+        lists=experiment.files_of_set,
         adapter=experiment.adapter_files,
         model=experiment.model_part("{model}"),
     output:
@@ -26,7 +26,7 @@ rule read:
         gpu=sizes.on_gpu(1),
         gpu_manufacturer=sizes.on_gpu("nvidia"),
     params:
-        model=experiment.weights_of,
+        weights=experiment.weights_of,
         prompt=experiment.reading_prompt,
         seed=config["seed"],
         shards=lambda wildcards: experiment.shards[wildcards.set],

@@ -5,7 +5,7 @@ rule index:
             experiment.collection_part(wildcards.collection, "corpus.jsonl", "collection.json"),
         ),
     output:
-        experiment.index_files("{collection}"),
+        target=experiment.index_files("{collection}"),
     log:
         "<logs>/indexes/{collection}.log",
     benchmark:

@@ -5,9 +5,11 @@ from headrank.workflow import studies
 
 rule ndcg_by_heads_data:
     input:
-        readings=lambda wildcards: studies.counted_files(experiment, wildcards.model, "readings"),
         qrels=experiment.set_files(experiment.report_set)["qrels"],
-        profile=lambda wildcards: studies.counted_files(experiment, wildcards.model, "profile"),
+        needed=lambda wildcards: [
+            *studies.counted_files(experiment, wildcards.model, "readings"),
+            *studies.counted_files(experiment, wildcards.model, "profile"),
+        ],
     output:
         "<results>/studies/{model}/ndcg_by_heads.csv",
     log:
@@ -38,9 +40,7 @@ use rule ndcg_by_heads_data as ndcg_by_depth_data with:
 
 rule head_controls:
     input:
-        readings=lambda wildcards: studies.flat(
-            studies.control_readings(experiment, wildcards.model)
-        ),
+        needed=lambda wildcards: studies.flat(studies.control_readings(experiment, wildcards.model)),
         qrels=experiment.set_files(experiment.report_set)["qrels"],
         heads=lambda wildcards: experiment.heads_of([experiment.report["method"]], wildcards.model),
     output:
@@ -66,9 +66,11 @@ rule head_controls:
 
 rule positions:
     input:
-        readings=lambda wildcards: studies.panel_files(experiment, wildcards.model, "readings"),
         qrels=experiment.set_files(experiment.report_set)["qrels"],
-        heads=lambda wildcards: studies.panel_files(experiment, wildcards.model, "heads"),
+        needed=lambda wildcards: [
+            *studies.panel_files(experiment, wildcards.model, "readings"),
+            *studies.panel_files(experiment, wildcards.model, "heads"),
+        ],
     output:
         positions="<results>/studies/{model}/positions.csv",
         spread="<results>/studies/{model}/spread.csv",

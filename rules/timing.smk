@@ -5,9 +5,9 @@ from headrank.workflow import timed
 # `snakemake timing`; with `report.latency` every run. A job a method: only what changed is timed again.
 rule latency:
     input:
-        lambda wildcards: timed.timed_files(experiment, wildcards.model, wildcards.method),
-        **experiment.set_files(experiment.report_set),
+        lists=list(experiment.set_files(experiment.report_set).values()),
         model=experiment.model_part("{model}"),
+        needed=lambda wildcards: timed.timed_files(experiment, wildcards.model, wildcards.method),
     output:
         "<results>/latency/{model}/{method}.csv",
     log:
@@ -24,13 +24,13 @@ rule latency:
         gpu=sizes.on_gpu(1),
         gpu_manufacturer=sizes.on_gpu("nvidia"),
     params:
-        model=experiment.weights_of,
+        weights=experiment.weights_of,
         prompt=experiment.prompt_of,
         order=experiment.report_order,
         seed=config["seed"],
-        working_threads=config["reading"]["threads"],
+        threads=config["reading"]["threads"],
         system=lambda wildcards: timed.timed_systems(experiment, wildcards.model)[wildcards.method],
-        lists=config["latency"]["lists"],
+        number=config["latency"]["lists"],
         rounds=config["latency"]["rounds"],
         code=code("latency"),
     message:
@@ -41,8 +41,8 @@ rule latency:
 
 rule latency_first_stage:
     input:
-        **experiment.set_files(experiment.report_set),
-        bm25=timed.report_index(experiment),
+        lists=list(experiment.set_files(experiment.report_set).values()),
+        index=timed.report_index(experiment),
     output:
         "<results>/latency/first-stage.csv",
     log:

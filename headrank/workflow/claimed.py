@@ -112,6 +112,8 @@ def claim_inputs(x: Experiment) -> dict[str, Any]:
         "per_query": f"{x.results}/evaluation/per_query.parquet",
         "middle": [f"{x.results}/studies/{m}/middle_zone.csv" for m in followed_models(x)],
         "formatting": [f"{x.results}/tables/formatting/{m}.csv" for m in x.generating_models()],
-        "cards": [path for paths in claim_cards(x).values() for path in paths],
-        "heads": list(claim_heads(x).values()),
+        "needed": [
+            *(path for paths in claim_cards(x).values() for path in paths),
+            *claim_heads(x).values(),
+        ],
     }

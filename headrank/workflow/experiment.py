@@ -389,8 +389,7 @@ class Experiment:
             return {"run": place(self.collections[name]["runs"][split])}
         if self.imported(name, split):
             return {}
-        card, *others = self.index_files(name)
-        return {"index": card, "postings": others}
+        return {"index": self.index_files(name)}
 
     # Sets
 
@@ -398,9 +397,9 @@ class Experiment:
         """Return a set's files: ``queries``, ``documents``, ``candidates``, ``qrels``, ``set``."""
         return {file.split(".")[0]: f"{self.results}/sets/{name}/{file}" for file in SET_FILES}
 
-    def files_of_set(self, wildcards: Any) -> dict[str, str]:
+    def files_of_set(self, wildcards: Any) -> list[str]:
         """Return the files of a wildcard's set."""
-        return self.set_files(wildcards.set)
+        return list(self.set_files(wildcards.set).values())
 
     def qrels_of(self, names: Sequence[str]) -> list[str]:
         """Return the judgments of some sets."""
@@ -499,7 +498,8 @@ class Experiment:
         recipe = self.recipe_of(wildcards)
         files = [self.set_files(name) for name in recipe["training"]]
         kinds = ("queries", "documents", "candidates", "qrels")
-        return {kind: [entry[kind] for entry in files] for kind in kinds} | {
+        return {
+            "sets": [entry[kind] for entry in files for kind in kinds],
             "model": self.model_part(wildcards.model),
             "heads": f"{self.results}/profiles/{wildcards.model}/heads/{recipe['selection']}.json",
         }

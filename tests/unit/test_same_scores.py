@@ -97,7 +97,7 @@ def by_workflow(tmp_path, lists, model, heads, adapter, dtype, prompt):
         adapter,
         str(tmp_path / "cut.run"),
         fold=fold,
-        name="headrank",
+        method="headrank",
         **shared,
         **part,
     )

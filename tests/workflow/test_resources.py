@@ -146,4 +146,4 @@ def test_every_script_that_may_get_a_gpu_claims_one():
     assert len(found) == 8, found
     for name in found:
         text = (ROOT / "workflow/scripts" / name).read_text()
-        assert re.search(r"with job_log\(.*\), one_gpu\(.*\[\"device\"\]\):", text), name
+        assert re.search(r"run_job\(main, snakemake, gpu=\"(weights|encoder)\"\)", text), name

@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 
 from headrank.workflow.products import PRODUCTS
 from headrank.workflow.provenance.code_digest import modules_behind
+from headrank.workflow.script import WAITED_FOR
 from tests.workflow.running import environment
 
 CHECKS = {
@@ -61,6 +62,11 @@ def rules(root: Path) -> dict[str, str]:
     return found
 
 
+def script_of(block: str) -> str:
+    """Return the name of a rule's script."""
+    return re.search(r"scripts/(\w+)\.py", block).group(1)
+
+
 def test_every_rule_has_an_environment_a_log_and_a_message(root):
     found = rules(root)
     assert len(found) > 20
@@ -81,7 +87,7 @@ UNDIGESTED = {
 
 def test_every_rule_knows_the_code_behind_its_own_script(root):
     for name, block in rules(root).items():
-        script = re.search(r"scripts/(\w+)\.py", block)[1]
+        script = script_of(block)
         digests = re.findall(r"\bcode\(\"(\w+)\"\)", block)
         assert digests == ([] if name in UNDIGESTED else [script]), name
 
@@ -89,6 +95,32 @@ def test_every_rule_knows_the_code_behind_its_own_script(root):
 def test_every_script_belongs_to_a_rule(root):
     used = set(re.findall(r"scripts/(\w+\.py)", "".join(rules(root).values())))
     assert used == {path.name for path in (root / "workflow/scripts").glob("*.py")}
+
+
+def names(block: str, directive: str) -> list[str]:
+    """Return the names that a rule gives in one directive."""
+    part = re.search(rf"    {directive}:\n((?: {{8}}.*\n|\n)+)", block)
+    return re.findall(r"^ {8}(\w+)=", part.group(1), flags=re.M) if part else []
+
+
+def test_every_script_takes_what_its_rule_names(root):
+    """A job would tell a name that does not fit; here no job need run."""
+    for rule, block in rules(root).items():
+        tree = ast.parse((root / "workflow/scripts" / f"{script_of(block)}.py").read_text())
+        mains = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "main"]
+        if not mains:
+            assert rule == "report"
+            continue
+        taken = mains[0].args
+        every = [one.arg for one in (*taken.args, *taken.kwonlyargs)]
+        optional = [a.arg for a, d in zip(taken.kwonlyargs, taken.kw_defaults, strict=True) if d]
+        given = {*names(block, "input"), *names(block, "params")}
+        if taken.kwarg is None:
+            assert given <= {*every, *WAITED_FOR}, f"rule {rule}: {given - {*every, *WAITED_FOR}}"
+        known = {*given, *names(block, "output"), "target", "threads"}
+        known |= set(re.findall(r"\{(\w+)\}", block.partition("    params:")[0]))
+        if "unpack(" not in block and "**" not in block.partition("    log:")[0]:
+            assert {*every} - {*optional} <= known, f"rule {rule}: {set(every) - known}"
 
 
 def environments(block: str) -> set[str]:
@@ -140,7 +172,7 @@ def test_the_two_builds_of_torch_differ_in_the_libraries_of_cuda_alone(root):
 def test_every_environment_holds_what_its_scripts_import(root):
     """A package missing there would be taken silently from Snakemake's own environment."""
     runs = [
-        (name, env, root / "workflow/scripts" / re.search(r"scripts/(\w+\.py)", block).group(1))
+        (name, env, root / "workflow/scripts" / f"{script_of(block)}.py")
         for name, block in rules(root).items()
         for env in environments(block)
     ]

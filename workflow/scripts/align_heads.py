@@ -16,24 +16,22 @@ from headrank.align.train import align
 from headrank.collections.set_files import load_lists
 from headrank.data.heads import HeadSet
 from headrank.data.trec import Qrels
-from headrank.io.files import folder_of
 from headrank.models.card import verify_model
 from headrank.models.decoder import load_model
-from headrank.models.devices import on_device
 from headrank.models.versions import versions
 from headrank.options.prompt import PromptOptions
 from headrank.reading.prompt import PromptBuilder
-from headrank.workflow.job import job_log, one_gpu
 from headrank.workflow.provenance.process import source
+from headrank.workflow.script import Folder, run_job
 
 
 def main(
-    sets: list[Path],
-    validation: Path,
-    model: Path,
+    sets: list[Folder],
+    validation: Folder,
+    model: Folder,
     heads: str,
     pairs: str,
-    target: Path,
+    target: Folder,
     checkpoint: Path,
     *,
     weights: dict,
@@ -82,21 +80,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]), one_gpu(snakemake.params.model["device"]):
-        main(
-            [Path(path).parent for path in snakemake.input.queries],
-            Path(snakemake.input.validation[0]).parent,
-            folder_of(snakemake.input.model[0]),
-            snakemake.input.heads,
-            snakemake.input.pairs,
-            Path(snakemake.output.card).parent,
-            Path(snakemake.params.checkpoint),
-            weights=on_device(snakemake.params.model),
-            prompt=snakemake.params.prompt,
-            documents=snakemake.params.documents,
-            queries=snakemake.params.queries,
-            options=snakemake.params.options,
-            seed=snakemake.params.seed,
-            threads=snakemake.threads,
-            code=snakemake.params.code,
-        )
+    run_job(main, snakemake, gpu="weights")

@@ -5,17 +5,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import headrank
 from headrank.errors import HeadRankError
-from headrank.io.files import folder_of
-from headrank.workflow.job import job_log
+from headrank.workflow.script import Folder, run_job
 
 
-def main(root: Path, module: str, model: Path, target: str, options: list[str]) -> None:
+def main(module: str, model: Folder, target: Path, options: list) -> None:
     """Write the benchmark's CSV."""
-    command = [sys.executable, "-m", f"benchmarks.{module}", str(model), "--output", target]
+    command = [sys.executable, "-m", f"benchmarks.{module}", str(model.resolve())]
+    command += ["--output", str(target.resolve()), *map(str, options)]
+    root = Path(headrank.__file__).parents[1]
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}
     result = subprocess.run(
-        [*command, *options], cwd=root, env=environment, capture_output=True, text=True, check=False
+        command, cwd=root, env=environment, capture_output=True, text=True, check=False
     )
     sys.stderr.write(result.stderr)
     if result.returncode:
@@ -23,11 +25,4 @@ def main(root: Path, module: str, model: Path, target: str, options: list[str]) 
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        main(
-            Path(snakemake.scriptdir).parents[1],
-            snakemake.params.module,
-            folder_of(snakemake.input.model[0]).resolve(),
-            str(Path(snakemake.output[0]).resolve()),
-            [str(option) for option in snakemake.params.options],
-        )
+    run_job(main, snakemake)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from headrank.collections.query_sets import check_disjoint
 from headrank.io.files import read_jsonl, write_json
-from headrank.workflow.job import job_log
+from headrank.workflow.script import run_job
 
 
 def main(queries: list[str], sets: dict[str, str], target: str) -> None:
@@ -25,5 +25,4 @@ def main(queries: list[str], sets: dict[str, str], target: str) -> None:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        main(list(snakemake.input), snakemake.params.sets, snakemake.output[0])
+    run_job(main, snakemake)

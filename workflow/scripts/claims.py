@@ -10,31 +10,39 @@ from headrank.report.claims.ledger import CLAIMS, judge
 from headrank.report.claims.measures import Evidence, Setup
 from headrank.report.tables.claims import claims_tables, others_table
 from headrank.report.tables.formatting import success_rates
-from headrank.workflow.job import job_log
+from headrank.workflow.script import run_job
 
 
 def main(
     per_query: str,
-    middle: dict[str, str],
+    middle: list[str],
     formatting: list[str],
+    followed: list[str],
     cards: dict[str, list[str]],
     heads: dict[str, str],
-    target: str,
-    printed: str,
+    csv: str,
+    md: str,
     setup: dict,
     command: str,
 ) -> None:
-    """Write CSV and Markdown; files are given by model."""
+    """Write CSV and Markdown.
+
+    Args:
+        followed: the models of ``middle``.
+        cards, heads: files by model.
+    """
+    # An object store's files lie under a folder of their own.
+    root = Path(per_query).parents[2]
     counts = [pd.read_csv(path) for path in formatting]
-    selected = {model: HeadSet.load(path) for model, path in heads.items()}
+    selected = {model: HeadSet.load(root / path) for model, path in heads.items()}
     evidence = Evidence(
         pd.read_parquet(per_query),
-        middle={model: pd.read_csv(path) for model, path in middle.items()},
+        middle=dict(zip(followed, map(pd.read_csv, middle), strict=True)),
         formatting=success_rates(pd.concat(counts)) if counts else {},
         training={
             model: [
                 (card["labelled_queries"], card["training_queries"])
-                for card in map(read_json, paths)
+                for card in (read_json(root / path) for path in paths)
             ]
             for model, paths in cards.items()
         },
@@ -47,26 +55,10 @@ def main(
     ledger = judge(CLAIMS, made, evidence).assign(command=command)
     judged = claims_tables(ledger, order=made.order, confidence=made.confidence, names=made.names)
     tables = [table for table in judged if table.rows] + [others_table()]
-    with atomic(target) as temporary:
+    with atomic(csv) as temporary:
         ledger.to_csv(temporary, index=False)
-    write_text(printed, "\n".join(table.markdown() for table in tables))
+    write_text(md, "\n".join(table.markdown() for table in tables))
 
 
 if __name__ == "__main__":
-    # An object store's files lie under a folder of their own.
-    root = Path(snakemake.input.per_query).parents[2]
-    with job_log(snakemake.log[0]):
-        main(
-            snakemake.input.per_query,
-            dict(zip(snakemake.params.followed, snakemake.input.middle, strict=True)),
-            list(snakemake.input.formatting),
-            {
-                model: [str(root / path) for path in paths]
-                for model, paths in snakemake.params.cards.items()
-            },
-            {model: str(root / path) for model, path in snakemake.params.heads.items()},
-            snakemake.output.csv,
-            snakemake.output.md,
-            snakemake.params.setup,
-            snakemake.params.command,
-        )
+    run_job(main, snakemake)

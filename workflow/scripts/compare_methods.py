@@ -4,7 +4,7 @@ import pandas as pd
 
 from headrank.evaluation.comparisons import compare_family
 from headrank.io.files import atomic
-from headrank.workflow.job import job_log
+from headrank.workflow.script import run_job
 
 
 def main(per_query: str, target: str, pairs: list[list[str]], **options) -> None:
@@ -17,14 +17,4 @@ def main(per_query: str, target: str, pairs: list[list[str]], **options) -> None
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        main(
-            snakemake.input[0],
-            snakemake.output[0],
-            snakemake.params.pairs,
-            orders=snakemake.params.orders,
-            measure=snakemake.params.measure,
-            resamples=snakemake.params.resamples,
-            confidence=snakemake.params.confidence,
-            seed=snakemake.params.seed,
-        )
+    run_job(main, snakemake)

@@ -5,7 +5,7 @@ import pandas as pd
 from headrank.errors import HeadRankError
 from headrank.evaluation.comparisons import differences
 from headrank.io.files import atomic
-from headrank.workflow.job import job_log
+from headrank.workflow.script import run_job
 
 
 def main(per_query: str, target: str, model: str, settings: list[dict], options: dict) -> None:
@@ -30,11 +30,4 @@ def main(per_query: str, target: str, model: str, settings: list[dict], options:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        main(
-            snakemake.input[0],
-            snakemake.output[0],
-            snakemake.wildcards.model,
-            snakemake.params.settings,
-            snakemake.params.options,
-        )
+    run_job(main, snakemake)

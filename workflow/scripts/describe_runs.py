@@ -5,7 +5,6 @@ from pathlib import Path
 
 import headrank
 from headrank.io.files import cards, folder_of, sha256
-from headrank.workflow.job import job_log
 from headrank.workflow.provenance.manifest import PACKAGES, machine, versions
 from headrank.workflow.provenance.process import git_state
 from headrank.workflow.provenance.run_metadata import (
@@ -15,29 +14,32 @@ from headrank.workflow.provenance.run_metadata import (
     run_metadata,
     save_metadata,
 )
+from headrank.workflow.script import run_job
 
 CELL = ("set", "model", "adapter", "order", "method")
 
 
 def main(
-    root: Path,
     config: dict,
     cells: list,
     runs: list[str],
     queries: str,
     made_from: list[list[str]],
     command: str,
-    models: dict[str, Path],
-    collections: dict[str, Path],
+    models: list[str],
+    collections: list[str],
 ) -> None:
     """Write one file a run.
 
     Args:
-        root: the folder that the names of runs and ``made_from`` count from.
-        made_from: by run, the files that it was folded from.
+        runs: their names, and in ``made_from`` by run those of the files that it was folded from.
         command: the call that makes the experiment.
-        models, collections: cards by name.
+        models, collections: their cards, or their folders.
     """
+    model_cards = cards(models, "headrank.json")
+    collection_cards = cards(collections, "collection.json")
+    # An object store's files lie under a folder of their own.
+    root = folder_of(collections[0]).parents[2]
     repository = Path(headrank.__file__).parents[1]
     host = {"git": git_state(repository), "machine": machine(), "packages": versions(PACKAGES)}
     # Many methods fold the same readings.
@@ -56,8 +58,8 @@ def main(
             config,
             name=run,
             queries=queries,
-            model=models.get(model),
-            collection=collections[config["sets"][cell["set"]]["collection"]],
+            model=model_cards.get(model),
+            collection=collection_cards[config["sets"][cell["set"]]["collection"]],
             made_from={path: hashes[path] for path in parts},
             command=command,
             host=host,
@@ -68,16 +70,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        main(
-            # An object store's files lie under a folder of their own.
-            folder_of(snakemake.input.collections[0]).parents[2],
-            snakemake.params.config,
-            snakemake.params.cells,
-            snakemake.params.runs,
-            snakemake.input.queries,
-            snakemake.params.made_from,
-            snakemake.params.command,
-            cards(snakemake.input.models, "headrank.json"),
-            cards(snakemake.input.collections, "collection.json"),
-        )
+    run_job(main, snakemake)

@@ -5,7 +5,7 @@ from pathlib import Path
 from headrank.workflow.estimate.recorded import known
 from headrank.workflow.estimate.stages import estimate
 from headrank.workflow.estimate.table import estimate_table
-from headrank.workflow.job import job_log
+from headrank.workflow.script import run_job
 
 
 def main(config: dict, stem: Path) -> str:
@@ -21,6 +21,4 @@ def main(config: dict, stem: Path) -> str:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        text = main(snakemake.params.config, Path(snakemake.params.stem))
-    print(text)
+    print(run_job(main, snakemake))

@@ -9,7 +9,7 @@ from headrank.evaluation.measures import evaluate
 from headrank.io.files import atomic
 from headrank.io.progress import follow
 from headrank.report.tables.cells import average_seeds
-from headrank.workflow.job import job_log
+from headrank.workflow.script import run_job
 
 COLUMNS = ("set", "model", "adapter", "order", "method")
 
@@ -43,14 +43,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        main(
-            list(snakemake.input.runs),
-            list(snakemake.input.qrels),
-            snakemake.output.per_query,
-            snakemake.output.per_run,
-            snakemake.params.cells,
-            snakemake.params.levels,
-            snakemake.params.measures,
-            snakemake.params.seeds,
-        )
+    run_job(main, snakemake)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from headrank.sources.pypi import fetch_pypi
-from headrank.workflow.job import job_log
+from headrank.workflow.script import run_job
 
 
 def main(requirement: str, sha256: str, target: str) -> None:
@@ -12,5 +12,4 @@ def main(requirement: str, sha256: str, target: str) -> None:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        main(snakemake.params.requirement, snakemake.params.sha256, snakemake.output[0])
+    run_job(main, snakemake)

@@ -2,7 +2,7 @@
 
 from headrank.baselines.simple import fuse
 from headrank.data.trec import Run
-from headrank.workflow.job import job_log
+from headrank.workflow.script import run_job
 
 
 def main(run: str, first_stage: str, target: str) -> None:
@@ -11,5 +11,4 @@ def main(run: str, first_stage: str, target: str) -> None:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        main(snakemake.input.run, snakemake.input.first_stage, snakemake.output[0])
+    run_job(main, snakemake)

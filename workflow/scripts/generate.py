@@ -17,17 +17,17 @@ from headrank.baselines.generation.protocols import GenerativeMethod
 from headrank.baselines.generation.records import Checkpoint, generate, lists_digest, save_records
 from headrank.collections.set_files import load_lists
 from headrank.data.candidates import arrange
-from headrank.io.files import digest, folder_of
+from headrank.io.files import digest
 from headrank.models.card import PROVENANCE, verify_model
-from headrank.models.devices import on_device, used_gpu
+from headrank.models.devices import used_gpu
 from headrank.options.prompt import PromptOptions
-from headrank.workflow.job import job_log, one_gpu
 from headrank.workflow.provenance.process import source
+from headrank.workflow.script import Folder, run_job
 
 
 def main(
-    lists: Path,
-    model: Path,
+    lists: Folder,
+    model: Folder,
     target: str,
     checkpoint: Path,
     *,
@@ -79,19 +79,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]), one_gpu(snakemake.params.model["device"]):
-        main(
-            Path(snakemake.input.queries).parent,
-            folder_of(snakemake.input.model[0]),
-            snakemake.output[0],
-            Path(snakemake.params.checkpoint),
-            weights=on_device(snakemake.params.model),
-            method=snakemake.params.method,
-            prompt=snakemake.params.prompt,
-            order=snakemake.wildcards.order,
-            seed=snakemake.params.seed,
-            shard=int(snakemake.wildcards.shard),
-            shards=snakemake.params.shards,
-            threads=snakemake.threads,
-            code=snakemake.params.code,
-        )
+    run_job(main, snakemake, gpu="weights")

@@ -1,14 +1,13 @@
 """Join the runs of a query set's shards."""
 
 from headrank.data.trec import Run
-from headrank.workflow.job import job_log
+from headrank.workflow.script import run_job
 
 
-def main(parts: list[str], target: str, name: str) -> None:
+def main(parts: list[str], target: str, method: str) -> None:
     """Write one run of all queries."""
-    Run.join(parts, name).save(target)
+    Run.join(parts, method).save(target)
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        main(list(snakemake.input), snakemake.output[0], snakemake.wildcards.method)
+    run_job(main, snakemake)

@@ -1,7 +1,6 @@
 """Time one method on some lists of a set, as a deployment would run it."""
 
 import os
-from pathlib import Path
 
 # Jobs read what earlier jobs put on disk; compute nodes may have no network.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -13,10 +12,9 @@ from headrank.baselines.generation.model import load_generator
 from headrank.baselines.generation.protocols import GenerativeMethod
 from headrank.collections.set_files import load_lists
 from headrank.data.candidates import arrange
-from headrank.io.files import atomic, folder_of
+from headrank.io.files import atomic
 from headrank.io.progress import follow
 from headrank.models.card import verify_model
-from headrank.models.devices import on_device
 from headrank.options.fold import Fold
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.ranker import HeadRanker
@@ -28,21 +26,21 @@ from headrank.timing.systems import (
     encoder_system,
     generative_system,
 )
-from headrank.workflow.job import job_log, one_gpu
+from headrank.workflow.script import Folder, run_job
 
 
 def main(
-    lists: Path,
-    model: Path,
+    lists: Folder,
+    model: Folder,
     target: str,
-    name: str,
+    method: str,
     system: dict,
     *,
     weights: dict,
     prompt: dict,
     order: str,
     seed: int,
-    count: int,
+    number: int,
     rounds: int,
     threads: int,
 ) -> None:
@@ -51,9 +49,13 @@ def main(
     Args:
         system: what the method is made from: ``kind`` (attention, encoder, generative), and
             what belongs to it.
+        number: of lists.
     """
     torch.set_num_threads(threads)
     how = {key: value for key, value in system.items() if key != "kind"}
+    # An object store's files lie under a folder of their own.
+    root = model.parents[2]
+    how |= {key: str(root / how[key]) for key in ("heads", "adapter", "path") if how.get(key)}
     options = PromptOptions(**prompt)
     if system["kind"] == "encoder":
         limits = {"max_tokens": how["max_tokens"], "device": weights["device"]}
@@ -80,30 +82,12 @@ def main(
             **weights,
         )
         timed = attention_system(ranker)
-    chosen = [arrange(candidates, order, seed) for candidates in load_lists(lists)[:count]]
-    bar = follow(chosen, desc=f"time {name}", unit="list")
-    table = costs({name: timed}, bar, rounds, clock(weights["device"]))
+    chosen = [arrange(candidates, order, seed) for candidates in load_lists(lists)[:number]]
+    bar = follow(chosen, desc=f"time {method}", unit="list")
+    table = costs({method: timed}, bar, rounds, clock(weights["device"]))
     with atomic(target) as temporary:
         table.assign(device=weights["device"]).to_csv(temporary, index=False)
 
 
 if __name__ == "__main__":
-    # An object store's files lie under a folder of their own.
-    root = folder_of(snakemake.input.model[0]).parents[2]
-    system = snakemake.params.system
-    with job_log(snakemake.log[0]), one_gpu(snakemake.params.model["device"]):
-        main(
-            Path(snakemake.input.queries).parent,
-            folder_of(snakemake.input.model[0]),
-            snakemake.output[0],
-            snakemake.wildcards.method,
-            system
-            | {k: str(root / system[k]) for k in ("heads", "adapter", "path") if system.get(k)},
-            weights=on_device(snakemake.params.model),
-            prompt=snakemake.params.prompt,
-            order=snakemake.params.order,
-            seed=snakemake.params.seed,
-            count=snakemake.params.lists,
-            rounds=snakemake.params.rounds,
-            threads=snakemake.params.working_threads,
-        )
+    run_job(main, snakemake, gpu="weights")

@@ -2,23 +2,14 @@
 
 from pathlib import Path
 
-from headrank.workflow.job import job_log
 from headrank.workflow.products import PRODUCTS
+from headrank.workflow.script import run_job
 
 
-def main(product: str, inputs: dict, options: dict, target: Path) -> None:
-    """Write a table as CSV, Markdown and LaTeX, a figure as PDF and PNG, beside ``target``."""
-    PRODUCTS[product].make(inputs, options, target)
+def main(product: str, options: dict, target: list[str], **inputs: str | list[str]) -> None:
+    """Write a table as CSV, Markdown and LaTeX, a figure as PDF and PNG."""
+    PRODUCTS[product].make(inputs, options, Path(target[0]).with_suffix(""))
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        main(
-            snakemake.params.product,
-            {
-                name: list(files) if not isinstance(files, str) else files
-                for name, files in snakemake.input.items()
-            },
-            snakemake.params.options,
-            Path(snakemake.output[0]).with_suffix(""),
-        )
+    run_job(main, snakemake)

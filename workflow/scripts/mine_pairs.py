@@ -1,7 +1,6 @@
 """Mine hard adjacent-level pairs on the training lists with the unaligned heads."""
 
 import os
-from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -10,19 +9,18 @@ import torch
 from headrank.align.lists import load_training
 from headrank.align.mine import mine_with_model
 from headrank.data.heads import HeadSet
-from headrank.io.files import atomic, folder_of
+from headrank.io.files import atomic
 from headrank.models.card import verify_model
 from headrank.models.decoder import load_model
-from headrank.models.devices import on_device
 from headrank.options.pairs import PairOptions
 from headrank.options.prompt import PromptOptions
 from headrank.reading.prompt import PromptBuilder
-from headrank.workflow.job import job_log, one_gpu
+from headrank.workflow.script import Folder, run_job
 
 
 def main(
-    sets: list[Path],
-    model: Path,
+    sets: list[Folder],
+    model: Folder,
     heads: str,
     pairs: str,
     summary: str,
@@ -49,18 +47,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]), one_gpu(snakemake.params.model["device"]):
-        main(
-            [Path(path).parent for path in snakemake.input.queries],
-            folder_of(snakemake.input.model[0]),
-            snakemake.input.heads,
-            snakemake.output.pairs,
-            snakemake.output.summary,
-            weights=on_device(snakemake.params.model),
-            prompt=snakemake.params.prompt,
-            documents=snakemake.params.documents,
-            queries=snakemake.params.queries,
-            options=snakemake.params.options,
-            seed=snakemake.params.seed,
-            threads=snakemake.threads,
-        )
+    run_job(main, snakemake, gpu="weights")

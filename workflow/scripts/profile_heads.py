@@ -7,7 +7,7 @@ from headrank.errors import HeadRankError
 from headrank.heads.profile import profile_heads
 from headrank.io.files import atomic
 from headrank.reading.readings import load_shards
-from headrank.workflow.job import job_log
+from headrank.workflow.script import run_job
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +33,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        main(
-            list(snakemake.input.readings),
-            list(snakemake.input.qrels),
-            snakemake.output.profile,
-            snakemake.output.table,
-            snakemake.params.temperature,
-        )
+    run_job(main, snakemake)

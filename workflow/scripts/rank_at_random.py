@@ -2,7 +2,7 @@
 
 from headrank.baselines.simple import random_run
 from headrank.data.trec import Run
-from headrank.workflow.job import job_log
+from headrank.workflow.script import run_job
 
 
 def main(candidates: str, target: str, seed: int) -> None:
@@ -11,5 +11,4 @@ def main(candidates: str, target: str, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        main(snakemake.input[0], snakemake.output[0], snakemake.params.seed)
+    run_job(main, snakemake)

@@ -5,10 +5,10 @@ from headrank.heads.fold import rank
 from headrank.options.fold import Fold
 from headrank.reading.layout import check_heads, layout_of
 from headrank.reading.readings import load_shards
-from headrank.workflow.job import job_log
+from headrank.workflow.script import run_job
 
 
-def main(readings: list[str], heads: list[str], target: str, fold: dict, name: str) -> None:
+def main(readings: list[str], heads: list[str], target: str, fold: dict, method: str) -> None:
     """Write the method's run; without a file of heads it joins all of them."""
     shards = load_shards(readings)
     selected = HeadSet.load(heads[0]) if heads else None
@@ -16,15 +16,8 @@ def main(readings: list[str], heads: list[str], target: str, fold: dict, name: s
         made = shards[0].meta["provenance"]
         selected.check_model(made["layers"], made["heads"], made["model_digest"])
         check_heads(selected, layout_of(made["prompt"]))
-    rank(shards, selected, Fold(**fold), name).save(target)
+    rank(shards, selected, Fold(**fold), method).save(target)
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        main(
-            list(snakemake.input.readings),
-            list(snakemake.input.heads),
-            snakemake.output[0],
-            snakemake.params.fold,
-            snakemake.wildcards.method,
-        )
+    run_job(main, snakemake)

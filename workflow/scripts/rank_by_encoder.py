@@ -1,7 +1,6 @@
 """Rank the candidates by a sentence encoder: the dense baseline."""
 
 import os
-from pathlib import Path
 
 # Jobs read what earlier jobs put on disk; compute nodes may have no network.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -10,41 +9,29 @@ import torch
 
 from headrank.baselines.bi_encoder import dense_run
 from headrank.collections.set_files import load_lists
-from headrank.io.files import folder_of
 from headrank.models.card import verify_model
-from headrank.models.devices import on_device, used_gpu
-from headrank.workflow.job import job_log, one_gpu
+from headrank.models.devices import used_gpu
 from headrank.workflow.provenance.process import save_reader
+from headrank.workflow.script import Folder, run_job
 
 
 def main(
-    lists: Path,
-    model: Path,
-    target: str,
+    lists: Folder,
+    model: Folder,
+    run: str,
     *,
-    max_tokens: int,
-    device: str,
-    name: str,
+    encoder: dict,
+    method: str,
     threads: int,
     code: str,
 ) -> None:
     """Write the encoder's run, and what ran it."""
     torch.set_num_threads(threads)
     verify_model(model)
-    found = load_lists(lists)
-    dense_run(model, found, max_tokens=max_tokens, device=device, name=name).save(target)
-    gpu = used_gpu(torch.device(device))
-    save_reader(target, code, device=device, gpu=gpu)
+    dense_run(model, load_lists(lists), **encoder, name=method).save(run)
+    device = encoder["device"]
+    save_reader(run, code, device=device, gpu=used_gpu(torch.device(device)))
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]), one_gpu(snakemake.params.encoder["device"]):
-        main(
-            Path(snakemake.input.queries).parent,
-            folder_of(snakemake.input.model[0]),
-            snakemake.output.run,
-            **on_device(snakemake.params.encoder),
-            name=snakemake.wildcards.method,
-            threads=snakemake.threads,
-            code=snakemake.params.code,
-        )
+    run_job(main, snakemake, gpu="encoder")

@@ -1,7 +1,6 @@
 """Rank a query set by the deployed path: the model cut behind the deepest selected head."""
 
 import os
-from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -9,23 +8,21 @@ import torch
 
 from headrank.collections.set_files import load_lists
 from headrank.data.trec import Run
-from headrank.io.files import folder_of
 from headrank.io.progress import follow
 from headrank.models.card import verify_model
-from headrank.models.devices import on_device
 from headrank.options.fold import Fold
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.ranker import HeadRanker
-from headrank.workflow.job import job_log, one_gpu
 from headrank.workflow.provenance.process import save_reader
+from headrank.workflow.script import Folder, run_job
 
 
 def main(
-    lists: Path,
-    model: Path,
+    lists: Folder,
+    model: Folder,
     heads: str | None,
-    adapter: Path | None,
-    target: str,
+    adapter: Folder | None,
+    run: str,
     *,
     weights: dict,
     prompt: dict,
@@ -36,7 +33,7 @@ def main(
     shards: int,
     threads: int,
     code: str,
-    name: str,
+    method: str,
 ) -> None:
     """Write what `headrank rerank` gives of every ``shards``-th list, from number ``shard``."""
     torch.set_num_threads(threads)
@@ -60,10 +57,10 @@ def main(
     for candidates, ranking in zip(found, ranked, strict=True):
         rankings[candidates.query_id] = [(passage.doc_id, passage.score) for passage in ranking]
         sizes += [(passage.tokens, passage.kept_tokens) for passage in ranking]
-    Run(rankings, name).save(target)
+    Run(rankings, method).save(run)
     cut = [(tokens, kept) for tokens, kept in sizes if kept < tokens]
     save_reader(
-        target,
+        run,
         code,
         device=weights["device"],
         gpu=ranker.model.gpu,
@@ -77,21 +74,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]), one_gpu(snakemake.params.model["device"]):
-        main(
-            Path(snakemake.input.queries).parent,
-            folder_of(snakemake.input.model[0]),
-            snakemake.input.heads[0] if snakemake.input.heads else None,
-            Path(snakemake.input.adapter[0]).parent if snakemake.input.adapter else None,
-            snakemake.output.run,
-            weights=on_device(snakemake.params.model),
-            prompt=snakemake.params.prompt,
-            fold=snakemake.params.fold,
-            order=snakemake.wildcards.order,
-            seed=snakemake.params.seed,
-            shard=int(snakemake.wildcards.shard),
-            shards=snakemake.params.shards,
-            threads=snakemake.threads,
-            code=snakemake.params.code,
-            name=snakemake.wildcards.method,
-        )
+    run_job(main, snakemake, gpu="weights")

@@ -14,27 +14,26 @@ from headrank.align.adapter import HEADS, WEIGHTS, check_adapter, load_adapter
 from headrank.collections.set_files import load_lists
 from headrank.data.candidates import arrange
 from headrank.data.heads import HeadSet
-from headrank.io.files import digest, folder_of
+from headrank.io.files import digest
 from headrank.models.card import verify_model
 from headrank.models.decoder import load_model
-from headrank.models.devices import on_device
 from headrank.options.prompt import PromptOptions
 from headrank.reading import sliding_window
 from headrank.reading.prefill import read_lists
 from headrank.reading.prompt import PromptBuilder
 from headrank.reading.readings import save_readings
-from headrank.workflow.job import job_log, one_gpu
 from headrank.workflow.provenance.process import source
+from headrank.workflow.script import Folder, run_job
 
 
 def main(
-    lists: Path,
-    model: Path,
+    lists: Folder,
+    model: Folder,
     target: str,
     *,
     weights: dict,
     prompt: dict,
-    adapter: Path | None,
+    adapter: Folder | None,
     order: str,
     seed: int,
     shard: int,
@@ -95,20 +94,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]), one_gpu(snakemake.params.model["device"]):
-        main(
-            Path(snakemake.input.queries).parent,
-            folder_of(snakemake.input.model[0]),
-            snakemake.output[0],
-            weights=on_device(snakemake.params.model),
-            prompt=snakemake.params.prompt,
-            adapter=(Path(snakemake.input.adapter[0]).parent if snakemake.input.adapter else None),
-            order=snakemake.wildcards.order,
-            seed=snakemake.params.seed,
-            shard=int(snakemake.wildcards.shard),
-            shards=snakemake.params.shards,
-            calibrate=snakemake.params.calibrate,
-            tokens=snakemake.params.tokens,
-            threads=snakemake.threads,
-            code=snakemake.params.code,
-        )
+    run_job(main, snakemake, gpu="weights")

@@ -6,14 +6,14 @@ from pathlib import Path
 from headrank.collections.query_sets import build_set
 from headrank.collections.set_files import save_set
 from headrank.data.trec import Run
-from headrank.io.files import folder_of, read_jsonl, write_json
-from headrank.workflow.job import job_log
+from headrank.io.files import read_jsonl, write_json
+from headrank.workflow.script import Folder, run_job
 
 logger = logging.getLogger(__name__)
 
 
 def main(
-    collection: Path, run: str, earlier: list[str], target: Path, options: dict, **limits: int
+    collection: Folder, run: str, earlier: list[str], target: Folder, options: dict, **limits: int
 ) -> None:
     """Write the set's folder; ``earlier`` are the query files of sets of earlier roles."""
     texts = {
@@ -33,13 +33,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        main(
-            folder_of(snakemake.input.collection[0]),
-            snakemake.input.run,
-            list(snakemake.input.earlier),
-            Path(snakemake.output.set).parent,
-            snakemake.params.options,
-            candidates=snakemake.params.candidates,
-            seed=snakemake.params.seed,
-        )
+    run_job(main, snakemake)

@@ -4,7 +4,7 @@ import logging
 
 from headrank.heads.profile import Profile
 from headrank.options.selection import SelectionOptions
-from headrank.workflow.job import job_log
+from headrank.workflow.script import run_job
 
 logger = logging.getLogger(__name__)
 
@@ -17,5 +17,4 @@ def main(profile: str, options: dict, target: str) -> None:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        main(snakemake.input[0], snakemake.params.options, snakemake.output[0])
+    run_job(main, snakemake)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from headrank.io.files import atomic
 from headrank.reading.readings import cut_summary, load_shards
-from headrank.workflow.job import job_log
+from headrank.workflow.script import run_job
 
 
 def main(readings: list[str], shards: dict[str, int], target: str) -> None:
@@ -26,5 +26,4 @@ def main(readings: list[str], shards: dict[str, int], target: str) -> None:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        main(list(snakemake.input.readings), snakemake.params.shards, snakemake.output[0])
+    run_job(main, snakemake)

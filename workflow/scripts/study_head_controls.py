@@ -8,11 +8,10 @@ from headrank.evaluation.head_controls import head_controls
 from headrank.io.files import atomic
 from headrank.options.fold import Fold
 from headrank.reading.arranged import load_in_order
-from headrank.workflow.job import job_log
+from headrank.workflow.script import run_job
 
 
 def main(
-    root: Path,
     qrels: str,
     heads: str,
     target: str,
@@ -20,7 +19,9 @@ def main(
     fold: dict,
     options: dict,
 ) -> None:
-    """Write one row an order and system; ``orders`` has the readings of each, below ``root``."""
+    """Write one row an order and system; ``orders`` has the readings of each."""
+    # An object store's files lie under a folder of their own.
+    root = Path(qrels).parents[3]
     shards = {
         order: load_in_order([root / path for path in paths], order, options["seed"])
         for order, paths in orders.items()
@@ -31,14 +32,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        main(
-            # An object store's files lie under a folder of their own.
-            Path(snakemake.input.qrels).parents[3],
-            snakemake.input.qrels,
-            snakemake.input.heads[0],
-            snakemake.output[0],
-            snakemake.params.orders,
-            snakemake.params.fold,
-            snakemake.params.options,
-        )
+    run_job(main, snakemake)

@@ -6,7 +6,7 @@ from headrank.data.trec import Qrels, Run
 from headrank.evaluation.middle_zone import outcomes, promotion, promotion_change, prompt_orders
 from headrank.io.files import atomic
 from headrank.reading.arranged import load_in_order
-from headrank.workflow.job import job_log
+from headrank.workflow.script import run_job
 
 
 def main(
@@ -48,16 +48,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        main(
-            list(snakemake.input.readings),
-            snakemake.input.qrels,
-            list(snakemake.input.runs),
-            snakemake.output[0],
-            snakemake.params.methods,
-            snakemake.params.before,
-            snakemake.params.relevance_level,
-            snakemake.params.order,
-            snakemake.params.confidence,
-            snakemake.params.seed,
-        )
+    run_job(main, snakemake)

@@ -11,13 +11,12 @@ from headrank.io.files import atomic
 from headrank.options.fold import Fold
 from headrank.options.selection import SelectionOptions
 from headrank.reading.readings import load_shards
-from headrank.workflow.job import job_log
+from headrank.workflow.script import run_job
 
 STUDIES = {"heads": ndcg_by_heads, "depth": ndcg_by_depth}
 
 
 def main(
-    root: Path,
     qrels: str,
     target: str,
     over: str,
@@ -27,8 +26,10 @@ def main(
     """Write one row a method and number of heads, or deepest layer.
 
     Args:
-        methods: selection, fold, readings and profile (below ``root``) of each.
+        methods: selection, fold, readings and profile of each.
     """
+    # An object store's files lie under a folder of their own.
+    root = Path(qrels).parents[3]
     judged = Qrels.load(qrels)
     curves = [
         STUDIES[over](
@@ -45,13 +46,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        main(
-            # An object store's files lie under a folder of their own.
-            Path(snakemake.input.qrels).parents[3],
-            snakemake.input.qrels,
-            snakemake.output[0],
-            snakemake.params.over,
-            snakemake.params.methods,
-            snakemake.params.options,
-        )
+    run_job(main, snakemake)

@@ -10,11 +10,10 @@ from headrank.evaluation.homogenisation import by_position, parts_of, scored_rea
 from headrank.io.files import atomic
 from headrank.options.fold import Fold
 from headrank.reading.arranged import load_in_order
-from headrank.workflow.job import job_log
+from headrank.workflow.script import run_job
 
 
 def main(
-    root: Path,
     qrels: str,
     panels: dict,
     positions: str,
@@ -28,6 +27,8 @@ def main(
     Lists shorter than the parts are left out; those of all training seeds are joined. Lists are
     the same for each method, so are the parts.
     """
+    # An object store's files lie under a folder of their own.
+    root = Path(qrels).parents[3]
     judged = Qrels.load(qrels)
     along, zones = [], []
     for name, panel in panels.items():
@@ -49,15 +50,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        main(
-            # An object store's files lie under a folder of their own.
-            Path(snakemake.input.qrels).parents[3],
-            snakemake.input.qrels,
-            snakemake.params.panels,
-            snakemake.output.positions,
-            snakemake.output.spread,
-            snakemake.params.parts,
-            snakemake.params.order,
-            snakemake.params.options,
-        )
+    run_job(main, snakemake)

@@ -1,8 +1,7 @@
 """Write Snakemake's own report of the finished results."""
 
-from headrank.workflow.job import job_log
 from headrank.workflow.report_file import write_report
+from headrank.workflow.script import run_job
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
-        write_report(snakemake.output[0], snakemake.params.python, snakemake.params.options)
+    run_job(write_report, snakemake)

@@ -21,6 +21,7 @@ PLUMBING = frozenset(
         "headrank.io.folders",
         "headrank.models.devices",
         "headrank.workflow.job",
+        "headrank.workflow.script",
         "headrank.io.progress",
         "headrank.settings",
         "headrank.io.targets",
