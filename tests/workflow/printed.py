@@ -98,7 +98,7 @@ RULES = (
         "leave",
         "names a command or an option in a sentence; the blocks run the commands",
     ),
-    Rule(r"python -m headrank(\.\w+)+", "run"),
+    Rule(r"python -m headrank(\.\w+)+( [\w.]+)?", "run"),
     Rule(r"headrank .*", "run", put=(("COMMAND", "rerank"),)),
     Rule(
         r"(nice -n \d+ )?python -m (benchmarks|pytest).*",

@@ -1,20 +1,22 @@
 """The JSON schema of the config and the tables of ``config/README.md``, from the config's types.
 
-python -m headrank.workflow.config.docs      writes both anew
+python -m headrank.workflow.config.docs                writes the tables anew
+python -m headrank.workflow.config.docs schema.json    writes the schema, for editors
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import PydanticUndefined
 
 from headrank.errors import HeadRankError
-from headrank.io.files import atomic
+from headrank.io.files import write_text
 from headrank.options.prompt import PromptOptions
 from headrank.settings.classes import plain
 from headrank.settings.fields import (
@@ -31,7 +33,6 @@ from headrank.settings.kinds import Says
 from headrank.workflow.config import keys, method_keys, report_keys, source_keys
 
 ROOT = Path(__file__).resolve().parents[3]
-SCHEMA = ROOT / "workflow/schemas/config.schema.json"
 README = ROOT / "config/README.md"
 TABLES: dict[str, Any] = {
     "general": ("seed", "candidates", "orders"),
@@ -182,14 +183,13 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
-def main() -> None:
-    """Write the schema and the tables."""
-    with atomic(SCHEMA) as temporary:
-        temporary.write_text(json.dumps(json_schema(), indent=1) + "\n", encoding="utf-8")
-    text = updated(README.read_text(encoding="utf-8"))
-    with atomic(README) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+def main(arguments: Sequence[str]) -> None:
+    """Write the schema to each file that is named; without one, the tables."""
+    for path in arguments:
+        write_text(path, json.dumps(json_schema(), indent=1) + "\n")
+    if not arguments:
+        write_text(README, updated(README.read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
