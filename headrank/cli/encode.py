@@ -17,11 +17,11 @@ from headrank.cli.options import (
     size,
     stored_prompt,
 )
-from headrank.data.candidates import Passage
 from headrank.errors import HeadRankError
 from headrank.io.files import read_jsonl
 
 if TYPE_CHECKING:
+    from headrank.data.candidates import Passage
     from headrank.ranker.ranker import HeadRanker
 
 _DESCRIPTION = """\
@@ -150,6 +150,8 @@ def passages(corpus: str) -> Iterator[Passage]:
 
 
 def _documents(corpus: str) -> Iterator[Passage]:
+    from headrank.data.candidates import Passage
+
     for number, record in read_jsonl(corpus):
         title, text = record.get("title") or "", record.get("text")
         for name, value in (("text", text), ("title", title)):
