@@ -7,7 +7,30 @@
 #
 # On Linux x86_64 the pinned torch of the package index carries CUDA (4.7 GB) and runs on the CPU as
 # well; `--build-arg TORCH_INDEX=URL` looks in the index of CPU builds, too, that pytorch.org names.
-FROM python:3.11.13-slim-bookworm
+#
+# `--target serve` makes a smaller image of the library and the server (docs/serve.md).
+FROM python:3.11.13-slim-bookworm AS serve
+
+# The package's extras at the lock's versions, without what the workflow and the tests need.
+COPY requirements.lock pyproject.toml README.md LICENSE /opt/headrank/
+COPY headrank /opt/headrank/headrank
+ARG TORCH_INDEX=
+RUN pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} torch==2.13.0 \
+    && pip install --no-cache-dir --constraint /opt/headrank/requirements.lock \
+        "/opt/headrank[align,serve]"
+
+# Variables stand at the command: the workflow's pods read theirs from this file.
+USER 1000
+WORKDIR /models
+EXPOSE 8000
+HEALTHCHECK --start-period=5m CMD ["python", "-c", \
+    "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health', timeout=5)"]
+# Beyond this container others can reach it, so it asks for HEADRANK_API_KEY or --without-key.
+ENTRYPOINT ["env", "PYTHONNOUSERSITE=1", "OMP_WAIT_POLICY=passive", "TOKENIZERS_PARALLELISM=false", \
+    "HF_HOME=/tmp/huggingface", "headrank", "serve", "--host", "0.0.0.0"]
+
+# The last stage is what `docker build` makes without a target.
+FROM python:3.11.13-slim-bookworm AS workflow
 
 # The lock alone first, so that a change of the code repeats no download.
 COPY requirements.lock /opt/headrank/

@@ -53,6 +53,20 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_input(parser, labelled=False)
+    group = add_ranker(parser)
+    group.add_argument(
+        "--batch", type=whole(1), default=1, metavar="N", help="prompts read side by side"
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument("-o", "--output", default="-", metavar="FILE", help="default: stdout")
+    output.add_argument("--format", choices=("jsonl", "trec"), help="default: as the input")
+    output.add_argument("--top", type=whole(1), metavar="N", help="keep the best N of each list")
+    output.add_argument("--name", metavar="TAG", help="tag of a TREC run (default: the method)")
+    return parser
+
+
+def add_ranker(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add the arguments that `load` reads; return the group of the method's."""
     add_model(parser, "folder of a saved ranker or of a model, or a hub repository")
     parser.add_argument(
         "--base",
@@ -81,21 +95,13 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help="read lists of more than N documents in several prompts of at most N",
     )
     group.add_argument(
-        "--batch", type=whole(1), default=1, metavar="N", help="prompts read side by side"
-    )
-    group.add_argument(
         "--store",
         metavar="DIR",
         help="take documents that `headrank encode` read from this folder, and add those that it "
         "lacks (layout block)",
     )
     add_prompt(parser, fit=True)
-    output = parser.add_argument_group("output")
-    output.add_argument("-o", "--output", default="-", metavar="FILE", help="default: stdout")
-    output.add_argument("--format", choices=("jsonl", "trec"), help="default: as the input")
-    output.add_argument("--top", type=whole(1), metavar="N", help="keep the best N of each list")
-    output.add_argument("--name", metavar="TAG", help="tag of a TREC run (default: the method)")
-    return parser
+    return group
 
 
 def run(args: argparse.Namespace) -> None:

@@ -24,6 +24,7 @@ ORDER = [
     "evaluation",
     "align",
     "ranker",
+    "serve",
     "fitting",
     "timing",
     "report",

@@ -1,0 +1,152 @@
+"""``headrank serve``: rank documents over HTTP."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from headrank.cli.options import number, whole
+from headrank.cli.rerank import add_ranker, load
+from headrank.errors import HeadRankError
+
+KEY_VARIABLE = "HEADRANK_API_KEY"
+_DESCRIPTION = f"""\
+Serve one ranker over HTTP, in the form of Cohere's and Jina's rerank endpoints.
+
+  headrank serve --model DIR --heads heads.json
+  curl http://127.0.0.1:8000/v1/rerank -H 'Content-Type: application/json' \\
+    -d '{{"query": "...", "documents": ["...", "..."], "top_n": 3}}'
+
+POST /v1/rerank, /v2/rerank and /rerank rank; GET /health, /v1/models, /metrics and /openapi.json
+tell of the server. Scores equal those of `headrank rerank` to the last bit. Standard output holds
+one line of JSON a request, without any text of it. SIGTERM ends the server: what was accepted is
+answered, new requests get 503.
+
+Only this machine is listened to. Another --host needs an API key, in a file or in the variable
+{KEY_VARIABLE}; clients send it as Authorization: Bearer KEY.
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    parser = commands.add_parser(
+        "serve",
+        help="rank documents over HTTP",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_ranker(parser)
+    place = parser.add_argument_group("server")
+    place.add_argument("--host", default="127.0.0.1", help="address to listen at (127.0.0.1)")
+    place.add_argument(
+        "--port", type=_port, default=8000, metavar="N", help="0: any free one (8000)"
+    )
+    place.add_argument(
+        "--name",
+        action="append",
+        metavar="NAME",
+        help="what requests may give as model; repeat it for more (default: the end of --model)",
+    )
+    place.add_argument(
+        "--api-key-file", metavar="FILE", help="API keys that are accepted, one a line"
+    )
+    place.add_argument(
+        "--without-key",
+        action="store_true",
+        help="let everybody who reaches --host ask, though it is not this machine alone",
+    )
+    bounds = parser.add_argument_group("bounds (in parentheses: the defaults)")
+    bounds.add_argument(
+        "--queue", type=whole(1), metavar="N", help="requests inside at once; more get 429 (64)"
+    )
+    bounds.add_argument("--documents", type=whole(1), metavar="N", help="of a request (1000)")
+    bounds.add_argument(
+        "--characters", type=whole(1), metavar="N", help="of a request's texts (1000000)"
+    )
+    bounds.add_argument("--body-bytes", type=whole(1), metavar="N", help="of a request (8388608)")
+    bounds.add_argument(
+        "--timeout", type=number, metavar="S", help="seconds of a request; then 504 (60)"
+    )
+    bounds.add_argument(
+        "--grace", type=number, metavar="S", help="seconds to answer what is inside at the end (30)"
+    )
+    bounds.add_argument(
+        "--batch-tokens",
+        type=whole(0),
+        metavar="N",
+        help="read waiting requests side by side, up to N tokens with padding: for GPUs; scores "
+        "then equal those of a list alone up to rounding (0: one after the other)",
+    )
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Serve until a signal.
+
+    Raises:
+        HeadRankError: an extra is missing, a bound, key or address cannot be used, the ranker
+            cannot be loaded, or requests were left without an answer at the end.
+    """
+    try:
+        from headrank.serve import log
+        from headrank.serve.app import make_app
+        from headrank.serve.server import run as serve
+    except ModuleNotFoundError as error:
+        raise HeadRankError(
+            f"serving needs the package {error.name}; run: pip install 'headrank[serve]'"
+        ) from None
+    from headrank.serve.options import Keys, Limits, is_loopback, listen
+
+    given = {
+        name: getattr(args, name)
+        for name in ("queue", "documents", "characters", "timeout", "grace", "batch_tokens")
+    }
+    given["body"] = args.body_bytes
+    limits = Limits(**{name: value for name, value in given.items() if value is not None})
+    keys = Keys(api_keys(args.api_key_file))
+    if not is_loopback(args.host) and not keys and not args.without_key:
+        raise HeadRankError(
+            f"--host is {args.host}, which other machines reach, and no API key is set: give one "
+            f"with --api-key-file or {KEY_VARIABLE}, or say --without-key"
+        )
+    folder = Path(args.model)
+    names = args.name or [folder.resolve().name if folder.is_dir() else args.model]
+    bound = listen(args.host, args.port)
+    ranker = load(args)
+    log.begin(sys.stdout)
+    app = make_app(ranker, names, limits=limits, keys=keys)
+    answered = serve(app, bound)
+    if not (app.worker.stop(timeout=0) and answered):
+        # A thread that still reads cannot be stopped, and may crash a dying interpreter.
+        sys.stdout.flush()
+        os._exit(0 if answered else 1)
+
+
+def api_keys(path: str | None) -> list[str]:
+    """Return the keys of a file and of the environment.
+
+    Raises:
+        HeadRankError: the file holds none, or the variable is set to nothing.
+    """
+    from headrank.io.texts import read_text
+
+    found = []
+    if path is not None:
+        found = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+        if not found:
+            raise HeadRankError(f"{path}: holds no API key; write one a line")
+    if KEY_VARIABLE in os.environ:
+        key = os.environ[KEY_VARIABLE].strip()
+        if not key:
+            raise HeadRankError(f"{KEY_VARIABLE} is set to nothing; set a key, or unset it")
+        found.append(key)
+    return found
+
+
+def _port(text: str) -> int:
+    value = whole(0)(text)
+    if value > 65535:
+        raise argparse.ArgumentTypeError(f"{value} is too large; the most is 65535")
+    return value

@@ -1,0 +1,169 @@
+"""What goes over the wire: a request, its list of candidates, the answer, an error's sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from headrank.data.candidates import CandidateList, as_candidates
+from headrank.errors import HeadRankError
+from headrank.ranker.ranker import RankedPassage, cut_note
+from headrank.serve.options import Limits
+from headrank.serve.worker import Answer
+
+_LONGEST = 500  # characters of an error's sentence: it may quote what was sent
+
+
+class Document(BaseModel):
+    """A document with a title."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    text: str
+    title: str | None = None
+
+
+class RerankRequest(BaseModel):
+    """A query and the documents to rank for it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    query: str
+    documents: Annotated[list[str | Document], Field(min_length=1)]
+    model: Annotated[str | None, Field(description="as GET /v1/models names it")] = None
+    top_n: Annotated[int | None, Field(ge=1, description="the best only; by default all")] = None
+    return_documents: Annotated[bool | None, Field(description="texts in the answer")] = False
+
+    @property
+    def characters(self) -> int:
+        """Return the characters of query, titles and texts."""
+        return len(self.query) + sum(
+            len(one) if isinstance(one, str) else len(one.text) + len(one.title or "")
+            for one in self.documents
+        )
+
+
+class ResultDocument(BaseModel):
+    """A document as it was sent."""
+
+    text: str
+    title: str | None = None
+
+
+class Result(BaseModel):
+    """One document of the ranking."""
+
+    index: Annotated[int, Field(description="its place among the documents sent, from 0")]
+    relevance_score: Annotated[
+        float, Field(description="higher is more relevant; comparable within one answer only")
+    ]
+    document: ResultDocument | None = None
+
+
+class Usage(BaseModel):
+    """What was read."""
+
+    total_tokens: int
+
+
+class RerankResponse(BaseModel):
+    """The ranking, best first."""
+
+    id: str
+    model: str
+    results: list[Result]
+    usage: Usage
+    meta: Annotated[dict[str, Any], Field(description="api_version; warnings if texts were cut")]
+
+
+class Fault(BaseModel):
+    """Why a request was not answered."""
+
+    id: str
+    message: str
+
+
+def candidates_of(request: RerankRequest, limits: Limits) -> CandidateList:
+    """Return the request's list, as ``HeadRanker.rerank(query, documents)`` would make it.
+
+    Raises:
+        HeadRankError: more documents or characters than the limits, or a text that is none.
+    """
+    for name, value in (
+        ("documents", len(request.documents)),
+        ("characters", request.characters),
+    ):
+        limit = getattr(limits, name)
+        if value > limit:
+            raise HeadRankError(
+                f"the request has {value} {name}, this server takes {limit}; send fewer, or start "
+                f"the server with a larger --{name}"
+            )
+    passages = [
+        one if isinstance(one, str) else {"text": one.text, "title": one.title or ""}
+        for one in request.documents
+    ]
+    return as_candidates(request.query, passages)
+
+
+def answered(
+    request: RerankRequest, answer: Answer, *, request_id: str, model: str, version: str
+) -> dict[str, Any]:
+    """Return the answer's JSON; scores keep every bit, as Python writes floats."""
+    return {
+        "id": request_id,
+        "model": model,
+        "results": [_result(request, one) for one in answer.ranking[: request.top_n]],
+        "usage": {"total_tokens": answer.tokens},
+        "meta": {"api_version": {"version": version}, **_warnings(answer.ranking)},
+    }
+
+
+def _result(request: RerankRequest, one: RankedPassage) -> dict[str, Any]:
+    found: dict[str, Any] = {"index": one.index, "relevance_score": one.score}
+    if request.return_documents:
+        title = {"title": one.passage.title} if one.passage.title else {}
+        found["document"] = {"text": one.passage.text, **title}
+    return found
+
+
+def _warnings(ranking: Sequence[RankedPassage]) -> dict[str, list[str]]:
+    note = cut_note((one.tokens, one.kept_tokens) for one in ranking)
+    return {} if note is None else {"warnings": [note]}
+
+
+def sentence(error: Exception | str) -> str:
+    """Return an error's text, one line of bounded length."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
+
+
+def invalid(errors: Sequence[Mapping[str, Any]]) -> str:
+    """Return in one sentence why a body is no request, of pydantic's list of errors.
+
+    A document may be a text or an object, and pydantic says of both why it is neither: what is
+    told is of the kind that was sent.
+    """
+    of_kind = [one for one in errors if not _other_kind(one)]
+    error = (of_kind or errors)[0]
+    place = [part for part in error["loc"] if part not in ("body", "str", "Document")]
+    where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in place).lstrip(".")
+    if error["type"] == "extra_forbidden":
+        owner = Document if "Document" in error["loc"] else RerankRequest
+        return f"{where} is unknown; allowed: {', '.join(owner.model_fields)}"
+    if error["type"] == "missing":
+        return f"{where} is missing" if where else "the body is empty; send a JSON object"
+    if not of_kind:
+        given = type(error["input"]).__name__
+        return f"{where} is a {given}; give a text, or an object with text and maybe title"
+    value = error["input"]
+    shown = f" (it is {value})" if isinstance(value, (bool, int, float)) else ""
+    return f"{where or 'the body'}: {error['msg']}{shown}"
+
+
+def _other_kind(error: Mapping[str, Any]) -> bool:
+    """Return whether an error tells that a document is not of the kind that it was not meant as."""
+    place = error["loc"][3:]
+    if place == ("str",):
+        return not isinstance(error["input"], str)
+    return place == ("Document",)
