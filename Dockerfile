@@ -9,7 +9,9 @@
 # well; `--build-arg TORCH_INDEX=URL` looks in the index of CPU builds, too, that pytorch.org names.
 #
 # `--target serve` makes a smaller image of the library and the server (docs/serve.md).
-FROM python:3.11.13-slim-bookworm AS serve
+FROM python:3.11.13-slim-bookworm AS base
+
+FROM base AS serve
 
 # The package's extras at the lock's versions, without what the workflow and the tests need.
 COPY requirements.lock pyproject.toml README.md LICENSE /opt/headrank/
@@ -30,7 +32,7 @@ ENTRYPOINT ["env", "PYTHONNOUSERSITE=1", "OMP_WAIT_POLICY=passive", "TOKENIZERS_
     "HF_HOME=/tmp/huggingface", "headrank", "serve", "--host", "0.0.0.0"]
 
 # The last stage is what `docker build` makes without a target.
-FROM python:3.11.13-slim-bookworm AS workflow
+FROM base AS workflow
 
 # The lock alone first, so that a change of the code repeats no download.
 COPY requirements.lock /opt/headrank/

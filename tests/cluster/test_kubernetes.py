@@ -109,7 +109,7 @@ def test_the_image_pins_what_make_installs():
     (torch,) = set(re.findall(r"torch==[\d.]+", text))
     assert torch in makefile
     assert "--requirement /opt/headrank/requirements.lock" in text
-    (python,) = re.findall(r"^FROM python:(3\.\d+)\.\d+-slim-bookworm$", text, re.M)
+    (python,) = re.findall(r"^FROM python:(3\.\d+)\.\d+-slim-bookworm AS base$", text, re.M)
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     assert needed == f">={python}"
     exported = dict(re.findall(r"^export (\w+) := (\S+)$", makefile, re.M))

@@ -99,6 +99,7 @@ RULES = (
         "names a command or an option in a sentence; the blocks run the commands",
     ),
     Rule(r"python -m headrank(\.\w+)+( [\w.]+)?", "run"),
+    Rule(r"(headrank serve|curl) .*", "leave", "serves until it is stopped; tests/unit/serve does"),
     Rule(r"headrank .*", "run", put=(("COMMAND", "rerank"),)),
     Rule(
         r"(nice -n \d+ )?python -m (benchmarks|pytest).*",

@@ -214,7 +214,7 @@ def test_the_image_s_server_has_arguments_that_are_taken(root):
     text = re.sub(r"\\\n\s*", "", (root / "Dockerfile").read_text())
     stages = re.findall(r"^FROM \S+ AS (\w+)$", text, re.M)
     # `docker build` without a target makes the last one.
-    assert stages == ["serve", "workflow"]
+    assert stages == ["base", "serve", "workflow"]
     entry = json.loads(re.search(r"^ENTRYPOINT (.+)$", text, re.M)[1])
     command = entry[entry.index("headrank") + 1 :]
     args = parser().parse_args([*command, "--model", "m"])
