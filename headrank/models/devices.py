@@ -19,6 +19,10 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 logger = logging.getLogger(__name__)
 
 
+class OutOfMemory(HeadRankError):
+    """A GPU has not the memory for what was asked; less at once may fit."""
+
+
 def choose_device(device: str) -> str:
     """Return what ``auto`` stands for here: ``cuda`` where torch sees a GPU, else ``cpu``.
 
@@ -47,7 +51,7 @@ def fits(what: str, remedy: str) -> Iterator[None]:
         what: is being done, as the subject of "does not fit".
 
     Raises:
-        HeadRankError: out of memory.
+        OutOfMemory: out of memory.
     """
     import torch
 
@@ -56,7 +60,7 @@ def fits(what: str, remedy: str) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         # torch says what it tried to take, what the card has and what is free, then much else.
         told = re.match(r".*? is free\b|[^\n]*", str(error), re.DOTALL).group().strip()
-        raise HeadRankError(f"{what} does not fit the GPU's memory ({told}); {remedy}") from None
+        raise OutOfMemory(f"{what} does not fit the GPU's memory ({told}); {remedy}") from None
 
 
 def visible_devices() -> list[str]:

@@ -34,9 +34,11 @@ from headrank.reading.prompt import Prompt, PromptBuilder
 from headrank.reading.sliding_window import check_prompt
 
 if TYPE_CHECKING:
+    from headrank.reading.batches import TokenBudget
     from headrank.reading.document_store import Shelf
 
 
+_SORTED = 256  # lists whose prompts are sorted by length before they are read in batches
 _FEWER = "rerank fewer candidates at once (window=N, --window N: prompts of at most N documents)"
 logger = logging.getLogger(__name__)
 
@@ -242,7 +244,11 @@ class HeadRanker(CrossEncoderForms):
         return [ranked(candidates, values, found.sizes) for values in found.scores]
 
     def rerank_lists(
-        self, lists: Iterable[CandidateList], *, batch: int = 1
+        self,
+        lists: Iterable[CandidateList],
+        *,
+        batch: int = 1,
+        budget: TokenBudget | None = None,
     ) -> Iterator[list[RankedPassage]]:
         """Yield the ranking of each list, in their order.
 
@@ -250,15 +256,23 @@ class HeadRanker(CrossEncoderForms):
             lists: each in its first stage's order.
             batch: prompts read side by side, padded on the left. Scores equal those of single
                 lists up to rounding (1e-5 relative in float32; bfloat16 rounds more).
+            budget: in place of ``batch``: prompts read side by side, as many as a budget of tokens
+                holds, of some hundred lists those of like length together. In block layouts,
+                whose documents fill a pass already, every list is read alone.
 
         Raises:
             HeadRankError: as ``rerank``.
         """
         if batch < 1:
             raise HeadRankError(f"batch is {batch}; read at least 1 list at once")
-        lists = iter(lists)
-        while chunk := list(itertools.islice(lists, batch)):
-            for candidates, found in zip(chunk, self._score(chunk, batch=batch), strict=True):
+        lists, size = iter(lists), batch
+        if budget is not None and (budget.alone or self.options.prompt.layout != "joint"):
+            budget = None
+        elif budget is not None:
+            size = _SORTED
+        while chunk := list(itertools.islice(lists, size)):
+            scored = self._score(chunk, batch=batch, budget=budget)
+            for candidates, found in zip(chunk, scored, strict=True):
                 yield ranked(candidates, found.scores[0], found.sizes)
 
     def sizes(self, candidates: CandidateList) -> dict[str, tuple[int, int]]:
@@ -322,24 +336,35 @@ class HeadRanker(CrossEncoderForms):
         *,
         queries: Sequence[str] | None = None,
         batch: int = 1,
+        budget: TokenBudget | None = None,
     ) -> list[_Scored]:
         """Return the scores of each list."""
         from headrank.ranker.truncated import score_prompts
+        from headrank.reading.batches import in_batches
 
         built = [self._prompts(one, queries or (one.query,)) for one in lists]
         sizes = [_sizes(windows) for windows in built]
         self._tell(sizes)
         flat = [(window, prompt) for windows in built for window, prompt in windows]
         shelf = self.shelf()
-        scores: list[list[np.ndarray]] = []
-        for first in range(0, len(flat), batch):
-            prompts = [prompt for _, prompt in flat[first : first + batch]]
+
+        def read(numbers: Sequence[int]) -> list[list[np.ndarray]]:
+            prompts = [flat[number][1] for number in numbers]
             try:
-                scores += score_prompts(self.model, prompts, self.heads, self.options.fold, shelf)
+                return score_prompts(self.model, prompts, self.heads, self.options.fold, shelf)
             except HeadRankError as error:
-                names = {window.query_id for window, _ in flat[first : first + batch]}
-                raise HeadRankError(f"query {', '.join(sorted(names))}: {error}") from None
-        found = iter(scores)
+                names = {flat[number][0].query_id for number in numbers}
+                # Out of memory stays what it is.
+                raise type(error)(f"query {', '.join(sorted(names))}: {error}") from None
+
+        scores: dict[int, list[np.ndarray]] = {}
+        if budget is None:
+            for first in range(0, len(flat), batch):
+                numbers = range(first, min(first + batch, len(flat)))
+                scores |= zip(numbers, read(numbers), strict=True)
+        else:
+            scores |= in_batches([prompt.length for _, prompt in flat], budget, read)
+        found = iter(scores[number] for number in range(len(flat)))
         results = []
         for candidates, windows, own in zip(lists, built, sizes, strict=True):
             place = {document: i for i, document in enumerate(candidates.doc_ids)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from headrank.models.attention import ReadingComplete, Recorder, Target
 from headrank.models.decoder import LoadedModel
 from headrank.models.devices import fits
 from headrank.reading.apart import read_blocks
+from headrank.reading.batches import TokenBudget, in_batches
 from headrank.reading.document_store import Shelf
 from headrank.reading.prompt import Prompt, PromptBuilder
 from headrank.reading.readings import ListReading
@@ -166,12 +167,24 @@ def read_prompt(
     keep_tokens: bool = False,
 ) -> list[SuffixMass]:
     """Return the masses of all heads for every suffix of one prompt; see ``read_prompts``."""
+    (masses,) = _read_side_by_side(model, [prompt], deepest, keep_tokens)
+    return masses
+
+
+def _read_side_by_side(
+    model: LoadedModel, prompts: Sequence[Prompt], deepest: int | None, keep_tokens: bool
+) -> list[list[SuffixMass]]:
+    """Return the masses of all heads for every suffix of each prompt of a batch."""
+    recorders = read_prompts(model, prompts, deepest=deepest, keep_tokens=keep_tokens)
     return [
-        SuffixMass(
-            documents=_stack(recorder.mass),
-            tokens=_stack(recorder.tokens) if keep_tokens else None,
-        )
-        for recorder in read_prompts(model, [prompt], deepest=deepest, keep_tokens=keep_tokens)
+        [
+            SuffixMass(
+                documents=_stack(recorder.mass, item),
+                tokens=_stack(recorder.tokens, item) if keep_tokens else None,
+            )
+            for recorder in recorders
+        ]
+        for item in range(len(prompts))
     ]
 
 
@@ -194,9 +207,9 @@ def _forward(
         )
 
 
-def _stack(layers: dict[int, list[torch.Tensor]]) -> np.ndarray:
-    """Return ``[layers, heads, ...]`` float32 of the first sequence."""
-    return torch.stack([layers[layer][0] for layer in sorted(layers)]).cpu().numpy()
+def _stack(layers: dict[int, list[torch.Tensor]], item: int) -> np.ndarray:
+    """Return ``[layers, heads, ...]`` float32 of one sequence of the batch."""
+    return torch.stack([layers[layer][item] for layer in sorted(layers)]).cpu().numpy()
 
 
 def read_list(
@@ -212,6 +225,22 @@ def read_list(
     queries = None if calibrate else (candidates.query,)
     prompt = builder.build(candidates, queries)
     masses = read_prompt(model, prompt, deepest=deepest, keep_tokens=keep_tokens or calibrate)
+    reading = _reading(
+        model, candidates, prompt, masses, calibrate=calibrate, keep_tokens=keep_tokens
+    )
+    return reading, prompt.length
+
+
+def _reading(
+    model: LoadedModel,
+    candidates: CandidateList,
+    prompt: Prompt,
+    masses: Sequence[SuffixMass],
+    *,
+    calibrate: bool,
+    keep_tokens: bool,
+) -> ListReading:
+    """Return the reading that one list's masses make."""
     widths = np.array([stop - start for start, stop in prompt.spans])
     ends = widths.cumsum()
     spans = np.stack([ends - widths, ends], axis=1)
@@ -241,7 +270,7 @@ def read_list(
         },
     )
     reading.check(model.name)
-    return reading, prompt.length
+    return reading
 
 
 def read_lists(
@@ -252,27 +281,63 @@ def read_lists(
     calibrate: bool = True,
     deepest: int | None = None,
     keep_tokens: bool = False,
+    budget: TokenBudget | None = None,
     label: str = "reading",
     progress: bool = True,
 ) -> Iterator[ListReading]:
-    """Yield the reading of each list; a progress bar shows queries and tokens a second."""
+    """Yield the reading of each list; a progress bar shows queries and tokens a second.
+
+    Args:
+        budget: of the tokens of lists read side by side; by default, and in block layouts, whose
+            documents fill a pass already, every list is read alone. Side by side masses are those
+            of single lists up to rounding.
+    """
     lists = list(lists)
+    kept = {"calibrate": calibrate, "keep_tokens": keep_tokens}
     # Every prompt is built before the first prefill: a list that does not fit the
     # context is told at once, not after an hour.
-    for candidates in lists:
-        builder.build(candidates)
-    with follow(total=len(lists), desc=label, unit="query", disable=not progress) as bar:
-        tokens = 0
+    if budget is None or budget.alone or builder.options.layout != "joint":
         for candidates in lists:
-            reading, length = read_list(
-                model,
-                builder,
-                candidates,
-                calibrate=calibrate,
-                deepest=deepest,
-                keep_tokens=keep_tokens,
-            )
+            builder.build(candidates)
+        found = (
+            (number, *read_list(model, builder, candidates, deepest=deepest, **kept))
+            for number, candidates in enumerate(lists)
+        )
+    else:
+        prompts = [builder.build(candidates) for candidates in lists]
+        found = _read_batches(model, lists, prompts, budget, deepest=deepest, **kept)
+    waiting: dict[int, ListReading] = {}
+    with follow(total=len(lists), desc=label, unit="query", disable=not progress) as bar:
+        tokens, following = 0, 0
+        for number, reading, length in found:
             tokens += length
             bar.update()
             bar.set_postfix_str(f"{tokens / max(bar.format_dict['elapsed'], 1e-9):.0f} tokens/s")
-            yield reading
+            waiting[number] = reading
+            while following in waiting:
+                yield waiting.pop(following)
+                following += 1
+
+
+def _read_batches(
+    model: LoadedModel,
+    lists: Sequence[CandidateList],
+    prompts: Sequence[Prompt],
+    budget: TokenBudget,
+    *,
+    deepest: int | None,
+    calibrate: bool,
+    keep_tokens: bool,
+) -> Iterator[tuple[int, ListReading, int]]:
+    """Yield number, reading and tokens of each list, longest first, as many at once as fit."""
+    if not calibrate:
+        prompts = [replace(prompt, suffixes=prompt.suffixes[:1]) for prompt in prompts]
+
+    def read(batch: list[int]) -> list[list[SuffixMass]]:
+        chosen = [prompts[number] for number in batch]
+        return _read_side_by_side(model, chosen, deepest, keep_tokens or calibrate)
+
+    kept = {"calibrate": calibrate, "keep_tokens": keep_tokens}
+    for number, masses in in_batches([prompt.length for prompt in prompts], budget, read):
+        prompt = prompts[number]
+        yield number, _reading(model, lists[number], prompt, masses, **kept), prompt.length

@@ -39,6 +39,7 @@ from headrank.settings.kinds import (
     text_or_null,
     whole,
     whole_or_null,
+    whole_or_word,
 )
 from headrank.settings.words import choice, explain, hint, shown
 
@@ -81,4 +82,5 @@ __all__ = [
     "type_of",
     "whole",
     "whole_or_null",
+    "whole_or_word",
 ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Union
+from typing import Annotated, Any, Literal, Union
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError
+from pydantic import AfterValidator, Discriminator, Field, PlainValidator, Tag, ValidationError
 from pydantic_core import PydanticCustomError, core_schema
 
 from headrank.settings.fields import ABSENT, fields_of
@@ -56,6 +56,19 @@ def whole_or_null(least: int, null: str) -> Any:
     """Return the type of whole numbers from ``least`` or null, and say what null means."""
     says = Says(f"a whole number from {least}, or null {null}", "whole")
     return Annotated[whole(least) | None, says]
+
+
+def whole_or_word(least: int, word: str, of: str = "") -> Any:
+    """Return the type of whole numbers from ``least``, or one word in their place."""
+
+    def check(value: Any) -> int | str:
+        if value == word or (type(value) is int and value >= least):
+            return value
+        raise ValueError
+
+    # One check for both, where a union would tell two errors.
+    either = PlainValidator(check, json_schema_input_type=Literal[word] | whole(least))
+    return Annotated[int | str, either, Says(f"a whole number{of} from {least}, or {word}")]
 
 
 def number(allowed: str, **limits: float) -> Any:

@@ -87,7 +87,7 @@ def by_workflow(tmp_path, lists, model, heads, adapter, dtype, prompt):
     save_set(tmp_path / "set", lists, run, Qrels({}))
     weights = {"dtype": dtype, "device": "cpu"}
     shared = {"weights": weights, "prompt": prompt, "order": "shuffled", "seed": 13}
-    part = {"shard": 0, "shards": 1, "threads": 1, "code": "digest"}
+    part = {"shard": 0, "shards": 1, "threads": 1, "code": "digest", "batch_tokens": "auto"}
     fold = METHODS["headrank"]
     fold = {"calibrate": fold.calibrate, "outliers": fold.outliers, "aggregation": fold.aggregation}
     script("rank_truncated").main(

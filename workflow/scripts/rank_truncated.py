@@ -13,6 +13,7 @@ from headrank.models.card import verify_model
 from headrank.options.fold import Fold
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.ranker import HeadRanker
+from headrank.reading.batches import TokenBudget
 from headrank.workflow.provenance.process import save_reader
 from headrank.workflow.script import Folder, run_job
 
@@ -32,6 +33,7 @@ def main(
     shard: int,
     shards: int,
     threads: int,
+    batch_tokens: int | str,
     code: str,
     method: str,
 ) -> None:
@@ -52,7 +54,9 @@ def main(
         **weights,
     )
     found = load_lists(lists)[shard::shards]
-    ranked = follow(ranker.rerank_lists(found), total=len(found), desc=lists.name, unit="query")
+    budget = TokenBudget.of(batch_tokens, ranker.model.device)
+    ranked = ranker.rerank_lists(found, budget=budget)
+    ranked = follow(ranked, total=len(found), desc=lists.name, unit="query")
     rankings, sizes = {}, []
     for candidates, ranking in zip(found, ranked, strict=True):
         rankings[candidates.query_id] = [(passage.doc_id, passage.score) for passage in ranking]

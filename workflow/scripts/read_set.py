@@ -19,6 +19,7 @@ from headrank.models.card import verify_model
 from headrank.models.decoder import load_model
 from headrank.options.prompt import PromptOptions
 from headrank.reading import sliding_window
+from headrank.reading.batches import TokenBudget
 from headrank.reading.prefill import read_lists
 from headrank.reading.prompt import PromptBuilder
 from headrank.reading.readings import save_readings
@@ -41,6 +42,7 @@ def main(
     calibrate: bool,
     tokens: str,
     threads: int,
+    batch_tokens: int | str,
     code: str,
 ) -> None:
     """Write the readings of every ``shards``-th list, from number ``shard``."""
@@ -62,6 +64,10 @@ def main(
     # Documents that are read apart have no order: any gives the same scores.
     order = order if options.layout == "joint" else "first-stage"
     chosen = [arrange(candidates, order, seed) for candidates in load_lists(lists)][shard::shards]
+    budget = TokenBudget.of(batch_tokens, loaded.device)
+    # As asked for, not as measured: shards of a set may be read on different cards.
+    together = not budget.alone and options.layout == "joint"
+    side_by_side = {"batch_tokens": batch_tokens} if together else {}
     readings = read_lists(
         loaded,
         builder,
@@ -69,6 +75,7 @@ def main(
         calibrate=calibrate and adapter is None,
         keep_tokens=tokens == "all" and adapter is None,
         deepest=deepest,
+        budget=budget,
         label=lists.name,
     )
     provenance = {
@@ -82,6 +89,7 @@ def main(
         "adapter_digest": None if adapter is None else digest(adapter / WEIGHTS),
         "prompt": options.described(),
         "wrapper": builder.wrapper,
+        **side_by_side,
         "order": order,
         "seed": seed,
         "versions": {

@@ -254,6 +254,7 @@ def test_rerank_gives_the_numbers_of_the_workflow(tmp_path, heads, collection, m
             calibrate=True,
             tokens="all",
             threads=1,
+            batch_tokens="auto",
             code="digest",
         )
     fold = METHODS[method]

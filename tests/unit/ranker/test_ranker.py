@@ -19,11 +19,14 @@ from headrank.fitting import LabelledQuery, align, as_lists, profile_heads, spli
 from headrank.heads.fold import fold
 from headrank.models.card import record_model
 from headrank.models.decoder import load_model
+from headrank.models.devices import OutOfMemory
 from headrank.options.fold import Fold
 from headrank.options.prompt import PromptOptions
 from headrank.options.selection import SelectionOptions
 from headrank.ranker.options import METHODS, RankerOptions
 from headrank.ranker.ranker import HeadRanker
+from headrank.ranker.truncated import score_prompts
+from headrank.reading.batches import TokenBudget
 from headrank.reading.prefill import read_list
 from headrank.reading.prompt import PromptBuilder
 from tests.helpers import tiny_models as tiny
@@ -129,6 +132,54 @@ def test_batches_give_the_scores_of_single_lists(method):
     for batch in (2, 5):
         for one, other in zip(single, mine.rerank_lists(lists, batch=batch), strict=True):
             assert_equal(by_place(other), by_place(one), METHODS[method].calibrate)
+
+
+@pytest.mark.parametrize("method", ["headrank", "core", "icr"])
+def test_lists_within_a_budget_of_tokens_have_the_scores_of_single_ones(method, monkeypatch):
+    mine = ranker(method=method)
+    lists = [tiny.candidates(f"{QUERY} {'so ' * n}", f"q{n}", skip=n % 4) for n in range(7)]
+    single = list(mine.rerank_lists(lists))
+    longest = max(mine.work(one)[1] for one in lists)
+    read = []
+
+    def note(model, prompts, *others):
+        read.append(len(prompts))
+        return score_prompts(model, prompts, *others)
+
+    monkeypatch.setattr("headrank.ranker.truncated.score_prompts", note)
+    for budget, passes in ((TokenBudget(0), 7), (TokenBudget(3 * longest), 3)):
+        read.clear()
+        for one, other in zip(single, mine.rerank_lists(lists, budget=budget), strict=True):
+            assert_equal(by_place(other), by_place(one), METHODS[method].calibrate)
+        assert sum(read) == 7 and len(read) <= passes
+
+
+def test_a_ranker_goes_on_after_memory_ran_out(monkeypatch, caplog):
+    mine = ranker()
+    lists = [tiny.candidates(f"{QUERY} {'so ' * n}", f"q{n}") for n in range(4)]
+    single = list(mine.rerank_lists(lists))
+    read = []
+
+    def fail(model, prompts, *others):
+        read.append(len(prompts))
+        if len(prompts) > 2:
+            raise OutOfMemory("no room")
+        return score_prompts(model, prompts, *others)
+
+    monkeypatch.setattr("headrank.ranker.truncated.score_prompts", fail)
+    budget = TokenBudget(4 * max(mine.work(one)[1] for one in lists))
+    for one, other in zip(single, mine.rerank_lists(lists, budget=budget), strict=True):
+        assert_equal(by_place(other), by_place(one), False)
+    assert read == [4, 2, 2]
+    assert "did not fit (query q0, q1, q2, q3: no room)" in caplog.text
+    # What does not fit alone is told with its query.
+    monkeypatch.setattr("headrank.ranker.truncated.score_prompts", refuse)
+    with pytest.raises(OutOfMemory, match="query q3: no room"):
+        list(mine.rerank_lists(lists, budget=TokenBudget(1)))
+
+
+def refuse(*_):
+    raise OutOfMemory("no room")
 
 
 @pytest.mark.parametrize("method", ["headrank", "qrhead"])

@@ -104,6 +104,9 @@ REFUSED = [
     ("prompt/separator", " ", "prompt.separator is ' '; allowed: a text that ends in a newline"),
     ("prompt/document_tokens", 0, "prompt.document_tokens is 0; allowed: a whole number from 1"),
     ("prompt/rows", "all", "prompt.rows is 'all'; allowed: query, suffix"),
+    ("reading/batch_tokens", 0, "batch_tokens is 0; allowed: a whole number of tokens from 1, or"),
+    ("reading/batch_tokens", "all", "reading.batch_tokens is 'all'; allowed: a whole number of"),
+    ("reading/batch_tokens", True, "reading.batch_tokens is true; allowed: a whole number of tok"),
     ("reading/shards", 0, "reading.shards is 0; allowed: a whole number from 1"),
     (
         "reading/tokens",
