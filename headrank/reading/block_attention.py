@@ -87,9 +87,39 @@ class BlockAttention:
             ]
             mask = self.mask(group.width, sliding_window, query.device)
             parts.append(group.rows(sdpa(group.batch(query), *seen, mask)))
-        if self.suffix:
+        if self.suffix and self.room is None:
             parts.append(sdpa(query[:, :, first:], key, value, tail))
+        elif self.suffix:
+            parts.append(self._suffix(query[:, :, first:], key, value, scaling, sliding_window))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+    def _suffix(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        scaling: float,
+        window: int | None,
+    ) -> torch.Tensor:
+        """Return the output ``[1, rows, heads, dim]`` of a suffix, without a copy of what it sees.
+
+        Query heads that share a key head stand below each other as rows of it: SDPA would repeat
+        keys and values for each of them, which takes longer than the attention itself.
+        """
+        _, heads, rows, dim = query.shape
+        shared = heads // key.shape[1]
+        if ("rows", window) not in self.masks:
+            seen = self.mask("suffix", window, query.device)
+            added = query.new_zeros(seen.shape).masked_fill_(~seen, float("-inf"))
+            self.masks["rows", window] = added.repeat(1, 1, shared, 1)
+        found = torch.nn.functional.scaled_dot_product_attention(
+            query.reshape(1, heads // shared, shared * rows, dim),
+            key,
+            value,
+            attn_mask=self.masks["rows", window],
+            scale=scaling,
+        )
+        return found.reshape(1, heads, rows, dim).transpose(1, 2)
 
     def mask(
         self, kind: str | int, window: int | None, device: torch.device

@@ -18,6 +18,7 @@ import numpy as np
 
 from headrank.errors import HeadRankError
 from headrank.reading.token_spans import token_spans
+from headrank.reading.tokenised import Tokenised
 
 if TYPE_CHECKING:
     from headrank.data.candidates import CandidateList
@@ -125,19 +126,19 @@ def check_same(made: str, layout: str, what: str, remedy: str) -> None:
 def build_blocks(
     builder: PromptBuilder,
     candidates: CandidateList,
-    texts: list[str],
+    documents: Sequence[Tokenised],
     queries: Sequence[str],
     suffixes: Sequence[Suffix],
 ) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...], Blocks, dict[int, int]]:
     """Return prefix and spans of a prompt whose documents are read apart, and how they are.
 
-    Last come the tokens of documents that were cut here, by their place.
+    Last come the tokens that cut documents had before, by their place.
 
     Each document is encoded on its own, so its tokens never depend on its neighbours.
 
     Args:
         builder: of a block layout.
-        texts: of the documents, cut to their budget.
+        documents: cut to their budget.
         queries: with the suffix of each.
 
     Raises:
@@ -145,13 +146,13 @@ def build_blocks(
             ``truncate``), or a prefix, room and query that do not fit the context.
     """
     offset = builder.options.query_offset
-    found = _encoded(builder, texts)
-    uncut: dict[int, int] = {}
+    found = [(one.ids, one.span) for one in documents]
+    uncut = {i: one.uncut for i, one in enumerate(documents) if one.uncut is not None}
     over = [i for i, (ids, _) in enumerate(found) if len(ids) > offset]
     if over and builder.options.overlong == "truncate":
         # One token at least: what does not fit even so is refused below.
-        shorter, tokens = builder._cut([texts[i] for i in over], room(builder))
-        uncut = {over[i]: count for i, count in tokens.items()}
+        shorter, tokens = builder._cut([documents[i].text for i in over], room(builder))
+        uncut = {over[i]: count for i, count in tokens.items()} | uncut
         for place, one in zip(over, _encoded(builder, shorter), strict=True):
             found[place] = one
     for place in over:
@@ -159,15 +160,15 @@ def build_blocks(
             raise _too_long(builder, candidates.query_id, candidates.doc_ids[place], tokens)
     heads = _heads(builder, queries)
     _check_context(builder, candidates, heads, max(len(one.ids) for one in suffixes))
-    prefix, documents, spans = list(heads[0]), [], []
+    prefix, bounds, spans = list(heads[0]), [], []
     for ids, (start, stop) in found:
         place = len(prefix)
-        documents.append((place, place + len(ids)))
+        bounds.append((place, place + len(ids)))
         spans.append((place + start, place + stop))
         prefix += ids
     keys = [(len(ids), ids, name) for (ids, _), name in zip(found, candidates.doc_ids, strict=True)]
     order = sorted(range(len(found)), key=keys.__getitem__)
-    blocks = Blocks(heads, tuple(documents), tuple(order), offset)
+    blocks = Blocks(heads, tuple(bounds), tuple(order), offset)
     return tuple(prefix), tuple(spans), blocks, uncut
 
 
@@ -190,15 +191,26 @@ def _heads(builder: PromptBuilder, queries: Sequence[str]) -> tuple[tuple[int, .
     return tuple(builder._opening + tuple(ids) for ids in encoded)
 
 
+def tokenised(builder: PromptBuilder, texts: Sequence[str], budget: int | None) -> list[Tokenised]:
+    """Return each document cut to a budget and encoded on its own."""
+    shorter, uncut = builder._cut(texts, budget)
+    return [
+        Tokenised(text, ids, span, uncut.get(place))
+        for place, (text, (ids, span)) in enumerate(
+            zip(shorter, _encoded(builder, shorter), strict=True)
+        )
+    ]
+
+
 def _encoded(
     builder: PromptBuilder, texts: Sequence[str]
-) -> list[tuple[list[int], tuple[int, int]]]:
+) -> list[tuple[tuple[int, ...], tuple[int, int]]]:
     """Return each document's ids with marker and separator, and its text's span among them."""
     marker, separator = builder.options.marker.format(), builder.options.separator
     encoded = builder._encode([marker + text + separator for text in texts])
     characters = [(len(marker), len(marker) + len(text)) for text in texts]
     return [
-        (ids, token_spans(offsets, [one])[0])
+        (tuple(ids), token_spans(offsets, [one])[0])
         for ids, offsets, one in zip(
             encoded["input_ids"], encoded["offset_mapping"], characters, strict=True
         )

@@ -18,9 +18,10 @@ from headrank.data.candidates import CandidateList, Passage
 from headrank.errors import HeadRankError
 from headrank.options.prompt import PromptOptions
 from headrank.reading.chat_wrapper import chat_wrapper
-from headrank.reading.layout import Blocks, build_blocks, check_room, room
+from headrank.reading.layout import Blocks, build_blocks, check_room, room, tokenised
 from headrank.reading.plain_text import plain_tokenizer
 from headrank.reading.token_spans import token_spans, within_budget
+from headrank.reading.tokenised import Remembered
 
 _MANY = 8  # characters a token of the context, beyond which a list is checked before it is read
 
@@ -98,6 +99,7 @@ class PromptBuilder:
         self.wrapper = {"opening": before, "closing": after}
         self._opening = tuple(self.tokenizer.encode(before, add_special_tokens=False))
         self._closing = tuple(self.tokenizer.encode(after, add_special_tokens=False))
+        self._remembered = Remembered()
         check_room(self)
 
     def _wrapper(self) -> tuple[str, str]:
@@ -197,11 +199,11 @@ class PromptBuilder:
         With ``fit`` a document keeps what that room holds.
         """
         budget = room(self) if self.fit else self.options.document_tokens
-        texts, uncut = self._cut(texts, budget)
+        # One budget for all: a builder's room never changes.
+        documents = self._remembered.tokenised(texts, lambda new: tokenised(self, new, budget))
         suffixes = self._suffixes(queries)
-        prefix, spans, blocks, cut = build_blocks(self, candidates, texts, queries, suffixes)
+        prefix, spans, blocks, uncut = build_blocks(self, candidates, documents, queries, suffixes)
         prompt = Prompt(prefix, spans, suffixes, blocks=blocks)
-        uncut = cut | uncut
         tokens = tuple(uncut.get(i, width) for i, width in enumerate(prompt.widths))
         return replace(prompt, tokens=tokens)
 
