@@ -206,3 +206,30 @@ def test_a_store_holds_what_it_says(computed):
     tokens = sum(held.entry.tokens for held in store._entries.values())
     assert store.bytes == tokens * 2 * 8 * 4 * (3 + 2)
     assert store.bytes == sum(held.entry.bytes for held in store._entries.values())
+
+
+def test_a_suffix_sees_keys_and_values_where_they_lie(monkeypatch):
+    own = ranker(DocumentStore(10**8), architecture="llama")
+    one = tiny.candidates()
+    own.encode(one.passages)
+    rooms, seen = [], []
+    filled, attention = apart.fill, torch.nn.functional.scaled_dot_product_attention
+
+    def fill(model, packed, head, room, **options):
+        filled(model, packed, head, room, **options)
+        rooms.append(room)
+
+    def spied(query, key, value, **options):
+        seen.append((key, value))
+        return attention(query, key, value, **options)
+
+    monkeypatch.setattr(apart, "fill", fill)
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", spied)
+    own.rerank(one.query, one.passages)
+    (room,) = rooms
+    assert len(seen) == own.model.layers - 1
+    for layer, (key, value) in enumerate(seen):
+        # Two key heads serve four query heads; each part is the room's own memory.
+        assert key.shape[1] == value.shape[1] == 2
+        assert key.data_ptr() == room.keys[layer].data_ptr()
+        assert value.data_ptr() == room.values[layer].data_ptr()

@@ -8,7 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import apart, bm25, halves, memory, methods, prompting, reading, training
+from benchmarks import (
+    apart,
+    apart_figure,
+    bm25,
+    halves,
+    memory,
+    methods,
+    prompting,
+    reading,
+    training,
+)
 from benchmarks.material import bare_model, passages, some_heads
 from headrank.align.options import AlignOptions
 from headrank.baselines.generation.model import load_generator
@@ -77,11 +87,24 @@ def test_every_case_is_measured(parts):
     assert trained["target"].notna().tolist() == [True, False] * 2
     # Lists of known targets, and others; what is stored has a size.
     found = results["apart"]
-    assert found["target"].isna().tolist() == [True] * 4 + [False] * 2
+    assert found["target"].isna().tolist() == [True] * 5 + [False] * 2 + [True]
     sizes = found["megabytes"].dropna()
-    assert sizes.index.tolist() == [2, 5] and sizes[5] > sizes[2] > 0
-    assert len(benchmark_table(results, "tiny").rows) == 6 + 5 + 2 + 2 + 5 + 4
+    assert sizes.index.tolist() == [2, 3, 6, 7] and sizes[6] > sizes[2] > 0
+    assert len(benchmark_table(results, "tiny").rows) == 8 + 5 + 2 + 2 + 5 + 4
     benchmarks(results).draw_without_rendering()
+
+
+def test_the_growth_is_drawn_as_far_as_each_layout_reads(tmp_path):
+    table = apart.growth(tiny.folder("llama"), [2, 60], dtype="float32", words=30, rounds=1)
+    # 60 documents are longer than the tiny model's context: joint reads them not.
+    assert table["case"].tolist() == ["joint", "block", "stored", "disk", "block", "stored", "disk"]
+    assert (table["seconds"] > 0).all()
+    sizes = table.set_index(["case", "documents"])["megabytes"]
+    assert sizes["stored", 60] > 20 * sizes["stored", 2]
+    apart_figure.draw(table, tmp_path / "growth")
+    assert (tmp_path / "growth.pdf").stat().st_size > 1000
+    (axes,) = apart_figure.figure(table).axes
+    assert [line.get_xdata().tolist() for line in axes.lines] == [[2], [2, 60], [2, 60], [2, 60]]
 
 
 def test_the_reference_of_a_training_step_learns_to_write():
