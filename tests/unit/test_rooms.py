@@ -25,6 +25,7 @@ ORDER = [
     "align",
     "ranker",
     "serve",
+    "adapters",
     "fitting",
     "timing",
     "report",

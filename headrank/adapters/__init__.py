@@ -1,0 +1,1 @@
+"""HeadRank inside other libraries: PyTerrier, LangChain, LlamaIndex; each imports its own."""
