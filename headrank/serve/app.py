@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 from headrank import __version__
@@ -190,7 +190,7 @@ def _add_state(endpoints: FastAPI, gate: Gate, names: Sequence[str]) -> None:
         own = {**read_of(gate.worker.ranker), "limits": asdict(gate.limits)}
         return {"object": "list", "data": [{"id": name, **common, **own} for name in names]}
 
-    @endpoints.get("/metrics")
+    @endpoints.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Tell counts in Prometheus' text format."""
         return Response(gate.metrics.text(), media_type=CONTENT_TYPE)

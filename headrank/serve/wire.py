@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from headrank.data.candidates import CandidateList, as_candidates
 from headrank.errors import HeadRankError
@@ -13,14 +13,27 @@ from headrank.ranker.ranker import RankedPassage, cut_note
 from headrank.serve.options import Limits
 from headrank.serve.worker import Answer
 
+_SEEN = {"minLength": 1, "pattern": r"\S"}
+"""What JSON's schema can say of a text that is not blank; invisible characters alone are, too."""
 _LONGEST = 500  # characters of an error's sentence: it may quote what was sent
+
+
+Text = Annotated[str, Field(json_schema_extra=_SEEN)]
+
+
+def _whole(value: object) -> object:
+    """Return 3.0 as 3, as JSON's schema counts it; all else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+TopN = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 
 
 class Document(BaseModel):
     """A document with a title."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    text: str
+    text: Text
     title: str | None = None
 
 
@@ -28,10 +41,10 @@ class RerankRequest(BaseModel):
     """A query and the documents to rank for it."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    query: str
-    documents: Annotated[list[str | Document], Field(min_length=1)]
+    query: Text
+    documents: Annotated[list[Text | Document], Field(min_length=1)]
     model: Annotated[str | None, Field(description="as GET /v1/models names it")] = None
-    top_n: Annotated[int | None, Field(ge=1, description="the best only; by default all")] = None
+    top_n: Annotated[TopN | None, Field(description="the best only; by default all")] = None
     return_documents: Annotated[bool | None, Field(description="texts in the answer")] = False
 
     @property

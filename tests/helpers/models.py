@@ -19,6 +19,8 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
+    BertConfig,
+    BertModel,
     PreTrainedConfig,
     PreTrainedTokenizerFast,
 )
@@ -271,3 +273,20 @@ def brute_force(model: LoadedModel, prompt: Prompt, number: int = 0) -> tuple[np
     tokens = np.concatenate([rows[:, :, a:b] for a, b in prompt.spans], axis=-1)
     documents = np.stack([rows[:, :, a:b].sum(axis=-1) for a, b in prompt.spans], axis=-1)
     return documents, tokens
+
+
+def save_encoder(folder: Path) -> Path:
+    """Write a tiny random sentence encoder with 64 positions; return its folder."""
+    config = BertConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=64,
+    )
+    model = BertModel(config)
+    randomise(model, 0)
+    model.save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return folder

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertModel
+from transformers import BertModel
 
 from headrank.baselines.bi_encoder import dense_run
 from headrank.data.candidates import CandidateList, Passage
@@ -15,20 +15,7 @@ from tests.helpers import models
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
     """Return the folder of a tiny random encoder with 64 positions."""
-    folder = tmp_path_factory.mktemp("encoder")
-    config = BertConfig(
-        vocab_size=models.VOCABULARY,
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=64,
-    )
-    model = BertModel(config)
-    models.randomise(model, 0)
-    model.save_pretrained(folder)
-    models.tokenizer().save_pretrained(folder)
-    return folder
+    return models.save_encoder(tmp_path_factory.mktemp("encoder"))
 
 
 LISTS = [

@@ -89,6 +89,11 @@ def test_titles_are_read_and_given_back(url, ranker):
     assert [one["document"] for one in sorted(results, key=lambda one: one["index"])] == plain
 
 
+def test_a_whole_number_may_have_a_decimal_point(url):
+    results = post(url, {"query": QUERY, "documents": tiny.TEXTS, "top_n": 2.0}).json()["results"]
+    assert len(results) == 2
+
+
 def test_the_same_text_twice_has_two_places(url):
     results = post(url, {"query": QUERY, "documents": [tiny.TEXTS[0]] * 3}).json()["results"]
     assert sorted(one["index"] for one in results) == [0, 1, 2]
@@ -117,6 +122,8 @@ def test_cut_passages_are_told(ranker):
         ({"query": QUERY, "documents": ["a"], "topn": 3}, 422, "topn is unknown; allowed: query,"),
         ({"query": QUERY, "documents": ["a"], "top_n": 0}, 422, "top_n: Input should be greater"),
         ({"query": QUERY, "documents": ["a"], "top_n": "3"}, 422, "top_n: Input should be a valid"),
+        ({"query": QUERY, "documents": ["a"], "top_n": 1.5}, 422, "top_n: Input should be a valid"),
+        ({"query": QUERY, "documents": ["a"], "top_n": True}, 422, "top_n: Input should be a val"),
         ({"query": " ", "documents": ["a"]}, 422, "the query is empty"),
         ({"query": QUERY, "documents": ["a", "\u200b"]}, 422, "passage 2 of 2 is empty"),
         ({"query": QUERY, "documents": ["a", "\ud800"]}, 422, "half of a surrogate pair"),
