@@ -163,6 +163,22 @@ def test_killed_it_starts_again_at_the_same_port(arguments):
 
 
 @pytest.mark.slow
+def test_stored_documents_outlive_the_server_and_change_no_score(arguments, tmp_path):
+    stored = [*arguments, "--layout", "block", "--store", str(tmp_path / "store")]
+    found, counts = [], []
+    for options in ([*arguments, "--layout", "block"], stored, stored):
+        with process(*options) as server:
+            found.append(httpx.post(server.url + "/rerank", json=body(4)).json()["results"])
+            counts.append(httpx.get(server.url + "/metrics").text)
+    assert found[0] == found[1] == found[2]
+    documents = len(body(4)["documents"])
+    assert "headrank_store" not in counts[0]
+    assert f"headrank_store_misses {documents}.0" in counts[1]
+    assert f"headrank_store_hits {documents}.0" in counts[2]
+    assert "headrank_store_misses 0.0" in counts[2]
+
+
+@pytest.mark.slow
 def test_a_key_of_the_environment_opens_other_addresses(arguments):
     with process(*arguments, "--host", "0.0.0.0", HEADRANK_API_KEY=KEY) as server:
         url = server.url.replace("0.0.0.0", "127.0.0.1")
