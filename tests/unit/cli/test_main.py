@@ -1,6 +1,7 @@
 """The headrank command: its arguments, its help, and how it is as a process."""
 
 import argparse
+import io
 import json
 import os
 import subprocess
@@ -89,10 +90,10 @@ def test_help_imports_nothing_heavy():
     assert result.returncode == 0, result.stderr
 
 
-def test_the_command_as_a_process(tmp_path, heads, model):
+def test_the_command_as_a_process(tmp_path, capsys, monkeypatch, heads, model):
     lines = json.dumps({"query": "what pays", "docs": list(tiny.TEXTS)}) + "\n"
-    command = [sys.executable, "-m", "headrank.cli", "rerank", "-", "--model", model]
-    command += ["--heads", heads, "--quiet", "--threads", "1"]
+    arguments = ["rerank", "-", "--model", model, "--heads", heads, "--quiet", "--threads", "1"]
+    command = [sys.executable, "-m", "headrank.cli", *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     result = subprocess.run(
         command, input=lines, capture_output=True, text=True, env=environment, cwd=tmp_path
@@ -100,11 +101,9 @@ def test_the_command_as_a_process(tmp_path, heads, model):
     assert result.returncode == 0, result.stderr
     assert len(json.loads(result.stdout)["docs"]) == 6
     assert result.stderr == ""
-    result = subprocess.run(
-        command, input="{}\n", capture_output=True, text=True, env=environment, cwd=tmp_path
-    )
-    assert result.returncode == 1
-    assert result.stderr == "headrank: <stdin>:1: 'query' is missing\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"{}\n")))
+    assert main(arguments) == 1
+    assert capsys.readouterr().err == "headrank: <stdin>:1: 'query' is missing\n"
 
 
 @pytest.mark.parametrize("text", ["1_0", "١", "１", "+1", "1.0", " 1", "1e3", "9" * 5000, ""])

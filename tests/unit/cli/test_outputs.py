@@ -1,5 +1,8 @@
 """What every command does with the places it writes to: nothing of a user's is ever lost."""
 
+import contextlib
+import importlib
+import io
 import json
 import os
 import stat
@@ -22,11 +25,8 @@ model = command_line.model
 collection = command_line.collection
 
 ROOT = Path(__file__).parents[3]
-NARROW = {
-    "ascii": {"PYTHONIOENCODING": "ascii"},
-    "latin": {"PYTHONIOENCODING": "latin-1:strict"},
-    "c": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-}
+# The locale that decodes arguments and names paths with no more than ASCII.
+NARROW = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
 @pytest.fixture
@@ -65,6 +65,9 @@ def no_work(monkeypatch):
     def begun(*args, **kwargs):
         raise AssertionError("the work began")
 
+    # First imported under the patch, a module would keep the patched name for later tests.
+    for module in ("models.prepare", "collections.build"):
+        importlib.import_module(f"headrank.{module}")
     monkeypatch.setattr("headrank.models.decoder.load_model", begun)
     monkeypatch.setattr("headrank.first_stage.bm25.Bm25Index.build", begun)
     monkeypatch.setattr("headrank.models.safe_loading.check_weights", begun)
@@ -127,13 +130,25 @@ def test_devices_pipes_and_links_are_written_to(tmp_path, capsys, commands, name
         assert stat.S_ISCHR((tmp_path / node).stat().st_mode)
 
 
+@contextlib.contextmanager
+def descriptor_1(file):
+    """Let this process's standard output be a file, as a shell's ``>>`` does."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(file.fileno(), 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 @pytest.mark.parametrize("place", ["/dev/stdout", "/dev/fd/1"])
 def test_standard_output_by_name(tmp_path, commands, place):
     log = tmp_path / "log"
     log.write_text("before\n")
-    with open(log, "ab") as file:
-        done = command([*commands["bm25"], "-o", place], stdout=file)
-    assert done.returncode == 0, done.stderr
+    with open(log, "ab") as file, descriptor_1(file):
+        assert main([*commands["bm25"], "-o", place]) == 0
     assert main([*commands["bm25"], "-o", str(tmp_path / "plain")]) == 0
     assert log.read_text() == "before\n" + (tmp_path / "plain").read_text()
 
@@ -229,17 +244,24 @@ def test_weights_have_the_umask(tmp_path, heads, model, collection):
     assert sum(path.suffix == ".safetensors" for path in found) == 3
 
 
-@pytest.mark.parametrize("narrow", NARROW)
-def test_a_ranking_outlasts_a_narrow_standard_output(tmp_path, heads, model, narrow):
+@pytest.mark.parametrize("narrow", ["ascii", "latin-1", "C"])
+def test_a_ranking_outlasts_a_narrow_standard_output(tmp_path, monkeypatch, heads, model, narrow):
     """Ids and queries that the locale's encoding lacks; the file on a disk is the measure."""
     own = {"query": "какой полис? 保険 é", "query_id": "保1"}
     lists = write(tmp_path / "lists.jsonl", [record(**own)])
     rerank = ["rerank", lists, "--model", model, "--heads", heads, "--quiet"]
     assert main([*rerank, "-o", str(tmp_path / "plain")]) == 0
-    done = command(rerank, **NARROW[narrow])
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout == (tmp_path / "plain").read_bytes()
-    assert "保険 é".encode() in done.stdout
+    if narrow == "C":
+        done = command(rerank, **NARROW)
+        assert (done.returncode, done.stderr) == (0, b"")
+        shown = done.stdout
+    else:
+        stream = io.TextIOWrapper(io.BytesIO(), encoding=narrow, errors="strict")
+        monkeypatch.setattr(sys, "stdout", stream)
+        assert main(rerank) == 0
+        shown = stream.buffer.getvalue()
+    assert shown == (tmp_path / "plain").read_bytes()
+    assert "保険 é".encode() in shown
 
 
 def test_every_command_prints_to_a_narrow_standard_output(tmp_path, heads, model, collection):
@@ -262,17 +284,17 @@ def test_every_command_prints_to_a_narrow_standard_output(tmp_path, heads, model
         (["fetch", "--config", str(config)], "/прочее"),
         (["info", str(info)], "heads"),
     ):
-        done = command(arguments, **NARROW["c"])
+        done = command(arguments, **NARROW)
         assert done.returncode == 0, done.stderr
         assert expected.encode() in done.stdout
-    done = command(["verify", str(folder / "absent")], **NARROW["c"])
+    done = command(["verify", str(folder / "absent")], **NARROW)
     assert done.returncode == 1
     assert done.stderr.startswith(b"headrank: ") and b"Traceback" not in done.stderr
 
 
-def test_a_standard_output_that_takes_nothing_is_an_error(tmp_path, commands):
+def test_a_standard_output_that_takes_nothing_is_an_error(tmp_path, heads, commands):
     with open("/dev/full", "wb") as full:
-        done = command([*commands["bm25"], "--quiet"], stdout=full)
+        done = command(["info", heads], stdout=full)
     assert done.returncode == 1
     assert done.stderr.decode().splitlines() == [
         "headrank: standard output: cannot be written (No space left on device)"

@@ -120,6 +120,7 @@ def test_insuranceqa_members_must_be_whole(tmp_path):
         insuranceqa.build(make_tar(tmp_path / "b.tar.gz", {"x/answers.json.gz": b""}), expected={})
 
 
+@pytest.mark.slow
 def test_insuranceqa_itself(tmp_path):
     archive, sha256 = real_archive("insuranceqa")
     parts = insuranceqa.build(archive)
@@ -222,6 +223,7 @@ def test_semanlink_refuses_other_contents(tmp_path):
         semanlink.build(semanlink_archive(tmp_path, docs, {"top": []}), expected={})
 
 
+@pytest.mark.slow
 def test_semanlink_itself(tmp_path):
     archive, sha256 = real_archive("semanlink")
     counts = build_collection("semanlink", archive, tmp_path / "c", sha256)
@@ -287,6 +289,7 @@ def test_lee_refuses_ratings_that_do_not_fit(tmp_path, rows, message):
         lee.build(lee_archive(tmp_path, rows), expected={})
 
 
+@pytest.mark.slow
 def test_lee_itself(tmp_path):
     archive, sha256 = real_archive("lee")
     counts = build_collection("lee", archive, tmp_path / "c", sha256)
