@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 PACKAGE = "headrank"
@@ -27,6 +27,9 @@ PLUMBING = frozenset(
         "headrank.io.targets",
     }
 )
+
+# Where statements stand inside a statement.
+_INSIDE = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
 def code_digest(script: Path, root: Path) -> str:
@@ -58,7 +61,7 @@ def modules_behind(script: Path, root: Path) -> set[Path]:
 def _imports(path: Path, root: Path) -> tuple[Path, ...]:
     """Return the package's modules that one file names in its import statements."""
     modules = []
-    for node in _run(ast.parse(path.read_bytes())):
+    for node in _run(ast.parse(path.read_bytes()).body):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
@@ -69,32 +72,40 @@ def _imports(path: Path, root: Path) -> tuple[Path, ...]:
     return tuple(modules)
 
 
-def _run(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes that run: what stands under ``if TYPE_CHECKING`` names types, no code."""
-    yield node
-    for child in ast.iter_child_nodes(node):
-        if not (isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING"):
-            yield from _run(child)
+def _run(statements: Sequence[ast.AST]) -> Iterator[ast.AST]:
+    """Yield the statements that run, and those inside them.
+
+    What stands under ``if TYPE_CHECKING`` names types, no code. Expressions hold no import, and
+    every start of the workflow comes through here, so none is visited.
+    """
+    for statement in statements:
+        if isinstance(statement, ast.If) and getattr(statement.test, "id", "") == "TYPE_CHECKING":
+            continue
+        yield statement
+        for part in _INSIDE:
+            yield from _run(getattr(statement, part, ()))
 
 
-def _files(name: str, root: Path) -> Iterator[Path]:
-    """Yield the files that run for a dotted name, if it is one of ours that decides a result.
+@functools.cache
+def _files(name: str, root: Path) -> tuple[Path, ...]:
+    """Return the files that run for a dotted name, if it is one of ours that decides a result.
 
     A package runs before what is in it. The whole package's own ``__init__.py`` is left out: it
     holds the version, and names that it imports from elsewhere when they are asked for.
     """
     package, *parts = name.split(".")
     if package != PACKAGE or not parts:
-        return
+        return ()
     name = _names(root).get(name, name)
     if any(name == one or name.startswith(f"{one}.") for one in PLUMBING):
-        return
-    place = root
+        return ()
+    files, place = [], root
     for part in name.split("."):
         place /= part
         for file in (place.with_suffix(".py"), place / "__init__.py"):
             if file.is_file() and place != root / PACKAGE:
-                yield file
+                files.append(file)
+    return tuple(files)
 
 
 @functools.cache
