@@ -17,6 +17,8 @@ from pathlib import Path
 
 import yaml
 
+from tests.workflow import snakemake_server
+
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests/workflow/config/tiny.yaml"
 
@@ -49,15 +51,10 @@ def snakemake(
     folder: Path, config: Path | list[Path], *arguments: str, cores: int | None = 2
 ) -> subprocess.CompletedProcess:
     """Run Snakemake to its end; stdout and stderr are joined."""
-    return subprocess.run(
-        command(folder, config, *arguments, cores=cores),
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    program = [sys.executable, "-m", "snakemake"]
+    whole = command(folder, config, *arguments, cores=cores)
+    assert whole[: len(program)] == program
+    return snakemake_server.run(whole[len(program) :], environment())
 
 
 def workdir(folder: Path) -> Path:

@@ -12,7 +12,7 @@ from safetensors.torch import save
 
 from headrank.data.trec import Run
 from headrank.io.files import write_jsonl
-from tests.workflow.running import ROOT, planned, snakemake
+from tests.workflow.running import ROOT, copy_of, planned, snakemake
 
 WORDS = ["apple", "bread", "cheese", "dates", "eggs", "flour", "grapes", "honey"]
 CONFIG = {
@@ -29,12 +29,30 @@ CONFIG = {
     "experiment": {"models": ["unused"], "sets": ["exam"], "methods": ["bm25", "random"]},
     "evaluation": {"comparisons": [["bm25", "random"]], "resamples": 1000},
 }
+TARGETS = [
+    *("results/tables/main.md", "results/sets/roles.json"),
+    "results/evaluation/significance.csv",
+]
 
 
 @pytest.fixture
 def work(tmp_path):
-    """Return a folder with a config and a collection: query N asks for WORDS[N]."""
-    food = tmp_path / "food"
+    """Return a folder with a config and a collection."""
+    return given(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Return a folder in which the targets of several tests were made."""
+    folder = given(tmp_path_factory.mktemp("finished"))
+    result = snakemake(folder, folder / "config.yaml", *TARGETS)
+    assert result.returncode == 0, result.stdout
+    return folder
+
+
+def given(folder):
+    """Write a config and a collection into a folder: query N asks for WORDS[N]."""
+    food = folder / "food"
     food.mkdir()
     write_jsonl(
         food / "corpus.jsonl",
@@ -57,8 +75,8 @@ def work(tmp_path):
     )
     lines = [f"q{n} 0 d{n} 2\n" for n in range(4)] + ["t1 0 d1 1\n", "t5 0 d5 1\n"]
     (food / "qrels.tsv").write_text("".join(lines))
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
-    return tmp_path
+    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    return folder
 
 
 def test_the_config_that_the_readme_gives_plans_the_user_s_folder(work):
@@ -81,19 +99,16 @@ def test_the_config_that_the_readme_gives_plans_the_user_s_folder(work):
         assert job in result.stdout, f'README.md: no job "{job}"'
 
 
-def test_bm25_answers_and_training_drops_what_the_exam_asks(work):
-    targets = ["results/evaluation/significance.csv", "results/sets/roles.json"]
-    result = snakemake(work, work / "config.yaml", *targets)
-    assert result.returncode == 0, result.stdout
-    table = pd.read_parquet(work / "results/evaluation/per_query.parquet")
+def test_bm25_answers_and_training_drops_what_the_exam_asks(finished):
+    table = pd.read_parquet(finished / "results/evaluation/per_query.parquet")
     own = table[(table["method"] == "bm25") & (table["measure"] == "nDCG@10")]
     assert list(own["value"]) == [1.0] * 4
-    heads = json.loads((work / "results/sets/heads/set.json").read_text())
+    heads = json.loads((finished / "results/sets/heads/set.json").read_text())
     assert heads["dropped"] == {"t1": "exam"}
     assert heads["queries"] == 1
-    roles = json.loads((work / "results/sets/roles.json").read_text())
+    roles = json.loads((finished / "results/sets/roles.json").read_text())
     assert roles == {"evaluation": {"exam": 4}, "profiling": {"heads": 1}}
-    assert "1 queries, 1 dropped" in (work / "logs/sets/heads.log").read_text()
+    assert "1 queries, 1 dropped" in (finished / "logs/sets/heads.log").read_text()
 
 
 def test_the_first_stage_is_compared_with_a_published_one(work):
@@ -132,6 +147,7 @@ def test_candidates_of_the_folder_are_the_first_stage(work):
     assert run.rankings["q2"] == [("d7", 2.0), ("d2", 1.0)]
 
 
+@pytest.mark.slow
 def test_the_report_of_an_own_experiment_names_the_first_stage_that_it_was(work):
     config = yaml.safe_load((work / "config.yaml").read_text())
     config["collections"]["food"]["runs"] = {"test": "theirs.run"}
@@ -166,12 +182,9 @@ def test_a_fault_in_the_data_is_told_with_file_and_line(work):
     assert not (work / "resources/collections/food").exists()
 
 
-TARGETS = ["results/tables/main.md", "results/sets/roles.json"]
-
-
-def test_a_path_that_is_gone_is_told_before_any_job_though_results_are_there(work):
+def test_a_path_that_is_gone_is_told_before_any_job_though_results_are_there(finished, tmp_path):
+    work = copy_of(finished, tmp_path / "work")
     config = work / "config.yaml"
-    assert snakemake(work, config, *TARGETS).returncode == 0
     (work / "food").rename(work / "moved")
     result = snakemake(work, config, *TARGETS)
     assert result.returncode != 0
@@ -179,6 +192,7 @@ def test_a_path_that_is_gone_is_told_before_any_job_though_results_are_there(wor
     assert "Traceback" not in result.stdout and "Building DAG" not in result.stdout
 
 
+@pytest.mark.slow
 def test_a_home_is_expanded_and_a_set_too_large_is_told_at_the_start(work, monkeypatch):
     monkeypatch.setenv("HOME", str(work))
     config = yaml.safe_load((work / "config.yaml").read_text())
@@ -196,9 +210,10 @@ def test_a_home_is_expanded_and_a_set_too_large_is_told_at_the_start(work, monke
     assert "sets.heads.split is 'trian'; allowed: test (4 queries), train (2 " in result.stdout
 
 
-def test_a_change_repeats_what_it_decides_whatever_its_time(work):
+@pytest.mark.slow
+def test_a_change_repeats_what_it_decides_whatever_its_time(finished, tmp_path):
+    work = copy_of(finished, tmp_path / "work")
     config = work / "config.yaml"
-    assert snakemake(work, config, *TARGETS).returncode == 0
     food = work / "food"
 
     def add(split, text):
@@ -256,6 +271,7 @@ def model(work):
     return folder
 
 
+@pytest.mark.slow
 def test_weights_overwritten_in_place_are_prepared_again(work, model):
     def digest():
         return json.loads((work / CARD).read_text())["sha256"]["model.safetensors"]

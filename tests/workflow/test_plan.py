@@ -367,7 +367,11 @@ def grid(files):
     }
 
 
-@pytest.mark.parametrize("names", [["paper"], ["paper", "extra"], ["laptop"]], ids="+".join)
+# Eight thousand jobs: nothing is run, and planning them takes as long as a run.
+LARGE = pytest.param(["paper", "extra"], marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("names", [["paper"], LARGE, ["laptop"]], ids="+".join)
 def test_presets_are_planned(tmp_path, names):
     files = [ROOT / f"config/{name}.yaml" for name in names]
     jobs = planned(tmp_path / "work", files)
