@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch, Rectangle
 
 from headrank.data.heads import HeadSet
 from headrank.evaluation.head_controls import LAYER_0, RANDOM, SELECTED
@@ -20,10 +20,14 @@ from headrank.report.figures.style import (
     LIGHT,
     PAGE,
     RED,
+    counted,
     new_figure,
     panel_letter,
     styled,
+    subject,
 )
+
+_NO_SCORE = "#e2e2e2"
 
 _CONTROLS = {
     SELECTED: (RED, "o"),
@@ -45,7 +49,7 @@ def head_scores(
 
     Args:
         scores: ``[layers, heads]``; layers that were not allowed, and heads whose sliding
-            window misses a document, are -inf or NaN and drawn grey.
+            window misses a document, are -inf or NaN and drawn grey, which the legend says.
         selected: outlined in the heatmap.
         controls: of :func:`headrank.evaluation.head_controls.head_controls`.
         first_stage: the first stage's value, drawn as a line.
@@ -71,14 +75,21 @@ def head_scores(
     right.set_ylim(0, None)
     right.set_xlabel("Prompt order")
     right.set_ylabel(measure)
-    figure.legend(loc="outside lower center", ncols=5)
+    handles, texts = [], []
+    for axes in (left, right):
+        own = axes.get_legend_handles_labels()
+        handles, texts = handles + own[0], texts + own[1]
+    if not np.isfinite(scores).all():
+        handles.append(Patch(facecolor=_NO_SCORE))
+        texts.append("No candidate: layer not allowed, or window too short")
+    figure.legend(handles, texts, loc="outside lower center", ncols=3)
     return figure
 
 
 def _heatmap(axes, scores: np.ndarray, selected: HeadSet) -> None:
     """Draw heads up, layers along; a model has more layers than heads."""
     shown = np.where(np.isfinite(scores), scores, np.nan)
-    colours = matplotlib.colormaps["cividis"].with_extremes(bad="#eeeeee")
+    colours = matplotlib.colormaps["cividis"].with_extremes(bad=_NO_SCORE)
     image = axes.imshow(
         shown.T, aspect="auto", origin="lower", cmap=colours, interpolation="nearest"
     )
@@ -114,17 +125,22 @@ def draw_head_scores(
     *,
     selection: Mapping,
     measure: str,
+    model: str,
     name: str,
     first_stage: Sequence[str],
+    names: Mapping[str, str],
 ) -> Figure:
     """Return the figure of a profile's files; ``name`` is the set of the controls."""
     table = pd.read_parquet(per_query)
     own = table[(table["measure"] == measure) & (table["set"] == name)]
     known = own[own["method"].isin(first_stage)]["value"]
-    return head_scores(
+    shown = pd.read_csv(controls)
+    figure = head_scores(
         Profile.load(profile).scores(SelectionOptions(**selection)),
         HeadSet.load(heads[0]),
-        pd.read_csv(controls),
+        shown,
         measure=measure,
         first_stage=float(known.mean()) if len(known) else None,
     )
+    told = f"(b): {names.get(name, name)}, {counted(shown['n'])}"
+    return subject(figure, names.get(model, model), told)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from headrank.evaluation.homogenisation import position_share
-from headrank.report.figures.style import BLUE, GREY, MIDDLE_ZONE, PAGE, RED, new_figure, styled
+from headrank.report.figures.style import (
+    BLUE,
+    GREY,
+    MIDDLE_ZONE,
+    PAGE,
+    RED,
+    counted,
+    new_figure,
+    styled,
+    subject,
+)
 from headrank.report.names import label
 
 _KINDS = {"relevant": (RED, "o", "Relevant"), "other": (BLUE, "s", "Other")}
@@ -28,7 +38,7 @@ def homogenisation(systems: Mapping[str, pd.DataFrame]) -> Figure:
     figure = new_figure(min(PAGE, 0.5 + 2.15 * len(systems)), 2.3)
     panels = figure.subplots(1, len(systems), sharey=True, squeeze=False)[0]
     for axes, (title, positions) in zip(panels, systems.items(), strict=True):
-        _panel(axes, positions)
+        _panel(axes, positions, {kind: _documents(systems.values(), kind) for kind in _KINDS})
         axes.set_title(title, pad=13)
         share = position_share(positions)
         told = f"position explains {share:.0%} of the others' variance"
@@ -45,13 +55,18 @@ def homogenisation(systems: Mapping[str, pd.DataFrame]) -> Figure:
         axes.set_xlabel("Position in the prompt (%)")
     panels[0].set_ylabel("Relevance (z-score in its list)")
     handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(
-        handles, names, loc="outside lower center", ncols=len(handles) if len(systems) > 1 else 2
-    )
+    figure.legend(handles, names, loc="outside lower center", ncols=min(3, len(systems)))
     return figure
 
 
-def _panel(axes: Axes, positions: pd.DataFrame) -> None:
+def _documents(tables: Iterable[pd.DataFrame], kind: str) -> str:
+    """Return how many documents a point of a kind stands for, over all panels."""
+    parts = [part[(part["kind"] == kind) & (part["documents"] > 0)] for part in tables]
+    return counted(pd.concat(parts)["documents"], "documents a point")
+
+
+def _panel(axes: Axes, positions: pd.DataFrame, documents: Mapping[str, str]) -> None:
+    """Draw one system; ``documents`` says of each kind how many a point stands for."""
     axes.axvspan(25, 75, color=MIDDLE_ZONE, linewidth=0, zorder=0, label="Middle zone")
     axes.axhline(0, color=GREY, linewidth=0.6)
     for kind, (colour, marker, text) in _KINDS.items():
@@ -67,15 +82,18 @@ def _panel(axes: Axes, positions: pd.DataFrame) -> None:
             linewidth=0,
             label=f"{text} ± 1 sd",
         )
-        axes.plot(centre, part["mean"], color=colour, marker=marker, markersize=3, label=text)
+        told = f"{text}: {documents[kind]}" if documents[kind] else text
+        axes.plot(centre, part["mean"], color=colour, marker=marker, markersize=3, label=told)
     axes.set_xlim(0, 100)
     axes.set_xticks(range(0, 101, 25))
 
 
-def draw_homogenisation(positions: str, *, names: Mapping[str, str]) -> Figure:
+def draw_homogenisation(
+    positions: str, *, model: str, name: str, names: Mapping[str, str]
+) -> Figure:
     """Return the figure of a study's file, one panel a method."""
     systems = {
         label(method, names): part
         for method, part in pd.read_csv(positions).groupby("system", sort=False)
     }
-    return homogenisation(systems)
+    return subject(homogenisation(systems), names.get(model, model), names.get(name, name))

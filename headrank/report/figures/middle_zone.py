@@ -14,11 +14,13 @@ from headrank.report.figures.style import (
     COLUMN,
     GREY,
     RED,
+    counted,
     group_rows,
     name_rows,
     new_figure,
     panel_letter,
     styled,
+    subject,
 )
 from headrank.report.names import label
 
@@ -31,7 +33,8 @@ def middle_zone(rates: pd.DataFrame, *, names: Mapping[str, str] | None = None) 
 
     Args:
         rates: rows of :func:`headrank.evaluation.middle_zone.promotion` with a column ``system``
-            (before, then after) and, for several sets, ``set``.
+            (before, then after) and, for several sets, ``set``. The legend says how many
+            ``documents`` a rate is of, if that is told.
         names: printed names of methods, where they differ from the usual ones.
     """
     keys = rates[["set", "system"]] if "set" in rates else rates[["system"]].assign(set="")
@@ -40,12 +43,15 @@ def middle_zone(rates: pd.DataFrame, *, names: Mapping[str, str] | None = None) 
     place_of = dict(zip(zip(systems["set"], systems["system"], strict=True), places, strict=True))
     own = zip(keys["set"], keys["system"], strict=True)
     points = rates.assign(place=[place_of[key] for key in own])
-    figure = new_figure(COLUMN, 0.95 + 0.2 * end)
+    figure = new_figure(COLUMN, (1.35 if "documents" in rates else 0.95) + 0.2 * end)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.3, 1))
     panel_letter(left, "a")
     panel_letter(right, "b")
     for shift, (kind, (colour, marker, text)) in zip((-0.13, 0.13), _KINDS.items(), strict=True):
-        _points(left, points[points["kind"] == kind], shift, colour, marker, text)
+        part = points[points["kind"] == kind]
+        if "documents" in part:
+            text += f" ({counted(part['documents'], 'documents')})"
+        _points(left, part, shift, colour, marker, text)
     left.axvline(25, color=GREY, linestyle=(0, (2, 2)), linewidth=0.9, label="Random ranking")
     left.set_xlim(0, None)
     left.set_xlabel("Promoted (%)")
@@ -55,7 +61,8 @@ def middle_zone(rates: pd.DataFrame, *, names: Mapping[str, str] | None = None) 
     name_rows(left, places, [label(name, names) for name in systems["system"]], heads, end)
     right.grid(axis="y", visible=False)
     right.tick_params(axis="y", length=0)
-    figure.legend(loc="outside lower center", ncols=3, columnspacing=1)
+    columns = 1 if "documents" in points else 3
+    figure.legend(loc="outside lower center", ncols=columns, columnspacing=1)
     return figure
 
 
@@ -74,6 +81,9 @@ def _points(
     )
 
 
-def draw_middle_zone(rates: str, *, names: Mapping[str, str]) -> Figure:
+def draw_middle_zone(rates: str, *, model: str, name: str, names: Mapping[str, str]) -> Figure:
     """Return the figure of a study's file; see ``middle_zone``."""
-    return middle_zone(pd.read_csv(rates), names=names)
+    table = pd.read_csv(rates)
+    queries = counted(table["queries"]) if "queries" in table else ""
+    figure = middle_zone(table, names=names)
+    return subject(figure, names.get(model, model), names.get(name, name), queries)

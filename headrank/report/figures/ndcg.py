@@ -9,7 +9,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from headrank.report.figures.style import COLUMN, looks, new_figure, reference_lines, styled
+from headrank.report.figures.style import (
+    COLUMN,
+    counted,
+    looks,
+    new_figure,
+    reference_lines,
+    styled,
+    subject,
+)
 from headrank.report.names import label
 
 
@@ -50,13 +58,17 @@ def ndcg_by_depth(
 ) -> Figure:
     """Return one curve a selection over the deepest allowed layer, with intervals as bands.
 
+    A curve ends where its selection may take heads no deeper, and the axis says so.
+
     Args:
         curves: of :func:`headrank.evaluation.head_controls.ndcg_by_depth`.
         references, names: as in `ndcg_by_heads`.
     """
     figure, axes = _curves(curves, "deepest", references, measure, names)
     axes.set_xticks(sorted(curves["deepest"].unique()))
-    axes.set_xlabel("Deepest layer that heads may come from")
+    axes.set_xlabel(
+        "Deepest layer that heads may come from\n(the last point: as deep as the selection may go)"
+    )
     return figure
 
 
@@ -88,7 +100,7 @@ def _curves(
     top = max(curves["high"].max(), *references.values(), 0)
     axes.set_ylim(0, 1.05 * top)
     reference_lines(axes, references, names)
-    figure.legend(loc="outside upper center", ncols=min(3, len(styles)), columnspacing=1)
+    figure.legend(loc="outside lower center", ncols=min(3, len(styles)), columnspacing=1)
     return figure, axes
 
 
@@ -108,6 +120,7 @@ def _drawn(
     per_query: str,
     *,
     measure: str,
+    model: str,
     name: str,
     references: Sequence[str],
     names: Mapping[str, str],
@@ -120,4 +133,10 @@ def _drawn(
         for method, values in table.groupby("method", sort=False)["value"]
         if method in references
     }
-    return figure(pd.read_csv(curves), lines, measure=measure, names=names)
+    points = pd.read_csv(curves)
+    return subject(
+        figure(points, lines, measure=measure, names=names),
+        names.get(model, model),
+        names.get(name, name),
+        counted(points["n"]),
+    )

@@ -17,8 +17,10 @@ from headrank.report.figures.style import (
     PURPLE,
     RED,
     SKY,
+    counted,
     new_figure,
     styled,
+    subject,
 )
 from headrank.report.names import label
 from headrank.report.tables.cells import cell_means
@@ -41,10 +43,12 @@ def order_robustness(
 ) -> Figure:
     """Return one panel a set: methods down, one point an order, with intervals.
 
-    A method without a prompt order (the first stage, an encoder) has one black point.
+    A method without a prompt order (the first stage, an encoder) has one black point. All panels
+    share one axis of values, so that sets can be compared.
 
     Args:
-        means: rows in the order to show: set, method, order (``-`` for none), mean, low, high.
+        means: rows in the order to show: set, method, order (``-`` for none), mean, low, high,
+            and optionally n, the queries.
         names: printed names of methods, where they differ from the usual ones.
     """
     sets = list(dict.fromkeys(means["set"]))
@@ -57,7 +61,8 @@ def order_robustness(
     down = -(-len(sets) // across)
     height = 0.3 + down * (0.65 + 0.27 * len(methods))
     figure = new_figure(min(PAGE, 1.3 + 1.95 * across), height)
-    panels = figure.subplots(down, across, sharey=True, squeeze=False).flat
+    shared = {"sharex": True, "sharey": True, "squeeze": False}
+    panels = figure.subplots(down, across, **shared).flat
     for axes, name in itertools.zip_longest(panels, sets):
         if name is None:
             axes.remove()
@@ -79,8 +84,9 @@ def order_robustness(
                 markersize=3.6 if order != "-" else 7,
                 label=order if order != "-" else "no prompt order",
             )
-        axes.set_title(name)
+        axes.set_title(f"{name} ({counted(part['n'], '').strip()})" if "n" in part else name)
         axes.set_xlabel(measure)
+        axes.tick_params(axis="x", labelbottom=True)
         for row in range(1, len(methods), 2):
             axes.axhspan(row - 0.5, row + 0.5, color="#f6f6f6", linewidth=0, zorder=0)
         axes.grid(axis="y", visible=False)
@@ -112,4 +118,5 @@ def draw_order_robustness(
     ]
     means = means.assign(place=place).sort_values("place", kind="stable")
     means["set"] = [layout["names"].get(one, one) for one in means["set"]]
-    return order_robustness(means, measure=measure, names=layout["names"])
+    figure = order_robustness(means, measure=measure, names=layout["names"])
+    return subject(figure, layout["names"].get(model, model), f"{confidence:.0%} intervals")

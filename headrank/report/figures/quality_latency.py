@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import ScaledTranslation
 
-from headrank.report.figures.style import COLUMN, LIGHT, looks, new_figure, styled
+from headrank.report.figures.style import (
+    COLUMN,
+    LIGHT,
+    counted,
+    looks,
+    new_figure,
+    styled,
+    subject,
+)
 from headrank.report.names import label
+
+_APART = 7.0  # points between the middles of two markers that would cover one another
 
 
 @styled
@@ -22,11 +35,12 @@ def quality_latency(
     """Return one point a system: CPU seconds a query along, the measure up.
 
     The grey line is the best value to be had at a cost. The axis of costs is linear where the
-    systems that cost anything lie within one order of magnitude, else logarithmic.
+    systems that cost anything lie within one order of magnitude, else logarithmic. Points that
+    would cover one another are set side by side.
 
     Args:
-        points: method, seconds, value, and optionally low, high (of the value) and model
-            (named with the method if there are several).
+        points: method, seconds, value, and optionally low, high (of the value), lists (timed)
+            and model (named with the method if there are several).
         names: printed names of methods, where they differ from the usual ones.
     """
     figure = new_figure(COLUMN, 2.1 + 0.09 * len(points))
@@ -39,15 +53,17 @@ def quality_latency(
         linewidth=1.2,
         drawstyle="steps-post",
         zorder=1,
+        label="Best at this cost or less",
     )
     styles = looks(points["method"])
     several = "model" in points.columns and points["model"].nunique() > 1
+    drawn = []
     for row in points.to_dict("records"):
         name, bars = row["method"], None
         look = styles[name]
         if "low" in row and "high" in row:
             bars = [[row["value"] - row["low"]], [row["high"] - row["value"]]]
-        axes.errorbar(
+        container = axes.errorbar(
             row["seconds"],
             row["value"],
             bars,
@@ -58,17 +74,56 @@ def quality_latency(
             fillstyle="none" if "+" in name else "full",
             label=label(name, names) + (f" ({row['model']})" if several else ""),
         )
+        drawn.append(container)
     axes.margins(x=0.05, y=0.1)
     if _spread(points["seconds"]) > 10:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(numticks=6))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("CPU seconds a query")
+    timed = f", mean of {counted(points['lists'], 'lists')[4:]}" if "lists" in points else ""
+    axes.set_xlabel(f"CPU seconds a query{timed}")
     axes.set_ylabel(measure)
     # Below, not beside the points: a fusion costs as much as its method and lies right above it.
     figure.legend(loc="outside lower center", ncols=2, columnspacing=1)
+    _set_apart(axes, points, drawn)
     return figure
+
+
+def _set_apart(axes: Axes, points: pd.DataFrame, drawn: Sequence[ErrorbarContainer]) -> None:
+    """Move points that cover one another sideways, in print alone: first stage and random order.
+
+    Two do so whose markers are at the same cost and whose markers or intervals meet.
+    """
+    figure = axes.figure
+    figure.draw_without_rendering()  # the layout decides how far apart costs are
+    scale = figure.dpi / 72
+    low, high = (points[name] if name in points else points["value"] for name in ("low", "high"))
+    places = axes.transData.transform(points[["seconds", "value"]].to_numpy(float)) / scale
+    ends = [
+        axes.transData.transform(list(zip(points["seconds"], bound, strict=True)))[:, 1] / scale
+        for bound in (low, high)
+    ]
+    bottoms, tops = ends[0] - _APART / 2, ends[1] + _APART / 2
+    left = list(range(len(points)))
+    while left:
+        cluster = [left.pop(0)]
+        for one in cluster:
+            near = [
+                other
+                for other in left
+                if abs(places[other, 0] - places[one, 0]) < _APART
+                and bottoms[other] < tops[one]
+                and bottoms[one] < tops[other]
+            ]
+            cluster += near
+            left = [other for other in left if other not in near]
+        for number, one in enumerate(cluster):
+            shift = (number - (len(cluster) - 1) / 2) * _APART / 72
+            moved = axes.transData + ScaledTranslation(shift, 0, figure.dpi_scale_trans)
+            line, _, bars = drawn[one].lines
+            for artist in (line, *bars) if len(cluster) > 1 else ():
+                artist.set_transform(moved)
 
 
 def _spread(seconds: pd.Series) -> float:
@@ -87,7 +142,22 @@ def _front(points: pd.DataFrame) -> pd.DataFrame:
     return ordered[ordered["value"] > ordered["value"].cummax().shift(fill_value=float("-inf"))]
 
 
-def draw_quality_latency(points: str, *, measure: str, names: Mapping[str, str]) -> Figure:
-    """Return the figure of a file of costs; what was timed but not evaluated has no point."""
+def draw_quality_latency(
+    points: str,
+    per_query: str,
+    *,
+    measure: str,
+    model: str,
+    name: str,
+    names: Mapping[str, str],
+) -> Figure:
+    """Return the figure of a file of costs; what was timed but not evaluated has no point.
+
+    Args:
+        per_query: the evaluation; tells how many queries of the set ``name`` a value is of.
+    """
     table = pd.read_csv(points).dropna(subset=["value"])
-    return quality_latency(table, measure=measure, names=names)
+    known = pd.read_parquet(per_query, columns=["set", "query"])
+    queries = known.loc[known["set"] == name, "query"].nunique()
+    figure = quality_latency(table, measure=measure, names=names)
+    return subject(figure, names.get(model, model), names.get(name, name), counted([queries]))

@@ -140,6 +140,25 @@ def save(figure: Figure, stem: str | os.PathLike) -> list[Path]:
     return paths
 
 
+def subject(figure: Figure, *parts: str) -> Figure:
+    """Write above a figure what it is of: model, set, number of queries. Empty parts are left out.
+
+    A figure that is copied out of its report still says so.
+    """
+    told = " · ".join(part for part in parts if part)
+    if told:
+        figure.suptitle(told, x=0.01, ha="left", fontsize=6.5, color=GREY)
+    return figure
+
+
+def counted(numbers: Iterable[float], unit: str = "queries") -> str:
+    """Return ``n = 50 queries``, or the range where the numbers differ; empty without any."""
+    known = sorted({int(number) for number in numbers})
+    if not known:
+        return ""
+    return f"n = {known[0]}" + (f"–{known[-1]}" if len(known) > 1 else "") + f" {unit}"
+
+
 def panel_letter(axes: Axes, letter: str) -> None:
     """Write a panel's letter above its upper left corner."""
     axes.set_title(f"({letter})", loc="left", fontweight="bold")

@@ -8,7 +8,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from headrank.errors import HeadRankError
-from headrank.report.figures.style import BLACK, PAGE, looks, new_figure, panel_letter, styled
+from headrank.report.figures.style import (
+    BLACK,
+    PAGE,
+    counted,
+    looks,
+    new_figure,
+    panel_letter,
+    styled,
+    subject,
+)
 
 _SMOOTH = 20  # steps in the moving average
 
@@ -22,7 +31,8 @@ def training(steps: pd.DataFrame, validation: pd.DataFrame, *, measure: str = "n
     Args:
         steps: rows of ``training.csv`` with a column ``seed``: step, epoch, loss.
         validation: rows of ``validation.csv`` with a column ``seed``: epoch and the measure;
-            epoch 0 is the unaligned model. A column ``step`` is used if there is one.
+            epoch 0 is the unaligned model. Columns ``step`` and ``queries``, how many it was
+            measured on, are used if they are there.
 
     Raises:
         HeadRankError: no step was logged.
@@ -78,7 +88,8 @@ def training(steps: pd.DataFrame, validation: pd.DataFrame, *, measure: str = "n
             fontsize=7,
         )
     right.set_xlabel("Step")
-    right.set_ylabel(f"Validation {measure.replace('ndcg', 'nDCG')}")
+    told = f"\n({counted(held['queries'])})" if "queries" in held else ""
+    right.set_ylabel(f"Validation {measure.replace('ndcg', 'nDCG')}{told}")
     handles, names = right.get_legend_handles_labels()
     if len(seeds) > 1:
         figure.legend(handles, names, loc="outside lower center", ncols=len(seeds))
@@ -86,7 +97,12 @@ def training(steps: pd.DataFrame, validation: pd.DataFrame, *, measure: str = "n
 
 
 def draw_training(
-    steps: Sequence[str], validation: Sequence[str], *, seeds: Sequence[int]
+    steps: Sequence[str],
+    validation: Sequence[str],
+    *,
+    seeds: Sequence[int],
+    model: str,
+    recipe: str,
 ) -> Figure:
     """Return the figure of a recipe's training tables, one file a seed."""
     tables = [
@@ -95,4 +111,4 @@ def draw_training(
         )
         for paths in (steps, validation)
     ]
-    return training(*tables)
+    return subject(training(*tables), model, f"trained as {recipe}")

@@ -186,8 +186,9 @@ def main_options(x: Experiment, wildcards: Any) -> dict[str, Any]:
     }
 
 
-def named(x: Experiment, wildcards: Any) -> dict[str, Any]:
-    return {"names": names(x)}
+def of_model(x: Experiment, wildcards: Any) -> dict[str, Any]:
+    """Return what a figure of one model on the report's set says that it is of."""
+    return {"model": wildcards.model, "name": x.report_set, "names": names(x)}
 
 
 def confident(x: Experiment, wildcards: Any) -> dict[str, Any]:
@@ -201,10 +202,8 @@ def tested(x: Experiment, wildcards: Any) -> dict[str, Any]:
 def curves(x: Experiment, wildcards: Any) -> dict[str, Any]:
     return {
         "measure": measure(x),
-        "name": x.report_set,
         "references": x.methods_of("first-stage", "dense", "cross-encoder", "random"),
-        "names": names(x),
-    }
+    } | of_model(x, wildcards)
 
 
 def orders(x: Experiment) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ from headrank.evaluation.head_controls import LAYER_0, RANDOM, SELECTED
 from headrank.evaluation.homogenisation import Scored, by_position
 from headrank.report import figures
 from headrank.report.figures import style
+from headrank.report.figures.order_robustness import draw_order_robustness
+from headrank.report.figures.quality_latency import draw_quality_latency
 
 ROOT = Path(__file__).resolve().parents[3]
 HEADS = HeadSet((Head(9, 2), Head(7, 0)))
@@ -33,8 +36,12 @@ def interval(frame, half=0.05):
 def head_scores():
     scores = np.random.default_rng(0).normal(0.5, 0.03, (12, 4))
     scores[0] = -np.inf  # a layer that was not allowed
+    return figures.head_scores(scores, HEADS, head_scores_controls(), first_stage=0.55)
+
+
+def head_scores_controls():
     values = {SELECTED: (0.59, 0.62), LAYER_0: (0.23, 0.43), RANDOM: (0.21, 0.21)}
-    controls = interval(
+    return interval(
         pd.DataFrame(
             [
                 {"order": order, "system": name, "mean": pair[number]}
@@ -43,7 +50,6 @@ def head_scores():
             ]
         )
     )
-    return figures.head_scores(scores, HEADS, controls, first_stage=0.55)
 
 
 def positions(pull, seed=0):
@@ -240,7 +246,10 @@ def test_homogenisation_says_what_position_explains():
     first, second = (int(text.split("%")[0].split()[-1]) for text in shares)
     assert first > 60 > 20 > second
     names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert {"Middle zone", "Relevant", "Other"} <= set(names)
+    assert "Middle zone" in names
+    # 40 queries with a relevant and 19 other documents, in ten parts of the prompt.
+    assert re.search(r"^Relevant: n = \d+–\d+ documents a point$", "\n".join(names), re.M)
+    assert re.search(r"^Other: n = 7\d–7\d documents a point$", "\n".join(names), re.M)
 
 
 def test_order_robustness_has_a_point_an_order():
@@ -316,7 +325,81 @@ def test_quality_latency_draws_the_front():
     front = axes.lines[0]
     assert list(front.get_xdata()) == [0.0004, 0.35]
     (legend,) = figure.legends
-    assert len(legend.get_texts()) == len(METHODS)
+    names = [text.get_text() for text in legend.get_texts()]
+    assert len(names) == len(METHODS) + 1 and "Best at this cost or less" in names
+
+
+def test_quality_latency_sets_points_apart_that_would_cover_one_another():
+    """The numbers stay; in print alone the first stage and a random order stand side by side."""
+    points = pd.DataFrame(
+        {"method": METHODS[:3], "seconds": [0.0004, 0.9, 0.0004], "value": [0.5, 0.6, 0.51]}
+    )
+    bounds = {"low": points["value"] - 0.04, "high": points["value"] + 0.04}
+    figure = figures.quality_latency(points.assign(lists=3, **bounds))
+    (axes,) = figure.axes
+    figure.draw_without_rendering()
+    lines = [container.lines[0] for container in axes.containers]
+    assert [list(line.get_xdata()) for line in lines] == [[0.0004], [0.9], [0.0004]]
+    places = [line.get_transform().transform(line.get_xydata())[0] for line in lines]
+    apart = (places[2][0] - places[0][0]) * 72 / figure.dpi
+    assert apart == pytest.approx(7)
+    assert places[1][0] == pytest.approx(axes.transData.transform((0.9, 0.6))[0])
+    assert axes.get_xlabel() == "CPU seconds a query, mean of 3 lists"
+
+
+def test_figures_of_files_say_what_they_are_of(tmp_path):
+    """Model, set and n stand in the figure, with the names that the config gives."""
+    rows = [
+        {"set": name, "model": "m", "adapter": "none", "order": "shuffled", "method": "icr"}
+        | {"query": f"q{n}", "measure": "nDCG@10", "value": n / 10}
+        for name, count in (("lee", 5), ("tags", 7))
+        for n in range(count)
+    ]
+    pd.DataFrame(rows).to_parquet(tmp_path / "per_query.parquet")
+    costs = {"method": ["icr"], "seconds": [0.5], "value": [0.2], "lists": [1]}
+    pd.DataFrame(costs).to_csv(tmp_path / "points.csv")
+    names = {"m": "Model M", "lee": "Lee"}
+    figure = draw_quality_latency(
+        str(tmp_path / "points.csv"),
+        str(tmp_path / "per_query.parquet"),
+        measure="nDCG@10",
+        model="m",
+        name="lee",
+        names=names,
+    )
+    assert figure.get_suptitle() == "Model M · Lee · n = 5 queries"
+    layout = {"sets": ["lee", "tags"], "methods": ["icr"], "orders": ["shuffled"], "names": names}
+    figure = draw_order_robustness(
+        str(tmp_path / "per_query.parquet"),
+        model="m",
+        layout=layout,
+        measure="nDCG@10",
+        confidence=0.95,
+        seed=0,
+    )
+    assert figure.get_suptitle() == "Model M · 95% intervals"
+    assert [axes.get_title() for axes in figure.axes] == ["Lee (n = 5)", "tags (n = 7)"]
+    assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim()
+
+
+def test_training_and_middle_zone_say_on_how_much_they_rest():
+    steps = pd.DataFrame({"seed": 1, "step": [1, 2], "epoch": [1, 1], "loss": [0.5, 0.4]})
+    held = pd.DataFrame({"seed": 1, "epoch": [0, 1], "ndcg@10": [0.4, 0.5], "queries": 40})
+    assert "(n = 40 queries)" in figures.training(steps, held).axes[1].get_ylabel()
+    kinds = ["relevant", "other", "gap"]
+    rates = pd.DataFrame({"system": "icr", "kind": kinds, "rate": 0.5, "low": 0.4, "high": 0.6})
+    (legend,) = figures.middle_zone(rates.assign(documents=[61, 412, 473])).legends
+    names = {text.get_text() for text in legend.get_texts()}
+    assert {"Relevant (n = 61 documents)", "Other (n = 412 documents)"} <= names
+
+
+def test_head_scores_explain_their_grey():
+    (legend,) = head_scores().legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names[-1] == "No candidate: layer not allowed, or window too short"
+    controls = head_scores_controls()
+    (legend,) = figures.head_scores(np.full((12, 4), 0.5), HEADS, controls).legends
+    assert not any("No candidate" in text.get_text() for text in legend.get_texts())
 
 
 def test_quality_latency_is_linear_unless_models_differ_much():
