@@ -8,8 +8,9 @@ from headrank.data.heads import HeadSet
 from headrank.io.files import atomic, read_json, write_text
 from headrank.report.claims.ledger import CLAIMS, judge
 from headrank.report.claims.measures import Evidence, Setup
-from headrank.report.tables.claims import claims_tables, others_table
+from headrank.report.tables.claims import claims_tables, in_order, others_table, summary
 from headrank.report.tables.formatting import success_rates
+from headrank.report.tables.render import escape_markdown
 from headrank.workflow.script import run_job
 
 
@@ -54,10 +55,11 @@ def main(
     made = Setup(**setup)
     ledger = judge(CLAIMS, made, evidence).assign(command=command)
     judged = claims_tables(ledger, order=made.order, confidence=made.confidence, names=made.names)
-    tables = [table for table in judged if table.rows] + [others_table()]
+    tables = [*in_order(ledger, *judged), others_table()]
     with atomic(csv) as temporary:
         ledger.to_csv(temporary, index=False)
-    write_text(md, "\n".join(table.markdown() for table in tables))
+    parts = (escape_markdown(summary(ledger)) + "\n", *(table.markdown() for table in tables))
+    write_text(md, "\n".join(parts))
 
 
 if __name__ == "__main__":

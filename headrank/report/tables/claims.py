@@ -7,11 +7,37 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from headrank.report.claims.ledger import ANALOGUE
+from headrank.report.claims.ledger import ANALOGUE, NOT_REPRODUCED, NOT_RUN, REPRODUCED
 from headrank.report.claims.others import COLUMNS, OTHERS
 from headrank.report.tables.table import Cell, Column, Row, Table
 
 _TITLE = "Claims of arXiv 2604.17237"
+
+
+def summary(ledger: pd.DataFrame) -> str:
+    """Return one sentence: how many claims a run judges, how they end, and what the rest lack.
+
+    A claim that is made at three scales counts three times, as in the ledger.
+    """
+    known = ledger[ledger["status"] != ANALOGUE]
+    ends = known["status"].value_counts()
+    count = len(known) - ends.get(NOT_RUN, 0)
+    told = f"This run judges {count} of {len(known)} claims"
+    if count:
+        told += f" ({ends.get(REPRODUCED, 0)} {REPRODUCED}, {ends.get(NOT_REPRODUCED, 0)} not)"
+    lacking = known.loc[known["status"] == NOT_RUN, "reason"].str.split("; ").explode()
+    lacking = list(dict.fromkeys(reason for reason in lacking if reason))
+    if not lacking:
+        return f"{told}."
+    return f"{told}{', because' if not count else '; the others are not run:'} " + (
+        "; ".join(lacking) + "."
+    )
+
+
+def in_order(ledger: pd.DataFrame, judged: Table, beside: Table) -> list[Table]:
+    """Return the tables that have rows, first the one that holds numbers of this run."""
+    none = set(ledger["status"]) <= {ANALOGUE, NOT_RUN}
+    return [table for table in ((beside, judged) if none else (judged, beside)) if table.rows]
 
 
 def claims_tables(

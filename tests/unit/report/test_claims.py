@@ -8,7 +8,7 @@ from headrank.errors import HeadRankError
 from headrank.report.claims.ledger import CLAIMS, SCALES, judge
 from headrank.report.claims.measures import BENCHMARKS, Evidence, Setup
 from headrank.report.claims.others import COLUMNS, OTHERS
-from headrank.report.tables.claims import claims_tables, others_table
+from headrank.report.tables.claims import claims_tables, in_order, others_table, summary
 
 MODELS = {f"qwen3-{scale}": repository for scale, repository in SCALES.items()}
 SETS = {f"s{number}": f"{key}/test" for number, key in enumerate(BENCHMARKS)}
@@ -287,6 +287,27 @@ def test_the_ledger_prints_published_and_own_numbers_apart():
             0
         ].markdown()
     )
+
+
+def test_the_ledger_begins_with_how_many_claims_it_judges():
+    ledger = small()
+    told = summary(ledger)
+    assert told.startswith("This run judges 0 of 18 claims, because ")
+    assert "Qwen3-0.6B is none of the models" in told and told.endswith(".")
+    assert told.count("lists hold 20 candidates, not 40") == 1
+    judged, beside = claims_tables(ledger.assign(command="x"), order="shuffled")
+    # Nothing is judged: the numbers of this run stand first.
+    assert in_order(ledger, judged, beside) == [beside, judged]
+    ledger = judge(CLAIMS, setup(), evidence())
+    ends = ledger.loc[ledger["status"] != "analogue", "status"].value_counts()
+    count = 18 - ends.get("not run", 0)
+    assert count > 0
+    assert summary(ledger).startswith(
+        f"This run judges {count} of 18 claims ({ends.get('reproduced', 0)} reproduced, "
+        f"{ends.get('not reproduced', 0)} not)"
+    )
+    judged, beside = claims_tables(ledger.assign(command="x"), order="shuffled")
+    assert in_order(ledger, judged, beside)[0] is judged
 
 
 def test_published_numbers_of_others_name_first_stage_and_depth():
