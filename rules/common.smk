@@ -13,6 +13,7 @@ from snakemake.logging import logger
 from headrank.workflow.caches import keep_caches_here
 from headrank.workflow.config.changes import replaced
 from headrank.workflow.provenance.future_files import check_clock
+from headrank.workflow.report_file import table_of_page
 from headrank.workflow.provenance.code_digest import code_digest
 from headrank.workflow.config.checks import configure
 from headrank.workflow.config.layouts import APART
@@ -80,7 +81,10 @@ def code(script):
 
 
 experiment = Experiment(CONFIG, RESULTS, stored=STORED, exists=lambda path: exists(path))
-config["told"] = {"first_stage": told_first_stage(CONFIG, experiment.own_run)}
+config["told"] = {
+    "first_stage": told_first_stage(CONFIG, experiment.own_run),
+    "main_table": table_of_page(f"{RESULTS}/tables/main.html"),
+}
 sizes = JobSizes(experiment, cores)
 own = OwnFiles(experiment, Hashes("resources/.originals.json"), code("build_collection"))
 provenance = ProvenanceInputs(experiment, ROOT, workflow.overwrite_configfiles)

@@ -156,7 +156,12 @@ def test_the_report_of_an_own_experiment_names_the_first_stage_that_it_was(work)
     Run({f"q{n}": [("d7", 2.0), (f"d{n}", 1.0)] for n in range(4)}).save(work / "theirs.run")
     result = snakemake(work, work / "config.yaml", "report")
     assert result.returncode == 0, result.stdout
-    assert "First stage: the imported run theirs.run." in (work / "results/report.html").read_text()
+    report = (work / "results/report.html").read_text()
+    assert "First stage: the imported run theirs.run." in report
+    # The page that opens begins with the main table as printed, and is laid out for it.
+    assert re.search(r'workflow_desc = "<div[^>]*>\\n<table> <caption>nDCG@10 by method', report)
+    assert r"<td class=\"text\">Imported first stage</td><td>0.631</td>" in report
+    assert '"results/tables/main.html"' in report and ".prose.max-w-lg { max-width" in report
     assert "Imported first stage" in (work / "results/tables/main.md").read_text()
     # How it ends: the table, the tests, the report; and none of what Snakemake says of its own.
     assert re.search(r"^Imported first stage +0\.\d{3}$", result.stdout, re.M), result.stdout

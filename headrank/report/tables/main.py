@@ -11,6 +11,7 @@ import pandas as pd
 from headrank.report import names as labels
 from headrank.report.tables.cells import FREE, Layout, System, cell_means, group_means, systems
 from headrank.report.tables.formatting import success_rates
+from headrank.report.tables.significance import few_note, power_notes
 from headrank.report.tables.table import Cell, Column, Row, Table, emphasise
 
 BETTER, WORSE = "†", "‡"
@@ -58,6 +59,7 @@ def main_table(
     means = group_means(cell_means(per_query, measure, layout.orders, confidence), layout)
     values = means.set_index(["model", "method", "set", "order"])["mean"].to_dict()
     counts = means.groupby("set", sort=False)["n"].first()
+    queries = {name: int(counts[name]) for name in layout.sets if name in counts}
     marks = _marks(significance, rows_of, measure, baseline, alpha, model)
     columns = [Column("method", "Method")]
     shown_sets = layout.benchmarks()
@@ -101,6 +103,15 @@ def main_table(
     said[-1] += "; controls are left out."
     if significance is not None and baseline is not None:
         said.append(_mark_note(rows_of, marks, baseline, alpha, len(significance), layout))
+        family = significance.assign(n=significance["set"].map(queries)).dropna(subset=["n"])
+        said += power_notes(family, alpha, layout.names)
+    elif significance is not None:
+        found = int((significance["p_holm"] < alpha).sum())
+        said.append(
+            f"{found} of {len(significance)} declared comparisons differ by a paired permutation "
+            f"test, p < {alpha:g} after Holm's correction: see the table of significance."
+        )
+    said += few_note(queries, layout.names)
     if formatting:
         said.append(
             "Well-formed: share of the generated answers that have the form asked for. Methods "
@@ -196,6 +207,8 @@ def _mark_note(
         f"Holm's correction (family of {family})."
     )
     seen = {key[:2] for key in marks}
+    if marks and not any(marks.values()):
+        note += " No mark: no tested difference is significant."
     tested = [order for order in layout.orders if any(key[3] == order for key in marks)]
     if marks and len(tested) < len(layout.orders):
         note += f" Tested in order {', '.join(map(layout.name, tested))} only."

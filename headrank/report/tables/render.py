@@ -1,7 +1,8 @@
-"""Tables as LaTeX, with the rules of booktabs, and as GitHub Markdown."""
+"""Tables as LaTeX, with the rules of booktabs, as GitHub Markdown, and as a page of HTML."""
 
 from __future__ import annotations
 
+import html
 import itertools
 import re
 from typing import TYPE_CHECKING
@@ -159,3 +160,62 @@ def _markdown_cell(cell: Cell, text: str) -> str:
 
 def _markdown_line(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
+
+
+_HTML_EMPHASIS = {"best": "<b>{}</b>", "block": "<u>{}</u>", "": "{}"}
+_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 1.2em; color: #222; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+caption { text-align: left; font-weight: bold; padding-bottom: .5em; }
+th, td { padding: .18em .7em; text-align: right; }
+th.text, td.text { text-align: left; }
+thead th { border-bottom: 1px solid #222; vertical-align: bottom; }
+thead tr.span th { border-bottom: 0; text-align: center; }
+tr.section td { text-align: left; font-weight: bold; padding-top: .6em; }
+tbody { border-bottom: 1px solid #222; }
+p.note { max-width: 60em; color: #555; font-size: 13px; margin: .5em 0; }
+"""
+
+
+def to_html(table: Table) -> str:
+    """Return a page of title, table and notes, as Markdown shows them, for the report."""
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"/>'
+        f"<title>{html.escape(table.title)}</title><style>{_STYLE}</style></head>\n"
+        f"<body>\n{to_fragment(table)}</body></html>\n"
+    )
+
+
+def to_fragment(table: Table) -> str:
+    """Return the table and its notes as HTML to stand in a page."""
+    kinds = [' class="text"' if column.is_text else "" for column in table.columns]
+    lines = [f"<table>\n<caption>{html.escape(table.title)}</caption>\n<thead>"]
+    if any(column.span for column in table.columns):
+        spans = itertools.groupby(table.columns, key=lambda column: column.span)
+        cells = "".join(
+            f'<th colspan="{len(list(members))}">{html.escape(span)}</th>'
+            for span, members in spans
+        )
+        lines.append(f'<tr class="span">{cells}</tr>')
+    titles = zip(table.columns, kinds, strict=True)
+    heads = "".join(f"<th{kind}>{html.escape(column.title)}</th>" for column, kind in titles)
+    lines.append(f"<tr>{heads}</tr>\n</thead>\n<tbody>")
+    section = ""
+    for row, texts in zip(table.rows, table.texts(), strict=True):
+        if row.section != section:
+            section = row.section
+            told = html.escape(section)
+            lines.append(f'<tr class="section"><td colspan="{len(kinds)}">{told}</td></tr>')
+        cells = "".join(
+            f"<td{kind}>{_html_cell(cell, text)}</td>"
+            for cell, text, kind in zip(row.cells, texts, kinds, strict=True)
+        )
+        lines.append(f"<tr>{cells}</tr>")
+    lines.append("</tbody>\n</table>")
+    lines += [f'<p class="note">{html.escape(note)}</p>' for note in table.notes]
+    return "\n".join(lines) + "\n"
+
+
+def _html_cell(cell: Cell, text: str) -> str:
+    mark = f"<sup>{html.escape(cell.mark)}</sup>" if cell.mark else ""
+    return _HTML_EMPHASIS[cell.emphasis].format(html.escape(text)) + mark

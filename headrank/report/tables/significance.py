@@ -15,6 +15,8 @@ from headrank.report.tables.cells import FREE
 from headrank.report.tables.table import Cell, Column, Row, Table
 
 DISAGREE = "*"
+FEW = 20
+"""Queries below which a set's numbers are called a try-out."""
 
 P = Column("p", "p", digits=4, probability=True)
 """The column of a permutation test's p, uncorrected, beside an interval."""
@@ -100,11 +102,52 @@ def significance_table(
         f"Comparisons, {', '.join(comparisons['measure'].unique())}",
         columns,
         tuple(rows),
-        (*_notes(comparisons, confidence), *notes_of(rows, confidence)),
+        (*_notes(comparisons, confidence, known), *notes_of(rows, confidence)),
     )
 
 
-def _notes(comparisons: pd.DataFrame, confidence: float) -> list[str]:
+def few_note(queries: Mapping[str, int], names: Mapping[str, str]) -> list[str]:
+    """Return a warning where sets have so few queries that their numbers are a try-out.
+
+    Args:
+        queries: how many each set has.
+    """
+    few = [f"{names.get(name, name)} n = {n}" for name, n in queries.items() if n < FEW]
+    if not few:
+        return []
+    return [
+        f"Few queries: {'; '.join(few)}. Below {FEW} queries a mean depends on single "
+        "queries; read it as a try-out, not as a result."
+    ]
+
+
+def power_notes(comparisons: pd.DataFrame, alpha: float, names: Mapping[str, str]) -> list[str]:
+    """Return a note on the sets whose few queries let no test of a family become significant.
+
+    Of n differences a two-sided permutation test gives no p below 2^(1 - n). All r rows of n
+    queries or fewer are at or above it, and Holm's correction multiplies the least of them by r
+    at least.
+
+    Args:
+        comparisons: a whole family, with columns set and n.
+        alpha: level after the correction.
+    """
+    told = []
+    for name, n in comparisons.groupby("set", sort=False)["n"].min().items():
+        rows = int((comparisons["n"] <= n).sum())
+        least = 2.0 ** (1 - int(n))
+        if rows * least >= alpha:
+            corrected = f", {min(1.0, rows * least):.4g} after the correction" if rows > 1 else ""
+            told.append(f"{names.get(name, name)} (n = {n}): {least:.4g}{corrected}")
+    if not told:
+        return []
+    return [
+        f"The least p that a permutation test can give: {'; '.join(told)}. No difference between "
+        "methods can be significant there."
+    ]
+
+
+def _notes(comparisons: pd.DataFrame, confidence: float, names: Mapping[str, str]) -> list[str]:
     """Return what the columns mean, and the least p that few queries allow."""
     notes = [
         f"Difference: mean over n queries, with its {confidence:.0%} BCa interval. p: two-sided, "
@@ -114,14 +157,12 @@ def _notes(comparisons: pd.DataFrame, confidence: float) -> list[str]:
         "print it. It assumes normal differences, which few queries do not show; nothing here is "
         "decided by it.",
     ]
-    few = sorted({int(n) for n in comparisons["n"] if 2.0 ** (1 - n) >= 1 - confidence})
-    if few:
-        least = "; ".join(f"{2.0 ** (1 - n):.4g} at n = {n}" for n in few)
+    if len(comparisons) and not (comparisons["p_holm"] < 1 - confidence).any():
         notes.append(
-            f"The least p that a permutation test can give: {least}. No difference between methods "
-            "can be significant there."
+            f"No difference is significant: every p (Holm) is {1 - confidence:.2g} or more."
         )
-    return notes
+    sets = comparisons.groupby("set", sort=False)["n"].max()
+    return [*notes, *few_note(sets, names), *power_notes(comparisons, 1 - confidence, names)]
 
 
 def tabulate_significance(comparisons: str, *, resamples: int, **options: Any) -> Table:

@@ -1,4 +1,4 @@
-"""A table of results: cells with their marks, written as CSV, GitHub Markdown and LaTeX."""
+"""A table of results: cells with their marks, as CSV, GitHub Markdown, LaTeX and HTML."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from headrank.errors import HeadRankError
 from headrank.io.files import atomic, write_text
-from headrank.report.tables.render import to_latex, to_markdown
+from headrank.report.tables.render import to_html, to_latex, to_markdown
 
 MISSING = "–"  # an en dash: no such number
 
@@ -139,7 +139,7 @@ class Table:
         return to_latex(self)
 
     def save(self, stem: str | os.PathLike) -> list[Path]:
-        """Write ``STEM.csv``, ``STEM.md`` and ``STEM.tex``; return the paths.
+        """Write ``STEM.csv``, ``STEM.md``, ``STEM.tex`` and ``STEM.html``; return the paths.
 
         A table with tidy numbers has them in ``STEM.csv`` and the wide form in
         ``STEM-wide.csv``.
@@ -153,7 +153,8 @@ class Table:
                 frame.to_csv(temporary, index=False)
         write_text(stem.with_name(f"{stem.name}.md"), self.markdown())
         write_text(stem.with_name(f"{stem.name}.tex"), self.latex())
-        names = [*frames, f"{stem.name}.md", f"{stem.name}.tex"]
+        write_text(stem.with_name(f"{stem.name}.html"), to_html(self))
+        names = [*frames, *(f"{stem.name}.{end}" for end in ("md", "tex", "html"))]
         return [stem.with_name(name) for name in names]
 
 

@@ -33,8 +33,7 @@ class Product:
         lacks: what the experiment lacks where ``names`` gives nothing, and the remedy.
         caption: a file of ``workflow/report``, without its ending.
         label: what the report calls it.
-        wide: a table that has more than one number a cell is written in a wide form, too,
-            which the report shows.
+        wide: a table that has more than one number a cell is written in a wide form, too.
         wanted: whether a run without a target makes it; else it is made on request.
     """
 
@@ -66,7 +65,7 @@ class Product:
         """Endings of its files; the report shows the last one."""
         if self.kind == "figure":
             return (".pdf", ".png")
-        return (".md", ".tex", *((".csv", "-wide.csv") if self.wide else (".csv",)))
+        return (".md", ".tex", ".csv", *(("-wide.csv",) if self.wide else ()), ".html")
 
     @property
     def message(self) -> str:

@@ -69,6 +69,7 @@ def test_the_table_names_sources_and_reasons(folder, tmp_path):
     assert {path.name for path in table.save(tmp_path / "first_stage")} == {
         "first_stage.csv",
         "first_stage-wide.csv",
+        "first_stage.html",
         "first_stage.md",
         "first_stage.tex",
     }

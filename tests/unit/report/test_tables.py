@@ -1,5 +1,7 @@
 """Tables of results: values by hand, marks in both directions, best without controls."""
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from headrank.errors import HeadRankError
 from headrank.report.tables.breakdown import measure_table, order_table
 from headrank.report.tables.cells import average_seeds, cell_means
 from headrank.report.tables.main import cut_notes, main_table
+from headrank.report.tables.render import to_html
 from headrank.report.tables.table import Cell, Column, Row, emphasise
 from tests.helpers.table_values import by_label, layout, per_query, significance
 
@@ -128,6 +131,40 @@ def test_marks_against_the_declared_baseline(changes, mark):
     )
 
 
+def test_a_test_is_told_though_nothing_is_significant():
+    family = pd.DataFrame([significance(p_holm=0.4)] * 8)
+    table = main_table(per_query(), family, layout(), measure="nDCG@10", baseline="bm25")
+    text = table.markdown()
+    assert "No mark: no tested difference is significant." in text
+    # Two queries: 2 ** -1, and Holm's correction over eight rows of so few.
+    assert "a (n = 2): 0.5, 1 after the correction" in text
+    family = pd.DataFrame([significance()])
+    table = main_table(per_query(), family, layout(), measure="nDCG@10", baseline="bm25")
+    assert "No mark" not in table.markdown()
+    # Without a baseline no cell can be marked; that tests were made is said all the same.
+    family = pd.DataFrame([significance(), significance(p_holm=0.4)])
+    text = main_table(per_query(), family, layout(), measure="nDCG@10").markdown()
+    assert "1 of 2 declared comparisons differ" in text
+
+
+def test_a_page_shows_the_table_as_markdown_does():
+    family = pd.DataFrame([significance()])
+    names = {"a": "Answers <b>"}
+    table = main_table(per_query(), family, layout(names=names), measure="nDCG@10", baseline="bm25")
+    page = ElementTree.fromstring(to_html(table).partition("\n")[2])
+    rows = [[cell for cell in row] for row in page.iter("tr")]
+    shown = ["".join(cell.itertext()) for cell in rows[-1]]
+    last = table.rows[-1].cells
+    texts = [text + cell.mark for text, cell in zip(table.texts()[-1], last, strict=True)]
+    assert shown == texts
+    assert [cell.find("b") is not None for cell in rows[-1]] == [
+        cell.emphasis == "best" for cell in last
+    ]
+    spans = [(cell.get("colspan"), cell.text) for cell in rows[0]]
+    assert ("2", "Answers <b> (n = 2)") in spans
+    assert ["".join(note.itertext()) for note in page.iter("p")] == list(table.notes)
+
+
 def test_a_method_without_a_model_is_marked_against_one_with_a_model():
     family = pd.DataFrame([significance()])
     table = main_table(per_query(), family, layout(), measure="nDCG@10", baseline="headrank")
@@ -142,7 +179,9 @@ def test_tidy_numbers_carry_interval_and_mark(tmp_path):
     family = pd.DataFrame([significance()])
     table = main_table(per_query(), family, layout(), measure="nDCG@10", baseline="bm25")
     paths = table.save(tmp_path / "main")
-    assert [path.name for path in paths] == ["main.csv", "main-wide.csv", "main.md", "main.tex"]
+    assert [path.name for path in paths] == [
+        *("main.csv", "main-wide.csv", "main.md", "main.tex", "main.html")
+    ]
     tidy = pd.read_csv(tmp_path / "main.csv").set_index(["set", "order", "method"])
     row = tidy.loc[("b", "shuffled", "headrank")]
     assert row["mean"] == pytest.approx(0.8) and row["n"] == 3
@@ -225,7 +264,9 @@ def test_emphasise_rounds_before_it_compares_and_knows_low_is_better():
 
 def test_own_notes_follow_the_tables():
     table = main_table(per_query(), None, layout(), measure="nDCG@10", notes=["Mean of 3 seeds."])
-    assert table.notes[-1] == "Mean of 3 seeds." and len(table.notes) == 3
+    assert table.notes[-1] == "Mean of 3 seeds." and len(table.notes) == 4
+    # Said in every table, tested or not.
+    assert table.notes[-2].startswith("Few queries: a n = 2; b n = 3. Below 20 queries")
 
 
 def test_cut_documents_are_told_below_the_main_table(tmp_path):

@@ -223,4 +223,12 @@ def test_a_comparison_stands_with_its_interval_and_every_test():
 def test_so_few_queries_that_no_test_can_decide_are_named():
     # Five signs have 32 patterns; the two extreme ones are 1/16.
     text = significance_table(pd.DataFrame([comparison(n=5, p=0.0625), comparison(n=6)])).markdown()
-    assert "least p that a permutation test can give: 0.0625 at n = 5. No" in text
+    assert "can give: a (n = 5): 0.0625. No" in text and "Few queries: a n = 6." in text
+    # After Holm's correction even the least p of four rows of n = 7 is 4 * 2 ** -6.
+    rows = [comparison(n=7, set=name) for name in "abcd"] + [comparison(n=30, set="e")]
+    text = significance_table(pd.DataFrame(rows), names={"b": "Bees"}).markdown()
+    assert "a (n = 7): 0.01562, 0.0625 after the correction; Bees (n = 7)" in text
+    assert "e (n = 30)" not in text
+    assert "No difference is significant: every p (Holm) is 0.05 or more." in text
+    text = significance_table(pd.DataFrame([comparison(n=7, p_holm=0.0157)])).markdown()
+    assert "least p" not in text and "No difference is significant" not in text
