@@ -8,8 +8,7 @@ ranker = HeadRanker.from_pretrained("my/model", adapter="my-adapter")
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +22,7 @@ from headrank.data.candidates import CandidateList, Passage, arrange, as_candida
 from headrank.data.heads import HeadSet
 from headrank.data.trec import Qrels, check_grade
 from headrank.errors import HeadRankError
-from headrank.heads.profile import Profile
-from headrank.heads.profile import profile_heads as profile_readings
+from headrank.heads.profile import Profile, profile_readings
 from headrank.io.texts import normalised
 from headrank.models.decoder import LoadedModel, load_model
 from headrank.options.pairs import PairOptions
@@ -34,7 +32,7 @@ from headrank.reading import sliding_window
 from headrank.reading.layout import check_heads
 from headrank.reading.prefill import read_lists
 from headrank.reading.prompt import PromptBuilder
-from headrank.reading.readings import load_shards, save_readings
+from headrank.reading.readings import ListReading
 
 
 @dataclass(frozen=True)
@@ -114,9 +112,6 @@ def profile_lists(
     """Return the profile over lists that are loaded already, with its provenance."""
     builder = PromptBuilder(model.tokenizer, prompt or PromptOptions(), model.context)
     moved = [arrange(candidates, order, seed) for candidates in lists]
-    readings = list(
-        read_lists(model, builder, moved, calibrate=False, label="profiling", progress=progress)
-    )
     provenance = {
         "model": Path(model.name).name,
         "model_digest": model.digest,
@@ -129,11 +124,16 @@ def profile_lists(
         "seed": seed,
         **sliding_window.provenance(model),
     }
-    # A profile is made from files of readings; this one is gone when the profile is there.
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "0.npz"
-        save_readings(path, readings, provenance)
-        return profile_readings(load_shards([path]), qrels)
+    readings = read_lists(
+        model, builder, moved, calibrate=False, label="profiling", progress=progress
+    )
+    return profile_readings(_checked(readings), qrels, provenance)
+
+
+def _checked(readings: Iterable[ListReading]) -> Iterator[ListReading]:
+    for reading in readings:
+        reading.check("profiling")
+        yield reading
 
 
 def align(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +33,7 @@ def trim(candidates: CandidateList, qrels: Qrels, documents: int) -> CandidateLi
     holds something to prefer them to; places that the others do not fill go to further
     relevant ones. Returns None if the candidates have one grade only.
     """
-    judged = qrels.grades.get(candidates.query_id, {})
-    grades = [max(0, judged.get(d, 0)) for d in candidates.doc_ids]
+    grades = qrels.grades_of(candidates.query_id, candidates.doc_ids)
     relevant = [i for i, grade in enumerate(grades) if grade > 0]
     relevant.sort(key=lambda i: (-grades[i], i))
     others = [i for i, grade in enumerate(grades) if grade == 0]
@@ -43,11 +42,7 @@ def trim(candidates: CandidateList, qrels: Qrels, documents: int) -> CandidateLi
     kept = sorted(relevant + others[: documents - len(relevant)])
     if len({grades[i] for i in kept}) < 2:
         return None
-    return replace(
-        candidates,
-        doc_ids=tuple(candidates.doc_ids[i] for i in kept),
-        passages=tuple(candidates.passages[i] for i in kept),
-    )
+    return candidates.take(kept)
 
 
 def load_training(
@@ -105,17 +100,11 @@ def shuffled(
 ) -> TrainingList:
     """Return the list in an order drawn for this epoch, with its pairs as indices."""
     generator = query_generator(seed, "epoch", str(epoch), candidates.query_id)
-    order = generator.permutation(len(candidates.doc_ids))
-    moved = replace(
-        candidates,
-        doc_ids=tuple(candidates.doc_ids[i] for i in order),
-        passages=tuple(candidates.passages[i] for i in order),
-    )
+    moved = candidates.take(generator.permutation(len(candidates.doc_ids)))
     place = {document: i for i, document in enumerate(moved.doc_ids)}
-    judged = qrels.grades.get(candidates.query_id, {})
     return TrainingList(
         candidates=moved,
-        grades=np.array([max(0, judged.get(d, 0)) for d in moved.doc_ids]),
+        grades=np.array(qrels.grades_of(moved.query_id, moved.doc_ids)),
         chosen=np.array([place[pair.chosen] for pair in pairs]),
         rejected=np.array([place[pair.rejected] for pair in pairs]),
     )
@@ -154,8 +143,7 @@ def pair_lists(
 
 def _check_preference(pair: Pair, qrels: Qrels) -> None:
     """Refuse a pair of other judgments: it would teach the opposite."""
-    judged = qrels.grades.get(pair.query_id, {})
-    chosen, rejected = (max(0, judged.get(d, 0)) for d in (pair.chosen, pair.rejected))
+    chosen, rejected = qrels.grades_of(pair.query_id, (pair.chosen, pair.rejected))
     if chosen <= rejected:
         raise HeadRankError(
             f"query {pair.query_id}: a pair prefers document {pair.chosen} of grade {chosen} to "

@@ -56,6 +56,15 @@ class CandidateList:
                     "is no text; repair the input's encoding"
                 )
 
+    def take(self, places: Iterable[int]) -> CandidateList:
+        """Return the list of the documents at these places, in the order given."""
+        chosen = list(places)
+        return replace(
+            self,
+            doc_ids=tuple(self.doc_ids[i] for i in chosen),
+            passages=tuple(self.passages[i] for i in chosen),
+        )
+
 
 def arrange(candidates: CandidateList, order: str, seed: int) -> CandidateList:
     """Return the list in one of the declared prompt orders.
@@ -70,12 +79,8 @@ def arrange(candidates: CandidateList, order: str, seed: int) -> CandidateList:
     Raises:
         HeadRankError: the order is not one of these.
     """
-    places = prompt_places(candidates.query_id, len(candidates.doc_ids), order, seed)
-    return replace(
-        candidates,
-        doc_ids=tuple(candidates.doc_ids[i] for i in places),
-        passages=tuple(candidates.passages[i] for i in places),
-    )
+    count = len(candidates.doc_ids)
+    return candidates.take(prompt_places(candidates.query_id, count, order, seed))
 
 
 def prompt_places(query_id: str, count: int, order: str, seed: int) -> np.ndarray:

@@ -156,6 +156,11 @@ class Qrels:
 
     grades: Mapping[str, Mapping[str, int]]
 
+    def grades_of(self, query: str, doc_ids: Iterable[str]) -> list[int]:
+        """Return the grade of each document; those below 0 and not judged count as 0."""
+        judged = self.grades.get(query, {})
+        return [max(0, judged.get(document, 0)) for document in doc_ids]
+
     @classmethod
     def load(cls, path: str | os.PathLike) -> Qrels:
         """Return the judgments of a TREC qrels file (query, iteration, document, grade).

@@ -8,14 +8,14 @@ rate of the relevant ones less that of the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from headrank.data.trec import Qrels, Run
 from headrank.errors import HeadRankError
-from headrank.evaluation.significance import paired_permutation
+from headrank.evaluation.significance import paired_permutation, resampled
 from headrank.reading.readings import ReadingFile
 
 KINDS = ("relevant", "other", "gap")
@@ -97,7 +97,7 @@ def promotion(
         table: of ``outcomes``.
     """
     counts = _counts(table).to_numpy(float)
-    samples = np.concatenate(list(_resampled(counts, resamples, seed)))
+    samples = _resampled(counts, resamples, seed)
     bounds = _bounds(_rates(samples), confidence)
     rates = _rates(counts.sum(axis=0, keepdims=True))[0]
     once = _counts(table.drop_duplicates(["query", "document"])).to_numpy().sum(axis=0)
@@ -138,7 +138,7 @@ def promotion_change(
         )
     both = np.hstack([first.to_numpy(float), second.loc[first.index].to_numpy(float)])
     width = len(_COUNTS)
-    samples = np.concatenate(list(_resampled(both, resamples, seed)))
+    samples = _resampled(both, resamples, seed)
     bounds = _bounds(_rates(samples[:, width:]) - _rates(samples[:, :width]), confidence)
     total = both.sum(axis=0, keepdims=True)
     change = (_rates(total[:, width:]) - _rates(total[:, :width]))[0]
@@ -171,16 +171,10 @@ def _counts(table: pd.DataFrame) -> pd.DataFrame:
     return frame.groupby(table["query"], sort=False).sum()
 
 
-def _resampled(counts: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield ``[samples, columns]``: the counts summed over queries drawn with replacement."""
-    generator = np.random.default_rng(seed)
-    size = len(counts)
-    step = max(1, _CHUNK // size)
-    for start in range(0, resamples, step):
-        weights = generator.multinomial(
-            size, np.full(size, 1 / size), size=min(step, resamples - start)
-        )
-        yield weights @ counts
+def _resampled(counts: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Return ``[samples, columns]``: the counts summed over queries drawn with replacement."""
+    rows = max(1, _CHUNK // len(counts))
+    return resampled(counts, resamples, np.random.default_rng(seed), rows)
 
 
 def _rates(sums: np.ndarray) -> np.ndarray:

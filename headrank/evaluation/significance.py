@@ -143,6 +143,21 @@ def bca_interval(
     return float(interval.low), float(interval.high)
 
 
+def resampled(
+    values: np.ndarray, resamples: int, rng: np.random.Generator, rows: int
+) -> np.ndarray:
+    """Return ``[resamples, columns]``: values summed over queries drawn with replacement.
+
+    Args:
+        values: ``[queries, columns]``.
+        rows: samples drawn at once; bounds the memory, ``[rows, queries]`` weights.
+    """
+    n = len(values)
+    shares = np.full(n, 1 / n)
+    sizes = [min(rows, resamples - start) for start in range(0, resamples, rows)]
+    return np.concatenate([rng.multinomial(n, shares, size=size) @ values for size in sizes])
+
+
 def disagree(low: float, high: float, p: float, confidence: float) -> bool:
     """Return whether an interval of a difference and its test say different things.
 

@@ -45,11 +45,21 @@ def fold(
         )
     if options.outliers:
         return without_outliers(_contrast(reading, heads), reading.spans)
-    chosen = heads or every_head(layers, width)
-    mask = chosen.mask(layers, width)
-    masses = reading.query[mask].astype(np.float64)
-    if options.calibrate:
-        masses -= reading.calibration[mask]
+    mask = (heads or every_head(layers, width)).mask(layers, width)
+    calibration = reading.calibration[mask] if options.calibrate else None
+    return fold_masses(reading.query[mask], calibration, options)
+
+
+def fold_masses(masses: np.ndarray, calibration: np.ndarray | None, options: Fold) -> np.ndarray:
+    """Return ``[docs]`` float64 scores of the heads that are joined, their outliers kept.
+
+    Args:
+        masses: ``[heads, docs]`` attention of the query.
+        calibration: the same of the content-free query, which is subtracted; None without.
+    """
+    masses = masses.astype(np.float64)
+    if calibration is not None:
+        masses -= calibration
     return aggregate(masses, options.aggregation)
 
 

@@ -8,7 +8,7 @@ but for ``contrastive`` (CoRe, 2510.02219) and ``mass`` (QRHead, 2506.09944).
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ from headrank.errors import HeadRankError
 from headrank.heads.criteria import CRITERIA, entropy
 from headrank.io.arrays import ArrayFile, save_arrays
 from headrank.options.selection import SelectionOptions
-from headrank.reading.readings import ReadingFile
+from headrank.reading.readings import ListReading, ReadingFile
 from headrank.reading.sliding_window import KEY
 
 
@@ -161,12 +161,24 @@ class Profile:
 def profile_heads(
     shards: Sequence[ReadingFile], qrels: Qrels, temperature: float = 0.001
 ) -> Profile:
+    """Return the profile of every head over files of readings; see `profile_readings`."""
+    readings = (reading for shard in shards for reading in shard)
+    return profile_readings(readings, qrels, shards[0].meta["provenance"], temperature)
+
+
+def profile_readings(
+    readings: Iterable[ListReading],
+    qrels: Qrels,
+    provenance: Mapping[str, object],
+    temperature: float = 0.001,
+) -> Profile:
     """Return the profile of every head over the readings of labelled queries.
 
     A candidate without a judgment counts as grade 0. Queries whose candidates all have
     one grade separate nothing and are left out.
 
     Args:
+        provenance: what the readings were made with.
         temperature: of the contrastive form on raw masses (CoRe uses .001 to .1).
 
     Raises:
@@ -174,31 +186,28 @@ def profile_heads(
     """
     queries, entropies, missed = [], [], []
     values: dict[str, list[np.ndarray]] = {name: [] for name in CRITERIA}
-    for shard in shards:
-        for reading in shard:
-            judged = qrels.grades.get(reading.query_id, {})
-            grades = np.array([max(0, judged.get(d, 0)) for d in reading.doc_ids])
-            if len(np.unique(grades)) < 2:
-                continue
-            queries.append(reading.query_id)
-            mass = reading.query.astype(np.float64)
-            entropies.append(entropy(mass))
-            hidden = reading.unseen()
-            if hidden is not None:
-                missed.append(hidden.any(axis=-1))
-            for name, criterion in CRITERIA.items():
-                values[name].append(criterion(mass, grades, temperature))
+    for reading in readings:
+        grades = np.array(qrels.grades_of(reading.query_id, reading.doc_ids))
+        if len(np.unique(grades)) < 2:
+            continue
+        queries.append(reading.query_id)
+        mass = reading.query.astype(np.float64)
+        entropies.append(entropy(mass))
+        hidden = reading.unseen()
+        if hidden is not None:
+            missed.append(hidden.any(axis=-1))
+        for name, criterion in CRITERIA.items():
+            values[name].append(criterion(mass, grades, temperature))
     if len(queries) < 2:
         raise HeadRankError(
             f"{'only 1' if queries else 'no'} profiling query has candidates of two different "
             "grades, and a standard error needs 2; give queries with judged relevant and other "
             "documents among their candidates"
         )
-    provenance = {**shards[0].meta["provenance"], "temperature": temperature}
     return Profile(
         tuple(queries),
         {name: np.stack(arrays) for name, arrays in values.items()},
         np.stack(entropies),
-        provenance,
+        {**provenance, "temperature": temperature},
         np.any(missed, axis=0) if missed else None,
     )

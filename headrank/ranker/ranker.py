@@ -6,7 +6,7 @@ import itertools
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -324,7 +324,7 @@ class HeadRanker(CrossEncoderForms):
         calibration = (options.prompt.calibration,) if options.fold.calibrate else ()
         built = []
         for places in deal(len(candidates.doc_ids), options.window):
-            window = arrange(_take(candidates, places), options.order, options.seed)
+            window = arrange(candidates.take(places), options.order, options.seed)
             prompt = self.builder.build(window, (*queries, *calibration))
             check_prompt(self.model, prompt, self.heads, window)
             built.append((window, prompt))
@@ -437,12 +437,3 @@ def ranked(
         )
         for rank, (document, score) in enumerate(run.rankings[""], start=1)
     ]
-
-
-def _take(candidates: CandidateList, places: Sequence[int]) -> CandidateList:
-    """Return the list with the documents at these places only."""
-    return replace(
-        candidates,
-        doc_ids=tuple(candidates.doc_ids[i] for i in places),
-        passages=tuple(candidates.passages[i] for i in places),
-    )

@@ -16,13 +16,12 @@ import torch
 
 from headrank.data.heads import HeadSet, by_layer
 from headrank.errors import HeadRankError
-from headrank.heads.fold import fold
+from headrank.heads.fold import fold_masses, without_outliers
 from headrank.models.decoder import LoadedModel
 from headrank.options.fold import Fold
 from headrank.reading.document_store import Shelf
 from headrank.reading.prefill import read_prompts
 from headrank.reading.prompt import Prompt
-from headrank.reading.readings import ListReading
 from headrank.reading.sliding_window import check_prompt
 
 
@@ -124,23 +123,14 @@ def score_prompts(
         documents = [_joined(recorder.mass, item) for recorder in recorders]
         for mass in documents:
             _check(mass)
-        tokens = [_joined(recorder.tokens, item) for recorder in recorders if options.outliers]
-        own = []
-        for number in range(queries):
-            # The heads read stand as the only layer of a reading, so "all heads" of the
-            # fold are the selected ones, and the fold is the workflow's own.
-            reading = ListReading(
-                query_id=str(number),
-                doc_ids=tuple(str(i) for i in range(len(prompt.spans))),
-                query=documents[number][None],
-                calibration=documents[-1][None] if options.calibrate else None,
-                spans=_spans(prompt),
-                contrast=(tokens[number] - tokens[-1]).sum(axis=0, dtype=np.float64)
-                if options.outliers
-                else None,
-            )
-            own.append(fold(reading, None, options))
-        scores.append(own)
+        if options.outliers:
+            tokens = [_joined(recorder.tokens, item) for recorder in recorders]
+            spans = _spans(prompt)
+            contrasts = [(own - tokens[-1]).sum(axis=0, dtype=np.float64) for own in tokens[:-1]]
+            scores.append([without_outliers(contrast, spans) for contrast in contrasts])
+            continue
+        calibration = documents[-1] if options.calibrate else None
+        scores.append([fold_masses(mass, calibration, options) for mass in documents[:queries]])
     return scores
 
 

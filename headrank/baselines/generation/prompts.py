@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from headrank.baselines.generation.model import Generator
@@ -104,13 +103,4 @@ def limited(texts: PromptOptions, prompt: PromptOptions, **own: str) -> PromptOp
         overlong=prompt.overlong,
         chat=prompt.chat,
         **own,
-    )
-
-
-def take(candidates: CandidateList, places: Sequence[int]) -> CandidateList:
-    """Return some documents of a list, in the order given."""
-    return replace(
-        candidates,
-        doc_ids=tuple(candidates.doc_ids[i] for i in places),
-        passages=tuple(candidates.passages[i] for i in places),
     )

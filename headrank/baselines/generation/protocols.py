@@ -26,7 +26,6 @@ from headrank.baselines.generation.prompts import (
     THOUGHTS_END,
     limited,
     prompt_ids,
-    take,
 )
 from headrank.baselines.generation.windows import TOKENS_A_NUMBER, windows
 from headrank.data.candidates import CandidateList
@@ -135,7 +134,7 @@ def _listwise(
             instruction=LISTWISE.instruction.format(count=len(part)),
         )
         most = TOKENS_A_NUMBER * len(part) + (thinking_tokens or 0)
-        ids = prompt_ids(generator, options, take(candidates, part), room=most, thinking=thinking)
+        ids = prompt_ids(generator, options, candidates.take(part), room=most, thinking=thinking)
         written = yield ids, most
         answer = read_permutation(
             generator.tokenizer.decode(written, skip_special_tokens=True),
@@ -169,7 +168,7 @@ def rank_pointwise(
     options = limited(POINTWISE, prompt or PromptOptions())
     scores, read, answers = [], 0, []
     for place in range(len(candidates.doc_ids)):
-        ids = prompt_ids(generator, options, take(candidates, [place]), room=1)
+        ids = prompt_ids(generator, options, candidates.take([place]), room=1)
         logits = next_logits(generator, ids)[-1]
         scores.append(float(logits[yes].logsumexp(0) - logits[no].logsumexp(0)))
         best = int(logits.argmax())
@@ -199,7 +198,7 @@ def rank_query_likelihood(
     )
     scores, read = [], 0
     for place in range(len(candidates.doc_ids)):
-        one = take(candidates, [place])
+        one = candidates.take([place])
         ids = [*prompt_ids(generator, options, one, query="", room=len(query)), *query]
         # The last logits foretell what would follow the query.
         logits = next_logits(generator, ids, keep=len(query) + 1)[:-1]

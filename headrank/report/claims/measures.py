@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from headrank.errors import HeadRankError
-from headrank.evaluation.significance import paired_permutation
+from headrank.evaluation.significance import paired_permutation, resampled
 from headrank.report.names import label
 from headrank.report.tables.cells import FREE
 from headrank.report.tables.table import probability
@@ -198,13 +198,9 @@ def _standing(
                 f"set {name}: methods were evaluated on different queries; evaluate all anew"
             )
         numbers, n = values.to_numpy(float), len(values)
-        draws = [
-            rng.multinomial(n, np.full(n, 1 / n), size=_CHUNK) @ numbers / n
-            for _ in range(_RESAMPLES // _CHUNK)
-        ]
         parts.append(numbers)
         means.append(numbers.mean(axis=0))
-        samples.append(np.concatenate(draws))
+        samples.append(resampled(numbers, _RESAMPLES, rng, _CHUNK) / n)
     units = setup.units(sets)
     share = {place: 1 / len(units) / len(unit) for unit in units for place in unit}
     return Standing(
