@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from headrank.align.lists import trim_all
+from headrank.align.lists import Judged, trim_all
 from headrank.align.mine import mine_with_model
 from headrank.align.options import AlignOptions
 from headrank.align.places import check_folders
@@ -51,7 +51,7 @@ class LabelledQuery:
     query_id: str | None = None
 
 
-def as_lists(examples: Iterable[LabelledQuery]) -> tuple[list[CandidateList], Qrels]:
+def as_lists(examples: Iterable[LabelledQuery]) -> Judged:
     """Return the candidate lists and judgments of labelled queries.
 
     Raises:
@@ -71,7 +71,7 @@ def as_lists(examples: Iterable[LabelledQuery]) -> tuple[list[CandidateList], Qr
             raise HeadRankError(f"query {name} stands twice among the labelled queries")
         lists.append(candidates)
         grades[name] = dict(zip(candidates.doc_ids, checked, strict=True))
-    return lists, Qrels(grades)
+    return Judged(lists, Qrels(grades))
 
 
 def profile_heads(
@@ -174,9 +174,11 @@ def align(
     if prompt is not None:
         check_heads(heads, prompt.layout)
     lists, qrels = as_lists(examples)
-    held_out, held_qrels = as_lists(validation) if validation is not None else ([], qrels)
     if validation is None:
         lists, held_out = split(lists, hold_out, seed)
+        validated = Judged(held_out, qrels)
+    else:
+        validated = as_lists(validation)
     loaded = load_model(
         model,
         dtype=dtype or Origin({}, heads).dtype() or "float32",
@@ -187,11 +189,9 @@ def align(
     return align_lists(
         loaded,
         heads,
-        lists,
-        qrels,
+        Judged(lists, qrels),
         target,
-        validation=held_out,
-        validation_qrels=held_qrels,
+        validation=validated,
         documents=documents,
         options=options,
         pairs=pairs,
@@ -205,12 +205,10 @@ def align(
 def align_lists(
     model: LoadedModel,
     heads: HeadSet,
-    lists: Sequence[CandidateList],
-    qrels: Qrels,
+    training: Judged,
     target: str | os.PathLike,
     *,
-    validation: Sequence[CandidateList],
-    validation_qrels: Qrels,
+    validation: Judged,
     documents: int = 12,
     options: AlignOptions | None = None,
     pairs: PairOptions | None = None,
@@ -224,30 +222,28 @@ def align_lists(
 
     check_folders(target, checkpoint)
     heads.check_model(model.layers, model.heads, model.digest)
-    _check_held_out(lists, validation)
+    _check_held_out(training.lists, validation.lists)
     if prompt is None:
         prompt = Origin({}, heads).prompt() or PromptOptions()
     check_heads(heads, prompt.layout)
     builder = PromptBuilder(model.tokenizer, prompt, model.context)
     builder.check_wrapper(heads.provenance, "the heads")
-    trimmed = trim_all(lists, qrels, documents)
+    trimmed = trim_all(*training, documents)
     mined = mine_with_model(
-        model, builder, heads, trimmed, qrels, pairs or PairOptions(), seed, progress
+        model, builder, heads, trimmed, training.qrels, pairs or PairOptions(), seed, progress
     )
     return train(
         model,
         builder,
         heads,
-        trimmed,
-        qrels,
+        Judged(trimmed, training.qrels),
         mined,
         target,
-        validation=trim_all(validation, validation_qrels, documents),
-        validation_qrels=validation_qrels,
+        validation=Judged(trim_all(*validation, documents), validation.qrels),
         options=options or AlignOptions(),
         seed=seed,
         checkpoint=checkpoint,
-        labelled_queries=len(lists),
+        labelled_queries=len(training.lists),
         progress=progress,
     )
 

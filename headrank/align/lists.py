@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,13 @@ from headrank.collections.set_files import load_lists
 from headrank.data.candidates import CandidateList, query_generator
 from headrank.data.trec import Qrels
 from headrank.errors import HeadRankError
+
+
+class Judged(NamedTuple):
+    """Candidate lists and their judgments."""
+
+    lists: Sequence[CandidateList]
+    qrels: Qrels
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,7 @@ def trim(candidates: CandidateList, qrels: Qrels, documents: int) -> CandidateLi
 
 def load_training(
     folders: Sequence[str | os.PathLike], documents: int, queries: int | None = None
-) -> tuple[list[CandidateList], Qrels]:
+) -> Judged:
     """Return the trimmed training lists of several query sets, and their judgments.
 
     Args:
@@ -77,7 +85,7 @@ def load_training(
             f"{queries} training queries asked for, but only {len(trimmed)} of the sets' queries "
             "have candidates of two grades; take larger sets or fewer queries"
         )
-    return trimmed[:queries], qrels
+    return Judged(trimmed[:queries], qrels)
 
 
 def trim_all(lists: Iterable[CandidateList], qrels: Qrels, documents: int) -> list[CandidateList]:

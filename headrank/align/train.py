@@ -8,7 +8,7 @@ import logging
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -20,9 +20,9 @@ from headrank.align import losses
 from headrank.align.checkpoint import Checkpoint, Progress, State
 from headrank.align.divergence import check_gradient, check_trend, check_weights
 from headrank.align.forward import selected_mass
-from headrank.align.lists import TrainingList, pair_lists, shuffled
+from headrank.align.lists import Judged, TrainingList, pair_lists, shuffled
 from headrank.align.options import AlignOptions
-from headrank.align.pairs import PairSet
+from headrank.align.pairs import Pair, PairSet
 from headrank.align.places import check_folders
 from headrank.align.validate import validation_ndcg
 from headrank.data.candidates import CandidateList, query_generator
@@ -44,13 +44,11 @@ def align(
     model: LoadedModel,
     builder: PromptBuilder,
     heads: HeadSet,
-    lists: Sequence[CandidateList],
-    qrels: Qrels,
+    training: Judged,
     pairs: PairSet,
     target: str | os.PathLike,
     *,
-    validation: Sequence[CandidateList],
-    validation_qrels: Qrels,
+    validation: Judged,
     options: AlignOptions,
     seed: int,
     checkpoint: str | os.PathLike | None = None,
@@ -65,7 +63,7 @@ def align(
     epoch; epoch 0 is the unaligned model, and is kept with a warning if it is the best).
 
     Args:
-        lists: trimmed training lists; every epoch draws each list's order anew.
+        training: trimmed lists; every epoch draws each list's order anew.
         pairs: mined on these lists.
         validation: held-out lists, read in a seeded shuffled order.
         checkpoint: folder from which a killed run goes on, with the same result as an
@@ -83,7 +81,7 @@ def align(
     """
     check_folders(target, checkpoint)
     check_heads(heads, builder.options.layout)
-    matched = pair_lists(lists, pairs, qrels)
+    matched = pair_lists(training.lists, pairs, training.qrels)
     if len(matched) < options.batch:
         raise HeadRankError(
             f"{len(matched)} training queries have pairs, fewer than one step takes (batch "
@@ -98,9 +96,9 @@ def align(
         projections=options.projections,
         seed=seed,
     )
-    run = Training(model, builder, heads, wrapped, matched, qrels, options, seed)
-    run.validation_set = (validation, validation_qrels)
-    run.code = (provenance or {}).get("code")
+    data = TrainingData(matched, training.qrels, validation)
+    code = (provenance or {}).get("code")
+    run = Training(model, builder, heads, wrapped, data, options, seed, code)
     store = None if checkpoint is None else Checkpoint(Path(checkpoint), run.fingerprint())
     if store is not None and (state := store.load()) is not None:
         run.load_state(state)
@@ -111,7 +109,7 @@ def align(
             "no epoch ranks the %d validation queries better than the unaligned model (nDCG@10 "
             "%.4f): the adapter changes nothing. Validate on more queries, train on more, or lower "
             "learning_rate (now %g)",
-            len(validation),
+            len(validation.lists),
             run.progress.best,
             options.learning_rate,
         )
@@ -124,7 +122,7 @@ def align(
         "prompt": builder.options.described(),
         "wrapper": builder.wrapper,
         "seed": seed,
-        "labelled_queries": len(lists) if labelled_queries is None else labelled_queries,
+        "labelled_queries": len(training.lists) if labelled_queries is None else labelled_queries,
         "training_queries": len(matched),
         "pairs": len(pairs.pairs),
         "best_epoch": run.progress.best_epoch,
@@ -142,12 +140,42 @@ def align(
     return table
 
 
-class Training:
-    """The loop's state: model, data, optimiser, progress."""
+@dataclass(frozen=True)
+class TrainingData:
+    """What a training sees.
 
-    def __init__(self, model, builder, heads, wrapped, matched, qrels, options, seed) -> None:
+    Attributes:
+        matched: each list with its pairs, by `headrank.align.lists.pair_lists`.
+        qrels: judgments of these lists.
+        validation: held-out lists.
+    """
+
+    matched: Sequence[tuple[CandidateList, list[Pair]]]
+    qrels: Qrels
+    validation: Judged
+
+
+class Training:
+    """The loop's state: model, data, optimiser, progress.
+
+    Args:
+        wrapped: the model with the adapter that is trained.
+        code: digest of the code that trains, if the caller knows it.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        builder: PromptBuilder,
+        heads: HeadSet,
+        wrapped: torch.nn.Module,
+        data: TrainingData,
+        options: AlignOptions,
+        seed: int,
+        code: str | None = None,
+    ) -> None:
         self.model, self.builder, self.heads, self.wrapped = model, builder, heads, wrapped
-        self.matched, self.qrels, self.options, self.seed = matched, qrels, options, seed
+        self.data, self.options, self.seed, self.code = data, options, seed, code
         self.builders = [builder]  # each list is read by all of them in a step
         if options.both_layouts:
             other = builder.options.changed(layout=other_layout(builder.options.layout))
@@ -156,8 +184,7 @@ class Training:
         self.optimiser = torch.optim.AdamW(
             self.parameters, lr=options.learning_rate, weight_decay=0.0
         )
-        self.steps = math.ceil(len(matched) / options.batch)  # an epoch
-        self.code = None  # digest of the code that trains, if the caller knows it
+        self.steps = math.ceil(len(data.matched) / options.batch)  # an epoch
         self.progress = Progress()
         self.best_state = adapters.adapter_state(wrapped)
 
@@ -200,11 +227,13 @@ class Training:
 
     def data_digest(self) -> str:
         """Return the SHA-256 of every text, grade and pair that training or validation sees."""
-        validation, validation_qrels = self.validation_set
-        training = [candidates for candidates, _ in self.matched]
-        parts = ((training, self.qrels), (validation, validation_qrels))
-        grades = [qrels.only(c.query_id for c in lists).grades for lists, qrels in parts]
-        seen = repr((self.matched, validation, grades))
+        data = self.data
+        training = Judged([candidates for candidates, _ in data.matched], data.qrels)
+        grades = [
+            qrels.only(c.query_id for c in lists).grades
+            for lists, qrels in (training, data.validation)
+        ]
+        seen = repr((data.matched, data.validation.lists, grades))
         return hashlib.sha256(seen.encode()).hexdigest()
 
     def rate(self) -> float:
@@ -237,7 +266,7 @@ class Training:
         with bar:
             while not self.finished():
                 order = query_generator(self.seed, "lists", str(self.progress.epoch)).permutation(
-                    len(self.matched)
+                    len(self.data.matched)
                 )
                 while self.progress.step < self.steps:
                     first = self.progress.step * self.options.batch
@@ -272,8 +301,8 @@ class Training:
             group["lr"] = rate
         sums = {"loss": 0.0, "preference": 0.0, "regulariser": 0.0, "misordered": 0.0}
         for number in chosen:
-            candidates, pairs = self.matched[number]
-            item = shuffled(candidates, self.qrels, pairs, self.seed, self.progress.epoch)
+            candidates, pairs = self.data.matched[number]
+            item = shuffled(candidates, self.data.qrels, pairs, self.seed, self.progress.epoch)
             with fits(
                 f"a training step of query {candidates.query_id}",
                 "train on fewer documents a list or a smaller document_tokens, adapt "
@@ -342,7 +371,7 @@ class Training:
     def validate(self, epoch: int) -> None:
         """Measure nDCG@10 on the held-out lists; keep the adapter if it is the best so far."""
         self.wrapped.eval()
-        lists, qrels = self.validation_set
+        lists, qrels = self.data.validation
         value = validation_ndcg(self.model, self.builder, self.heads, lists, qrels, self.seed)
         self.progress.validation.append({"epoch": epoch, "ndcg@10": value, "queries": len(lists)})
         if value > self.progress.best:

@@ -82,6 +82,7 @@ def run(args: argparse.Namespace) -> None:
         raise UsageError(f"--order is {args.order}; alignment shuffles every list anew")
     heads = load_heads(args.heads)
     prepare_torch(args)
+    from headrank.align.lists import Judged
     from headrank.align.options import AlignOptions
     from headrank.fitting import align_lists, split
     from headrank.models.decoder import load_model
@@ -107,12 +108,12 @@ def run(args: argparse.Namespace) -> None:
     if prompt is not None:
         check_heads(heads, prompt.layout)
     seed = 13 if args.seed is None else args.seed
-    training, qrels = [one.candidates for one in lists], labels(lists)
+    training = Judged([one.candidates for one in lists], labels(lists))
     if held is None:
-        training, validation = split(training, args.hold_out, seed)
-        validation_qrels = qrels
+        kept, held_out = split(training.lists, args.hold_out, seed)
+        training, validation = Judged(kept, training.qrels), Judged(held_out, training.qrels)
     else:
-        validation, validation_qrels = [one.candidates for one in held], labels(held)
+        validation = Judged([one.candidates for one in held], labels(held))
     if "published" in heads.provenance:
         check_published(heads, args.model, load_config(args.model, args.revision))
     model = load_model(
@@ -126,10 +127,8 @@ def run(args: argparse.Namespace) -> None:
         model,
         heads,
         training,
-        qrels,
         args.output,
         validation=validation,
-        validation_qrels=validation_qrels,
         documents=args.documents,
         options=options,
         prompt=prompt,

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from headrank.align import train
+from headrank.align.lists import Judged
 from headrank.align.mine import mine_with_model
 from headrank.align.options import AlignOptions
 from headrank.data.heads import Head, HeadSet
@@ -32,7 +33,7 @@ def task(count, first=0):
         one = models.candidates(texts, query_id=f"q{number}")
         lists.append(one)
         grades[one.query_id] = {"d0": 1, "d1": 2, "d2": 0}
-    return lists, Qrels(grades)
+    return Judged(lists, Qrels(grades))
 
 
 OPTIONS = AlignOptions(
@@ -44,12 +45,10 @@ def inputs(options=OPTIONS, architecture="llama"):
     """Return everything ``align`` takes, on a fresh model of three layers."""
     model = models.loaded(architecture, num_hidden_layers=3)
     builder = PromptBuilder(models.tokenizer(), PromptOptions(document_tokens=24))
-    lists, qrels = task(5)
-    validation, validation_qrels = task(2, first=90)
-    pairs = mine_with_model(model, builder, HEADS, lists, qrels, PairOptions(), 0, progress=False)
-    return (model, builder, HEADS, lists, qrels, pairs), {
-        "validation": validation,
-        "validation_qrels": validation_qrels,
+    training = task(5)
+    pairs = mine_with_model(model, builder, HEADS, *training, PairOptions(), 0, progress=False)
+    return (model, builder, HEADS, training, pairs), {
+        "validation": task(2, first=90),
         "options": options,
         "seed": 3,
         "progress": False,

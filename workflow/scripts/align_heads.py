@@ -8,7 +8,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 
 import headrank
-from headrank.align.lists import load_training
+from headrank.align.lists import Judged, load_training
 from headrank.align.options import AlignOptions
 from headrank.align.pairs import PairSet
 from headrank.align.places import check_folders
@@ -51,23 +51,21 @@ def main(
     loaded = load_model(model, layers=chosen.deepest + 1, **weights)
     builder = PromptBuilder(loaded.tokenizer, PromptOptions(**prompt), loaded.context)
     builder.check_wrapper(chosen.provenance, f"{heads}: the heads")
-    lists, qrels = load_training(sets, documents, queries)
+    training = load_training(sets, documents, queries)
     mined = PairSet.load(pairs)
     align(
         loaded,
         builder,
         chosen,
-        lists,
-        qrels,
+        training,
         mined,
         target,
-        validation=load_lists(validation),
-        validation_qrels=Qrels.load(validation / "qrels.tsv"),
+        validation=Judged(load_lists(validation), Qrels.load(validation / "qrels.tsv")),
         options=AlignOptions(**options),
         seed=seed,
         checkpoint=checkpoint,
         # A smaller number of queries counts those with pairs alone; else all of the sets' do.
-        labelled_queries=len(qrels.grades) if queries is None else queries,
+        labelled_queries=len(training.qrels.grades) if queries is None else queries,
         provenance={
             "training": [path.name for path in sets],
             "validation": validation.name,

@@ -27,10 +27,11 @@ JOINT = {"prompt": {"layout": "joint"}}
 
 def training(options=BOTH):
     """Return a training at its start, and the items of its first step."""
-    (model, builder, heads, lists, qrels, pairs), settings = inputs(options)
+    (model, builder, heads, (lists, qrels), pairs), settings = inputs(options)
     wrapped = add_adapter(model, heads, rank=4, alpha=8, dropout=0.0, seed=settings["seed"])
     matched = pair_lists(lists, pairs, qrels)
-    one = train.Training(model, builder, heads, wrapped, matched, qrels, options, settings["seed"])
+    data = train.TrainingData(matched, qrels, settings["validation"])
+    one = train.Training(model, builder, heads, wrapped, data, options, settings["seed"])
     order = query_generator(settings["seed"], "lists", "0").permutation(5)[: options.batch]
     items = [shuffled(c, qrels, p, settings["seed"], 0) for c, p in (matched[i] for i in order)]
     return one, items
@@ -66,7 +67,7 @@ def test_a_step_descends_the_mean_loss_of_both_layouts(tmp_path):
 def test_the_heads_own_layout_decides_pairs_and_the_best_epoch(tmp_path):
     table = run(tmp_path / "a", BOTH)
     (model, builder, heads, *_), settings = inputs(BOTH)
-    held, qrels = settings["validation"], settings["validation_qrels"]
+    held, qrels = settings["validation"]
     start = validation_ndcg(model, builder, heads, held, qrels, settings["seed"])
     assert table["ndcg@10"].iloc[0] == start
     card = json.loads((tmp_path / "a/headrank.json").read_text())
@@ -91,6 +92,7 @@ def test_its_adapter_serves_both_layouts_and_no_third(tmp_path):
 
 
 def test_a_ranker_takes_it_in_either_layout(tmp_path):
+    from headrank.align.lists import Judged
     from headrank.fitting import align_lists
     from headrank.models.decoder import load_model
     from tests.helpers.alignment import HEADS, task
@@ -101,11 +103,9 @@ def test_a_ranker_takes_it_in_either_layout(tmp_path):
     align_lists(
         load_model(folder, layers=HEADS.deepest + 1),
         HEADS,
-        lists,
-        qrels,
+        Judged(lists, qrels),
         tmp_path / "a",
-        validation=held,
-        validation_qrels=held_qrels,
+        validation=Judged(held, held_qrels),
         options=BOTH,
         progress=False,
     )

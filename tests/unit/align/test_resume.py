@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from headrank.align import train
+from headrank.align.lists import Judged
 from headrank.align.pairs import PairSet
 from headrank.data.heads import HeadSet
 from headrank.data.trec import Qrels
@@ -137,24 +138,25 @@ def interrupted(tmp_path, monkeypatch):
 def test_a_checkpoint_of_other_settings_is_refused(interrupted, tmp_path):
     message = "checkpoint was written with other settings, heads, data, code or package versions"
     args, settings = inputs()
-    _, builder, heads, lists, qrels, pairs = args
+    _, builder, heads, training, pairs = args
+    lists, qrels = training
     last = pairs.pairs[-1]
     other_document = "d4" if last.rejected == "d5" else "d5"
     swapped = PairSet((*pairs.pairs[:-1], replace(last, rejected=other_document)))
     texts = [replace(lists[0], query="what else"), *lists[1:]]
     graded = Qrels({**qrels.grades, "q0": {"d0": 1, "d1": 3}})
     other = PromptBuilder(models.tokenizer(), PromptOptions(document_tokens=23))
-    fewer = {"validation": settings["validation"][:1]}
+    fewer = {"validation": Judged(settings["validation"].lists[:1], settings["validation"].qrels)}
     for changed, more in (
-        ((builder, heads, lists, qrels, pairs), {"options": replace(OPTIONS, beta=2.0)}),
-        ((builder, heads, lists, qrels, pairs), {"seed": 4}),
-        ((builder, heads, lists, qrels, pairs), fewer),
-        ((builder, heads, lists, qrels, swapped), {}),
-        ((builder, heads, texts, qrels, pairs), {}),
-        ((builder, heads, lists, graded, pairs), {}),
-        ((builder, HeadSet(HEADS.heads[:2]), lists, qrels, pairs), {}),
-        ((other, heads, lists, qrels, pairs), {}),
-        ((builder, heads, lists, qrels, pairs), {"provenance": {"code": "changed"}}),
+        ((builder, heads, training, pairs), {"options": replace(OPTIONS, beta=2.0)}),
+        ((builder, heads, training, pairs), {"seed": 4}),
+        ((builder, heads, training, pairs), fewer),
+        ((builder, heads, training, swapped), {}),
+        ((builder, heads, Judged(texts, qrels), pairs), {}),
+        ((builder, heads, Judged(lists, graded), pairs), {}),
+        ((builder, HeadSet(HEADS.heads[:2]), training, pairs), {}),
+        ((other, heads, training, pairs), {}),
+        ((builder, heads, training, pairs), {"provenance": {"code": "changed"}}),
     ):
         fresh = models.loaded("llama", num_hidden_layers=3)
         with pytest.raises(HeadRankError, match=message):

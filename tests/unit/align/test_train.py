@@ -83,10 +83,11 @@ def test_a_step_descends_the_mean_loss_of_its_batch(tmp_path, monkeypatch):
     run(tmp_path / "a", options)
     first = pd.read_csv(tmp_path / "a" / "training.csv").iloc[0]
     assert limits == [0.25, 0.25]
-    (model, builder, heads, lists, qrels, pairs), settings = inputs(options)
+    (model, builder, heads, (lists, qrels), pairs), settings = inputs(options)
     wrapped = add_adapter(model, heads, rank=4, alpha=8, dropout=0.0, seed=settings["seed"])
     matched = pair_lists(lists, pairs, qrels)
-    one = train.Training(model, builder, heads, wrapped, matched, qrels, options, settings["seed"])
+    data = train.TrainingData(matched, qrels, settings["validation"])
+    one = train.Training(model, builder, heads, wrapped, data, options, settings["seed"])
     order = query_generator(settings["seed"], "lists", "0").permutation(5)[:3]
     items = [shuffled(c, qrels, p, settings["seed"], 0) for c, p in (matched[i] for i in order)]
     loss = torch.stack([one.loss(item)["loss"] for item in items]).mean()
@@ -127,7 +128,7 @@ def test_the_adapter_on_disk_is_the_best_epochs(unbroken, tmp_path):
     (_, builder, *_), settings = inputs()
     model = models.loaded("llama", num_hidden_layers=3)
     load_adapter(model, tmp_path)
-    lists, qrels = settings["validation"], settings["validation_qrels"]
+    lists, qrels = settings["validation"]
     value = validation_ndcg(model, builder, HEADS, lists, qrels, settings["seed"])
     assert value == pytest.approx(best["ndcg@10"])
     assert (card["labelled_queries"], card["training_queries"], card["seed"]) == (5, 5, 3)
@@ -280,10 +281,11 @@ def test_every_form_of_the_loss_trains(unbroken, tmp_path, changes):
 def test_the_reference_is_the_frozen_model(tmp_path):
     """With B drawn, the adapter and the frozen model differ, and the loss must say so."""
     args, settings = inputs(replace(OPTIONS, reference="frozen", dropout=0.0))
-    model, builder, heads, lists, qrels, pairs = args
+    model, builder, heads, (lists, qrels), pairs = args
     wrapped = models.with_adapter(model, HEADS)
     matched = pair_lists(lists, pairs, qrels)
-    one = train.Training(model, builder, heads, wrapped, matched, qrels, settings["options"], 0)
+    data = train.TrainingData(matched, qrels, settings["validation"])
+    one = train.Training(model, builder, heads, wrapped, data, settings["options"], 0)
     item = shuffled(lists[0], qrels, pairs.by_query()["q0"], 0, 0)
     parts = one.loss(item)
     prompt = builder.build(item.candidates, (item.candidates.query,))
@@ -298,7 +300,7 @@ def test_the_reference_is_the_frozen_model(tmp_path):
 
 
 def test_mined_margins_are_those_of_the_shuffled_reading():
-    (model, builder, heads, lists, qrels, pairs), _ = inputs()
+    (model, builder, heads, (lists, qrels), pairs), _ = inputs()
     assert set(pairs.by_query()) == {one.query_id for one in lists}
     moved = arrange(lists[1], "shuffled", 0)
     masses = read_prompt(model, builder.build(moved))[0].documents
@@ -321,7 +323,7 @@ def test_mined_margins_are_those_of_the_shuffled_reading():
 
 
 def test_validation_is_ndcg_of_the_selected_heads():
-    (model, builder, heads, lists, qrels, _), _ = inputs()
+    (model, builder, heads, (lists, qrels), _), _ = inputs()
     values = []
     for one in lists:
         moved = arrange(one, "shuffled", 5)

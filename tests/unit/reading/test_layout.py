@@ -294,19 +294,16 @@ def test_alignment_learns_in_a_block_layout(tmp_path):
 
     model = models.loaded("llama", num_hidden_layers=3)
     builder = PromptBuilder(models.tokenizer(), replace(BLOCK, document_tokens=24))
-    lists, qrels = alignment.task(12)
-    pairs = mine_with_model(model, builder, HEADS, lists, qrels, PairOptions(), 0, progress=False)
-    validation, validation_qrels = alignment.task(6, first=90)
+    training = alignment.task(12)
+    pairs = mine_with_model(model, builder, HEADS, *training, PairOptions(), 0, progress=False)
     table = train.align(
         model,
         builder,
         HEADS,
-        lists,
-        qrels,
+        training,
         pairs,
         tmp_path / "adapter",
-        validation=validation,
-        validation_qrels=validation_qrels,
+        validation=alignment.task(6, first=90),
         options=replace(alignment.OPTIONS, epochs=6, patience=9),
         seed=3,
         progress=False,
