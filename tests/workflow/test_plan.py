@@ -77,12 +77,15 @@ def test_four_sizes_are_planned(tmp_path):
     files = [DEMO, ROOT / "config/sizes.yaml"]
     jobs = planned(tmp_path / "work", files)
     expected = grid(files) | {"model": 5, "first_stage_check": 0}
+    # Each model also reads its three sets and two profiling sets with documents apart.
+    expected["read"] += 4 * (3 + 2)
     assert {rule: jobs[rule] for rule in expected} == expected
+    assert jobs["profile_apart"] == 4
     # The demo's five archives, and the parts of three models.
     assert jobs["fetch_archive"] == 5 + 4 + 6 + 22
-    for name in ("model_table", "heads_table", "align", "latency_table"):
+    for name in ("model_table", "heads_table", "latency_table"):
         assert jobs[name] == 4, name
-    assert (jobs["main_table"], jobs["claims"]) == (1, 1)
+    assert (jobs["align"], jobs["main_table"], jobs["claims"]) == (2 * 4, 1, 1)
 
 
 def test_claims_are_planned_and_need_an_aligned_method(tmp_path):

@@ -101,7 +101,17 @@ def test_the_sizes_have_one_recipe_and_all_baselines():
     assert config["experiment"]["models"] == [
         *("smollm2", "gemma3-270m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b")
     ]
-    assert config["experiment"]["methods"] == demo["experiment"]["methods"]
+    # The demo's, and the same heads and recipe with documents read apart.
+    both = [*demo["experiment"]["methods"], "headrank-block-untuned", "headrank-block"]
+    assert config["experiment"]["methods"] == both
+    recipes = config["alignments"]
+    changes = {
+        key
+        for key, value in recipes["insuranceqa"].items()
+        if recipes["insuranceqa-block"][key] != value
+    }
+    assert changes == {"selection"}
+    assert config["selections"]["headrank-block"]["layout"] == "block"
     assert len(config["experiment"]["sets"]) == 3
     assert config["sets"]["insuranceqa-test"]["take"] == 100
     # Gemma has 12 heads that see a whole list, and no method may ask for more.
