@@ -52,7 +52,8 @@ def read_blocks(
     for number, suffix in enumerate(prompt.suffixes):
         if room is None or len(blocks.heads) > 1:
             packed = Packed.of(prompt, len(blocks.head(number)))
-            room = Room(last + 1, packed.tokens, spare)
+            lender = None if shelf is None else shelf.lender
+            room = Room(last + 1, packed.tokens, spare, lender=lender)
             fill(model, packed, blocks.head(number), room, budget=budget, shelf=shelf)
         recorder = Recorder(
             targets=(packed.target(suffix, model.device),),
@@ -69,6 +70,7 @@ def read_blocks(
         )
         forward(model, suffix.ids, positions[packed.tokens :], attention, recorder)
         recorders.append(recorder)
+    room.leave()
     return recorders
 
 

@@ -27,6 +27,7 @@ from headrank.errors import HeadRankError
 from headrank.io.files import json_sha256, sha256
 from headrank.reading.entries import Encoded
 from headrank.reading.layout import shared_prefix
+from headrank.reading.list_cache import Lender
 from headrank.reading.store_card import FORMAT, PREFIX
 from headrank.reading.store_folder import StoreFolder
 
@@ -249,11 +250,17 @@ def check_layout(layout: str) -> None:
 
 @dataclass(frozen=True)
 class Shelf:
-    """A store as one model in one state sees it (see :func:`state_of`)."""
+    """A store as one model in one state sees it (see :func:`state_of`).
+
+    Attributes:
+        device: where the model computes; None is the CPU.
+        lender: memory of lists that were read before.
+    """
 
     store: DocumentStore
     state: Mapping[str, object]
     device: torch.device | None = None
+    lender: Lender = field(default_factory=Lender)
 
     @functools.cached_property
     def _known(self) -> dict[tuple[tuple[int, ...], int], hashlib._Hash]:

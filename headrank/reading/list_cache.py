@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -9,6 +10,29 @@ import numpy as np
 import torch
 
 from headrank.reading.entries import Encoded
+
+_LENT = 256 * 10**6  # most bytes that wait for the next list
+
+
+@dataclass
+class Lender:
+    """Memory that one list leaves for the next: fresh memory costs as much as filling it."""
+
+    free: list[torch.Tensor] = field(default_factory=list)
+
+    def take(self, like: torch.Tensor, count: int) -> torch.Tensor:
+        """Return ``[count or more]`` numbers of a tensor's type, on its device."""
+        try:
+            found = self.free.pop()
+        except IndexError:  # nothing, or another thread has it
+            return like.new_empty(count)
+        fits = (found.dtype, found.device) == (like.dtype, like.device) and len(found) >= count
+        return found if fits else like.new_empty(count)
+
+    def give(self, numbers: torch.Tensor) -> None:
+        """Keep memory that nothing uses any more; torch itself does so on a GPU."""
+        if numbers.device.type == "cpu" and numbers.nbytes <= _LENT and not self.free:
+            self.free.append(numbers)
 
 
 @dataclass
@@ -25,6 +49,7 @@ class Room:
         keys, values: ``[layers, key heads, tokens + spare, dim]``, the values of one layer less;
             made when the first pass tells their shape.
         places: where the pass at hand writes: a slice, or positions.
+        lender: whose memory is used and, by :meth:`leave`, given back; None takes fresh memory.
     """
 
     layers: int
@@ -34,12 +59,26 @@ class Room:
     values: torch.Tensor | None = None
     places: slice | torch.Tensor = field(default_factory=lambda: slice(0, 0))
     suffix: bool = False
+    lender: Lender | None = None
+    _memory: torch.Tensor | None = None
 
     def allocate(self, like: torch.Tensor, heads: int, dim: int) -> None:
         """Take the memory, of the kind of a tensor."""
         shape = (heads, self.tokens + self.spare, dim)
-        self.keys = like.new_empty((self.layers, *shape))
-        self.values = like.new_empty((self.layers - 1, *shape))
+        layer = math.prod(shape)
+        count = (2 * self.layers - 1) * layer
+        self._memory = (self.lender or Lender()).take(like, count)
+        keys, values = self._memory[:count].split(
+            [self.layers * layer, count - self.layers * layer]
+        )
+        self.keys = keys.view(self.layers, *shape)
+        self.values = values.view(self.layers - 1, *shape)
+
+    def leave(self) -> None:
+        """Give the memory back; nothing may read it any more."""
+        if self.lender is not None and self._memory is not None:
+            self.lender.give(self._memory)
+        self.keys = self.values = self._memory = None
 
     def update(
         self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_: object, **__: object

@@ -217,7 +217,10 @@ def test_a_suffix_sees_keys_and_values_where_they_lie(monkeypatch):
 
     def fill(model, packed, head, room, **options):
         filled(model, packed, head, room, **options)
-        rooms.append(room)
+        rooms.append([room.keys.data_ptr(), *places(room.keys), *places(room.values)])
+
+    def places(parts):
+        return [layer.data_ptr() for layer in parts]
 
     def spied(query, key, value, **options):
         seen.append((key, value))
@@ -225,11 +228,16 @@ def test_a_suffix_sees_keys_and_values_where_they_lie(monkeypatch):
 
     monkeypatch.setattr(apart, "fill", fill)
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", spied)
-    own.rerank(one.query, one.passages)
+    first = own.rerank(one.query, one.passages)
     (room,) = rooms
-    assert len(seen) == own.model.layers - 1
+    layers = own.model.layers
+    assert len(seen) == layers - 1
     for layer, (key, value) in enumerate(seen):
         # Two key heads serve four query heads; each part is the room's own memory.
         assert key.shape[1] == value.shape[1] == 2
-        assert key.data_ptr() == room.keys[layer].data_ptr()
-        assert value.data_ptr() == room.values[layer].data_ptr()
+        assert key.data_ptr() == room[1 + layer]
+        assert value.data_ptr() == room[1 + layers + layer]
+    # The next list gets the same memory, whatever its length, and the scores stay.
+    assert len(own.rerank("another", one.passages[:3])) == 3
+    assert own.rerank(one.query, one.passages) == first
+    assert {first for first, *_ in rooms} == {room[0]}
