@@ -13,8 +13,6 @@ Reference = Literal["none", "frozen"]
 Scale = Literal["log", "min-max"]
 Regulariser = Literal["graded-kl", "middle-spread", "none"]
 PROJECTIONS = get_args(Projections)
-SCHEDULES = get_args(Schedule)
-REFERENCES = get_args(Reference)
 SCALES = get_args(Scale)
 REGULARISERS = get_args(Regulariser)
 

@@ -12,7 +12,6 @@ from headrank.settings.words import shown
 Rows = Literal["query", "suffix"]
 Overlong = Literal["error", "truncate"]
 Layout = Literal["joint", "block", "block+query"]
-ROWS = get_args(Rows)
 LAYOUTS = get_args(Layout)
 QUERY_OFFSET = 256
 MARKERS = {"joint": "[{number}] ", "block": "Passage: ", "block+query": "Passage: "}
@@ -20,8 +19,6 @@ MARKERS = {"joint": "[{number}] ", "block": "Passage: ", "block+query": "Passage
 
 ONLY_BLOCK = ("layout", "query_offset")
 """Options that a joint prompt does not have: its digests and cards do not name them."""
-
-OVERLONG = get_args(Overlong)
 
 
 @options("prompt")
