@@ -5,7 +5,7 @@
 # make lint       style of code, rules and workflow
 # Everything they need goes into .venv, resources and results, inside this folder.
 #
-# PYTHON=...       another Python 3.11
+# PYTHON=...       Python 3.11 (what results were made with), 3.12 or 3.13
 # TORCH_INDEX=URL  an index to look for torch in as well; pytorch.org names one of builds for CPUs
 #                  (200 MB). Without it pip takes the package index's own build, which on Linux brings
 #                  CUDA (4.7 GB)
@@ -72,8 +72,9 @@ environment: $(VENV)/complete
 # such as 2.13.0+cpu satisfies the lock's torch==2.13.0, and is preferred to a plain 2.13.0.
 # The package itself is linked, so that the `headrank` command runs this folder's code.
 $(VENV)/complete: requirements.lock pyproject.toml
-	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
-	|| { echo "Python 3.11 is needed; name it with: make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -n "$(PYTHON)" \
+	&& $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	|| { echo "Python 3.11 to 3.13 is needed; name it with: make PYTHON=/path/to/python"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --no-cache-dir --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(TORCH)
 	$(VENV)/bin/pip install --no-cache-dir --quiet --requirement requirements.lock

@@ -31,7 +31,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help="declarations (default: config/config.yaml here, else beside the package)",
+        help="declarations (default: config/config.yaml here, else HeadRank's own)",
     )
     parser.add_argument(
         "--into", default="resources", metavar="DIR", help="default: resources, as the workflow"
@@ -66,12 +66,24 @@ def find_config(given: str | None) -> Path:
         return Path(given)
     here = Path("config/config.yaml")
     beside = Path(__file__).resolve().parents[2] / here
-    for path in (here, beside):
+    for path in (here, beside, *installed_configs()):
         if path.is_file():
             return path
     raise HeadRankError(
         "no config/config.yaml here; give --config FILE, such as that of HeadRank's repository"
     )
+
+
+def installed_configs() -> list[Path]:
+    """Return where an installed wheel put the demo's config: ``share/headrank/config``."""
+    from importlib import metadata
+
+    try:
+        files = metadata.files("headrank") or []
+    except metadata.PackageNotFoundError:
+        return []
+    wanted = ("share", "headrank", "config", "config.yaml")
+    return [Path(file.locate()) for file in files if file.parts[-4:] == wanted]
 
 
 def declarations(path: Path) -> dict[str, tuple[str, Mapping[str, Any]]]:

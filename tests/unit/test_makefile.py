@@ -48,3 +48,21 @@ def test_pip_prefers_a_build_of_the_named_index_to_the_plain_one(tmp_path, build
     told = subprocess.run(call, env=made, capture_output=True, text=True, check=True).stdout
     (chosen,) = json.loads(told)["install"]
     assert chosen["metadata"]["version"] == build
+
+
+@pytest.mark.parametrize(
+    ("version", "taken"), [((3, 10), False), ((3, 11), True), ((3, 13), True), ((3, 14), False)]
+)
+def test_the_pythons_that_make_takes(tmp_path, version, taken):
+    """A stand-in answers for another version; it fails where it is asked to make the folder."""
+    python = tmp_path / "python"
+    python.write_text(
+        f"#!{sys.executable}\nimport sys\nif sys.argv[1] != '-c': sys.exit('asked to work')\n"
+        f"sys.version_info = {version}\nexec(sys.argv[2])\n"
+    )
+    python.chmod(0o755)
+    call = ["make", "environment", f"PYTHON={python}", f"VENV={tmp_path / 'venv'}"]
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert ("asked to work" in done.stderr) == taken
+    assert ("Python 3.11 to 3.13 is needed" in done.stdout) == (not taken)
