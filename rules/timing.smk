@@ -25,7 +25,7 @@ rule latency:
         gpu_manufacturer=sizes.on_gpu("nvidia"),
     params:
         weights=experiment.weights_of,
-        prompt=experiment.prompt_of,
+        prompt=lambda wildcards: timed.timed_prompt(experiment, wildcards.method),
         order=experiment.report_order,
         seed=config["seed"],
         threads=config["reading"]["threads"],

@@ -285,15 +285,19 @@ class HeadRanker(CrossEncoderForms):
         """
         return _sizes(self._prompts(candidates, (candidates.query,)))
 
-    def work(self, candidates: CandidateList) -> tuple[int, int]:
+    def work(self, candidates: CandidateList, *, stored: bool = False) -> tuple[int, int]:
         """Return how many prompts a list takes and their tokens, suffixes included.
+
+        Args:
+            stored: the documents lie in the store, so the suffixes alone are read.
 
         Raises:
             HeadRankError: it does not fit the context, or a text is empty.
         """
         prompts = [prompt for _, prompt in self._prompts(candidates, (candidates.query,))]
         suffixes = [len(suffix.ids) for prompt in prompts for suffix in prompt.suffixes]
-        return len(prompts), sum(len(prompt.prefix) for prompt in prompts) + sum(suffixes)
+        prefixes = [] if stored else [len(prompt.prefix) for prompt in prompts]
+        return len(prompts), sum(prefixes) + sum(suffixes)
 
     def encode(self, passages: Iterable[str | Passage | Mapping[str, str]]) -> int:
         """Read passages into the store, before any query asks; return how many were new.

@@ -30,7 +30,13 @@ def clock(device: str) -> Clock:
 
 
 def attention_system(ranker: HeadRanker) -> System:
-    """Return a system that reranks one list by attention; a prompt is one pass."""
+    """Return a system that reranks one list by attention; a prompt is one pass.
+
+    A ranker with a store encodes a list's documents in the round that is not measured, as a
+    deployment does before any query asks.
+    """
+
+    stored = ranker.store is not None
 
     # Counting tokens builds the prompt once more: the round that is not measured pays it.
     known: dict[CandidateList, Work] = {}
@@ -38,7 +44,8 @@ def attention_system(ranker: HeadRanker) -> System:
     def rank(candidates: CandidateList) -> Work:
         list(ranker.rerank_lists([candidates]))
         if candidates not in known:
-            known[candidates] = Work(*ranker.work(candidates), layers=ranker.model.layers)
+            work = ranker.work(candidates, stored=stored)
+            known[candidates] = Work(*work, layers=ranker.model.layers)
         return known[candidates]
 
     return rank
@@ -69,27 +76,37 @@ def cross_system(encoder: CrossEncoder) -> System:
 
 
 def encoder_system(
-    path: str | os.PathLike, max_tokens: int, device: str = "cpu", batch: int = 32
+    path: str | os.PathLike,
+    max_tokens: int,
+    device: str = "cpu",
+    batch: int = 32,
+    stored: bool = False,
 ) -> System:
     """Return a system that encodes query and candidates and compares them (bi-encoder).
 
-    Documents are encoded with the query: an index made beforehand would cost less a query,
-    and its own time and place.
+    Args:
+        stored: keep the documents' vectors, so that a list costs the query alone from its second
+            round on; the first is not measured. Else documents are encoded with the query.
     """
     tokenizer, encoder = load_encoder(path, device)
+    kept: dict[str, torch.Tensor] = {}
 
     @torch.inference_mode()
     def rank(candidates: CandidateList) -> Work:
-        documents = (f"{p.title}\n{p.text}".strip() for p in candidates.passages)
+        documents = [f"{p.title}\n{p.text}".strip() for p in candidates.passages]
         # Neighbours of similar length waste little padding.
-        texts = [candidates.query, *sorted(documents, key=len)]
+        new = sorted((text for text in documents if text not in kept), key=len)
+        texts = [candidates.query, *new]
         vectors, tokens = [], 0
         for first in range(0, len(texts), batch):
             pooled, read = embed(tokenizer, encoder, texts[first : first + batch], max_tokens)
             vectors.append(pooled)
             tokens += read
-        joined = torch.nn.functional.normalize(torch.cat(vectors), dim=-1)
-        (joined @ joined[0]).cpu()
+        query, *made = torch.nn.functional.normalize(torch.cat(vectors), dim=-1)
+        known = kept | dict(zip(new, made, strict=True))
+        (torch.stack([known[text] for text in documents]) @ query).cpu()
+        if stored:
+            kept.update(known)
         return Work(len(vectors), tokens)
 
     return rank

@@ -24,6 +24,7 @@ def ending(
     alpha: float,
     names: Mapping[str, str],
     call: str,
+    stored: Mapping[str, Mapping[str, str]] | None = None,
 ) -> str:
     """Return the lines for the terminal.
 
@@ -33,11 +34,14 @@ def ending(
         order: the prompt order of the values.
         names: printed names of methods, sets and models.
         call: makes the report; told if it is not there or older than the results.
+        stored: of each model, ``{timed: method}`` of what was timed behind stored documents.
     """
     root = Path(results)
+    costs = {model: _rows(root / f"tables/latency/{model}.csv") for model in stored or {}}
     parts = [
         table(_rows(root / "tables/main.csv"), methods, sets, order, measure, names),
         tests(_rows(root / "evaluation/significance.csv"), alpha, names),
+        *(seconds(rows, stored[model], names) for model, rows in costs.items()),
         f"Tables: {root}/tables; figures: {root}/figures; {told_report(root, call)}",
     ]
     return "\n\n".join(part for part in parts if part)
@@ -108,6 +112,20 @@ def tests(rows: Sequence[Mapping[str, str]], alpha: float, names: Mapping[str, s
     most = 2 * MOST
     more = [f"  and {len(lines) - most} more"] if len(lines) > most else []
     return "\n".join([told + (":" if lines else ""), *lines[:most], *more])
+
+
+def seconds(
+    rows: Sequence[Mapping[str, str]], stored: Mapping[str, str], names: Mapping[str, str]
+) -> str:
+    """Return how long a query takes behind stored documents, and without a store."""
+    taken = {row["method"]: float(row["seconds"]) for row in rows}
+    lines = [
+        f"  {labels.label(method, names)}: {taken[timed]:.3f} s, {taken[method]:.3f} s without it"
+        for timed, method in stored.items()
+        if timed in taken and method in taken
+    ]
+    title = "Seconds that a list takes with a store of its documents:"
+    return "\n".join([title, *lines]) if lines else ""
 
 
 def told_report(root: Path, call: str) -> str:

@@ -13,6 +13,7 @@ from headrank.workflow.experiment import Cell, Experiment
 from headrank.workflow.products import product_files
 from headrank.workflow.provenance.run_metadata import metadata_path
 from headrank.workflow.studies import evaluation_files
+from headrank.workflow.timed import stored_of
 
 
 class ProvenanceInputs:
@@ -135,6 +136,7 @@ class ProvenanceInputs:
             alpha=x.report["alpha"],
             names=x.report["names"],
             call=self.command("report"),
+            stored={model: stored_of(x, model) for model in x.model_names if x.reads},
         )
 
     def results(self) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from headrank.report.names import label
+from headrank.workflow.config.layouts import prompt_in
 from headrank.workflow.config.usage import split_method
 from headrank.workflow.experiment import ADAPTER_FILES, Experiment
 
@@ -23,6 +25,37 @@ BENCHMARKS = {
     "methods-float32": ("methods", ["--dtype", "float32"]),
 }
 """Module and options of each part of the benchmarks."""
+
+
+STORED = ".stored"
+"""Behind the name of a method: it is timed behind documents that were encoded before."""
+
+
+def plain_name(method: str) -> str:
+    """Return the method that a timed one is: the same scores, its documents stored or not."""
+    return method.removesuffix(STORED)
+
+
+def timed_prompt(x: Experiment, method: str) -> dict[str, Any]:
+    """Return the prompt that a timed method reads."""
+    return prompt_in(x.config, x.layout_of(plain_name(method)))
+
+
+def stored_of(x: Experiment, model: str) -> dict[str, str]:
+    """Return ``{timed: method}`` of what is timed behind stored documents, too."""
+    return {name: plain_name(name) for name in timed_systems(x, model) if name.endswith(STORED)}
+
+
+def timed_names(x: Experiment, model: str) -> dict[str, str]:
+    """Return the printed names of methods, of those behind stored documents as well."""
+    names = x.report["names"]
+    dense = timed_methods(x, "dense")
+    what = {
+        name: "vectors" if name in dense else "documents" for name in stored_of(x, model).values()
+    }
+    return {
+        f"{name}{STORED}": f"{label(name, names)}, {what[name]} stored" for name in what
+    } | names
 
 
 def benchmark_parts(x: Experiment, model: str) -> list[str]:
@@ -48,22 +81,29 @@ def timed_attention(x: Experiment, model: str) -> dict[str, dict[str, Any]]:
             "heads": None if selection == "all" else heads,
             "adapter": None if adapter == "none" else f"{x.results}/adapters/{model}/{adapter}",
             "fold": x.fold_of(name),
+            "stored": False,
         }
+        # In the other layouts a document's numbers depend on its neighbours or the query.
+        if x.layout_of(name) == "block":
+            timed[f"{name}{STORED}"] = timed[name] | {"stored": True}
     return timed
 
 
 def timed_encoders(x: Experiment) -> dict[str, dict[str, Any]]:
     """Return the weights of each dense method and cross-encoder."""
     names = [*timed_methods(x, "dense"), *timed_methods(x, "cross-encoder")]
-    encoders = {name: x.declared[name]["encoder"] for name in names}
-    return {
-        name: {
+    timed = {}
+    for name in names:
+        encoder = x.declared[name]["encoder"]
+        timed[name] = {
             "path": f"resources/models/{encoder}",
             "max_tokens": x.config["encoders"][encoder]["max_tokens"],
             "cross": x.declared[name]["kind"] == "cross-encoder",
+            "stored": False,
         }
-        for name, encoder in encoders.items()
-    }
+        if not timed[name]["cross"]:
+            timed[f"{name}{STORED}"] = timed[name] | {"stored": True}
+    return timed
 
 
 def timed_generative(x: Experiment) -> dict[str, dict[str, Any]]:

@@ -29,7 +29,12 @@ def test_demo_is_planned(tmp_path):
     trained = {method["adapter"] for method in folds if "adapter" in method}
     seeds = {name: len(demo["alignments"][name]["seeds"]) for name in trained}
     cells = len(experiment["sets"]) * len(orders)
-    readings = cells * (1 + sum(seeds.values())) + len(demo["profiling"]["sets"])
+    apart = {name for name in trained if layout(demo, {"adapter": name}) != "joint"}
+    assert apart and apart < trained
+    # A joint prompt is read in each order, and documents in blocks once.
+    joint = len(orders) * (1 + sum(n for name, n in seeds.items() if name not in apart))
+    once = 1 + sum(seeds[name] for name in apart)
+    readings = len(experiment["sets"]) * (joint + once) + 2 * len(demo["profiling"]["sets"])
     assert jobs["read"] == demo["reading"]["shards"] * readings
     assert jobs["align"] == sum(seeds.values())
     assert jobs["rank_by_attention"] == cells * sum(
@@ -67,8 +72,9 @@ def test_a_second_model_doubles_what_is_made_for_each(tmp_path):
     assert {rule: jobs[rule] for rule in expected} == expected
     # Four parts of one model, and four archives of the demo (Lee is left out).
     assert jobs["fetch_archive"] == 8
-    for name in ("model_table", "heads_table", "head_scores", "align", "latency_table"):
+    for name in ("model_table", "heads_table", "head_scores", "latency_table", "agreement_table"):
         assert jobs[name] == 2, name
+    assert jobs["align"] == 2 * 2
     wanted = "results-two-models/tables/main/gemma3-270m.md"
     assert planned(tmp_path / "work", files, wanted)["model_table"] == 1
 
@@ -77,13 +83,10 @@ def test_four_sizes_are_planned(tmp_path):
     files = [DEMO, ROOT / "config/sizes.yaml"]
     jobs = planned(tmp_path / "work", files)
     expected = grid(files) | {"model": 5, "first_stage_check": 0}
-    # Each model also reads its three sets and two profiling sets with documents apart.
-    expected["read"] += 4 * (3 + 2)
     assert {rule: jobs[rule] for rule in expected} == expected
-    assert jobs["profile_apart"] == 4
     # The demo's five archives, and the parts of three models.
     assert jobs["fetch_archive"] == 5 + 4 + 6 + 22
-    for name in ("model_table", "heads_table", "latency_table"):
+    for name in ("model_table", "heads_table", "latency_table", "agreement_table"):
         assert jobs[name] == 4, name
     assert (jobs["align"], jobs["main_table"], jobs["claims"]) == (2 * 4, 1, 1)
 
@@ -106,7 +109,7 @@ def test_claims_are_planned_and_need_an_aligned_method(tmp_path):
 
 
 TABLES = (
-    *("main", "measures", "latency", "heads", "middle", "homogenisation", "pairs"),
+    *("main", "agreement", "measures", "latency", "heads", "middle", "homogenisation", "pairs"),
     *("ablations", "significance", "seeds", "orders", "formatting", "first_stage", "benchmarks"),
 )
 FIGURES = (
@@ -125,6 +128,8 @@ def every_product(config):
     config["report"]["learning_curve"] = ["headrank"]
     published = {"value": 0.5, "source": "a test"}
     config["collections"]["semanlink"]["published"] = {"test": published}
+    config["methods"]["icr-block"] = config["methods"]["icr"] | {"layout": "block"}
+    config["experiment"]["methods"].append("icr-block")
 
 
 def bare(config):
@@ -179,7 +184,8 @@ def test_ablations_are_part_of_a_run_only_if_the_report_has_them(tmp_path):
 
 
 def test_methods_are_timed_on_demand_or_as_part_of_the_report(tmp_path):
-    methods = ("minilm", "icr", "core", "headrank-untuned", "headrank", "listwise", "pointwise")
+    attention = ("icr", "core", "headrank-untuned", "headrank")
+    methods = ("minilm", "minilm.stored", *attention, "listwise", "pointwise")
     jobs = planned(tmp_path / "work", tiny(tmp_path / "with.yaml"))
     assert (jobs["latency"], jobs["latency_table"]) == (len(methods), 1)
     without = tiny(tmp_path / "without.yaml", lambda c: c["report"].update(latency=False))
@@ -297,6 +303,13 @@ def ablated(config, shards, models):
     return jobs
 
 
+def layout(config, method):
+    """Return the layout of an attention method, as its heads have it."""
+    if "adapter" in method:
+        method = {"heads": config["alignments"][method["adapter"]]["selection"]}
+    return config["selections"].get(method["heads"], method).get("layout", "joint")
+
+
 def grid(files):
     """Return the jobs a rule that a preset's grid implies, counted from its YAML."""
     config = {}
@@ -313,7 +326,11 @@ def grid(files):
         (name, method, count if "heads" in method else 0)
         for name, method, count in zip(experiment["methods"], methods, seeds, strict=True)
     ]
+    read = [(layout(config, m), m.get("adapter"), n) for _, m, n in runs if "heads" in m]
+    # Each adapter, and the model as it came, is read in each order, or in blocks once.
+    readings = sum(n * (orders if how == "joint" else 1) for how, _, n in set(read))
     adapters = sum({m["adapter"]: n for _, m, n in runs if "adapter" in m}.values())
+    layouts = {how for how, _, _ in read}
     recipes = config["alignments"].values()
     training = {name for recipe in recipes for name in [*recipe["training"], recipe["validation"]]}
     used = {*sets, *profiling, *training}
@@ -348,10 +365,11 @@ def grid(files):
         "index": len(collections) - len(own),
         "retrieve": len(retrieved),
         "query_set": len(used),
-        "read": shards * (1 + adapters)
-        + models * sum(jobs[name] for name in profiling)
+        "read": models * readings * sum(jobs[name] for name in sets)
+        + models * len(layouts) * sum(jobs[name] for name in profiling)
         + extra.get("read", 0),
-        "profile": models,
+        "profile": models * ("joint" in layouts),
+        "profile_apart": models * len(layouts - {"joint"}),
         "mine_pairs": models * len(recipes) + extra.get("mine_pairs", 0),
         "align": models * adapters + extra.get("align", 0),
         "rank_by_attention": cells * sum(n for m, n in folds if not m.get("truncated"))

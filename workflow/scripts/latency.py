@@ -18,6 +18,7 @@ from headrank.models.card import verify_model
 from headrank.options.fold import Fold
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.ranker import HeadRanker
+from headrank.reading.document_store import DocumentStore
 from headrank.timing.stopwatch import costs
 from headrank.timing.systems import (
     attention_system,
@@ -62,7 +63,7 @@ def main(
         if how["cross"]:
             timed = cross_system(CrossEncoder(how["path"], **limits))
         else:
-            timed = encoder_system(how["path"], **limits)
+            timed = encoder_system(how["path"], **limits, stored=how["stored"])
     elif system["kind"] == "generative":
         verify_model(model)
         generator = load_generator(model, **weights)
@@ -79,6 +80,7 @@ def main(
             order="first-stage",
             # As a deployment has it: the adapter costs nothing.
             merge=True,
+            store=DocumentStore() if how["stored"] else None,
             **weights,
         )
         timed = attention_system(ranker)

@@ -113,6 +113,7 @@ def quality_by_cost(
     order: str,
     confidence: float,
     seed: int,
+    stored: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Return one row a method: what a list costs, and the measure's mean with its interval.
 
@@ -124,7 +125,12 @@ def quality_by_cost(
         costs: rows of ``headrank.timing.stopwatch.costs`` of every timed method.
         methods: those to show, in their order; parts that were not timed are left out.
         name, order: set and prompt order of the values.
+        stored: ``{timed: method}`` of methods that were timed behind stored documents as well;
+            their values are the method's own, and they stand behind it.
     """
+    stored, shown = dict(stored or {}), []
+    for method in methods:
+        shown += [method, *(name for name, of in stored.items() if of == method)]
     timed = per_list(costs).rename(columns={"low": "low_seconds", "high": "high_seconds"})
     timed = timed.set_index("method").astype({"layers": float})
     values = per_query[
@@ -134,7 +140,7 @@ def quality_by_cost(
         & per_query["order"].isin([order, "-"])
     ]
     rows = []
-    for method in [*methods, *(m for m in timed.index if m not in methods)]:
+    for method in [*shown, *(m for m in timed.index if m not in shown)]:
         parts = method.split("+")
         if any(part not in timed.index for part in parts):
             continue
@@ -144,7 +150,11 @@ def quality_by_cost(
                 row[column] += timed.loc[part, column]
             # The deepest of the parts; fmax passes over a part without layers.
             row["layers"] = np.fmax(row["layers"], timed.loc[part, "layers"])
-        own = values[values["method"] == method].groupby("query", sort=False)["value"].mean()
+        own = (
+            values[values["method"] == stored.get(method, method)]
+            .groupby("query", sort=False)["value"]
+            .mean()
+        )
         if len(own):
             low, high = bca_interval(own.to_numpy(float), confidence, seed=seed)
             row |= {"value": float(own.mean()), "low": low, "high": high}
@@ -167,15 +177,21 @@ def latency_table(
     about: str,
     generative: Collection[str] = (),
     names: Mapping[str, str] | None = None,
+    stored: Collection[str] = (),
 ) -> Table:
     """Return the table of ``quality_by_cost``.
 
     Args:
         generative: methods that write answers; the others have none that could lack a form.
         gpu: seconds are the wall's on a GPU, not of CPU cores.
+        stored: those that were timed behind stored documents.
         about: says which lists were timed.
     """
     unit = "GPU s" if gpu else "CPU s"
+    told = (
+        "Stored: documents were encoded before the query asked, and cost nothing more then; "
+        "values are those of the method itself.",
+    )
     columns = (
         Column("label", "Method"),
         Column("passes", "Prompts", digits=0),
@@ -210,6 +226,7 @@ def latency_table(
             "form asked for. A fusion costs both parts.",
             "Layers: decoder layers that are computed, up to the deepest selected head. A method "
             "whose selection may not use deep layers is faster for that alone.",
+            *(told if set(stored) & {*points["method"]} else ()),
         ),
         tidy=points,
     )
@@ -248,4 +265,5 @@ def tabulate_latency(
         about=f"Lists of {name}: {lists}, with up to {candidates} candidates; rounds: {rounds}.",
         generative=generative,
         names=names,
+        stored=quality.get("stored", ()),
     )

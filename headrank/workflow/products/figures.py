@@ -33,6 +33,7 @@ from headrank.workflow.studies import (
     counted_panels,
     reference_methods,
 )
+from headrank.workflow.timed import timed_names
 
 FIGURES = (
     Product(
@@ -57,7 +58,9 @@ FIGURES = (
             "points": f"{x.results}/tables/latency/{w.model}.csv",
             "per_query": per_query(x),
         },
-        options=lambda x, w: {"measure": measure(x)} | of_model(x, w),
+        options=lambda x, w: (
+            {"measure": measure(x)} | of_model(x, w) | {"names": timed_names(x, w.model)}
+        ),
         lacks=no_model,
         caption="latency",
         label="effectiveness and cost",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from headrank.workflow.agreements import agreement_pairs, agreement_runs, twins
 from headrank.workflow.products.conditions import (
     ablated,
     ablations_wanted,
@@ -36,7 +37,7 @@ from headrank.workflow.products.conditions import (
 )
 from headrank.workflow.products.product import Product
 from headrank.workflow.studies import published_splits
-from headrank.workflow.timed import latency_files, timed_generative
+from headrank.workflow.timed import latency_files, stored_of, timed_generative, timed_names
 
 TABLES = (
     Product(
@@ -132,6 +133,27 @@ TABLES = (
         wide=True,
     ),
     Product(
+        target="table_agreement",
+        rule="agreement_table",
+        function="headrank.report.tables.agreement:tabulate_agreement",
+        stem="agreement/{model}",
+        names=models(twins),
+        inputs=lambda x, w: {"runs": agreement_runs(x, w.model)},
+        options=lambda x, w: {
+            "pairs": agreement_pairs(x, w.model),
+            "confidence": confidence(x),
+            "seed": x.config["seed"],
+            "names": names(x),
+        },
+        lacks=lambda x: (
+            "experiment.methods names no method in both layouts; add one whose selection (or, of "
+            "all heads, itself) has layout: block and is else the same"
+        ),
+        caption="agreement",
+        label="agreement of layouts, {model}",
+        wide=True,
+    ),
+    Product(
         target="table_pairs",
         rule="pairs_table",
         function="headrank.report.tables.heads_and_training:tabulate_pairs",
@@ -159,12 +181,13 @@ TABLES = (
                 "order": x.report_order,
                 "confidence": confidence(x),
                 "seed": x.config["seed"],
+                "stored": stored_of(x, w.model),
             },
             "lists": x.config["latency"]["lists"],
             "rounds": x.config["latency"]["rounds"],
             "candidates": x.config["candidates"],
             "generative": list(timed_generative(x)),
-            "names": names(x),
+            "names": timed_names(x, w.model),
         },
         lacks=no_model,
         caption="latency",

@@ -162,6 +162,39 @@ def test_quality_stands_beside_its_cost():
     assert (table["low"].dropna() <= table["value"].dropna()).all()
 
 
+def test_a_method_behind_stored_documents_has_its_own_cost_and_the_method_s_value():
+    costs_of = {"icr": 4.0, "icr.stored": 0.25}
+    measured = pd.DataFrame(
+        {
+            "method": list(costs_of),
+            "query": "q1",
+            "round": 0,
+            "seconds": list(costs_of.values()),
+            **{"passes": 1, "tokens": [100, 12], "malformed": 0, "layers": 30},
+        }
+    )
+    columns = ["set", "model", "adapter", "order", "method", "query", "value", "measure"]
+    rows = [("s", "m", "none", "shuffled", "icr", f"q{n}", n / 4, "nDCG@10") for n in range(4)]
+    named = {"methods": ["icr"], "model": "m", "measure": "nDCG@10", "name": "s"}
+    table = quality_by_cost(
+        measured,
+        pd.DataFrame(rows, columns=columns),
+        **named,
+        order="shuffled",
+        confidence=0.95,
+        seed=1,
+        stored={"icr.stored": "icr"},
+    )
+    assert table["method"].tolist() == ["icr", "icr.stored"]
+    assert table["seconds"].tolist() == [4, 0.25] and table["tokens"].tolist() == [100, 12]
+    assert table["value"].tolist() == [0.375, 0.375]
+    options = {"measure": "nDCG@10", "model": "m", "gpu": False, "about": "One list."}
+    shown = latency_table(table, **options, stored={"icr.stored": "icr"})
+    assert any(note.startswith("Stored: documents were encoded") for note in shown.notes)
+    plain = latency_table(table[:1], **options, stored={"icr.stored": "icr"})
+    assert not any("Stored" in note for note in plain.notes)
+
+
 def test_the_latency_table_says_what_was_timed():
     table = latency_table(
         points(),

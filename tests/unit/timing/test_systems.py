@@ -14,6 +14,7 @@ from headrank.data.heads import Head, HeadSet
 from headrank.errors import HeadRankError
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.ranker import HeadRanker
+from headrank.reading.document_store import DocumentStore
 from headrank.timing.stopwatch import Work, alternate, costs, per_list, ratio
 from headrank.timing.systems import attention_system, clock, encoder_system, generative_system
 from tests.helpers import tiny_models as tiny
@@ -102,3 +103,24 @@ def test_an_encoder_counts_its_batches(tmp_path):
     work = encoder_system(tmp_path, max_tokens=8, batch=4)(tiny.candidates())
     assert work.passes == 2  # a query and six documents
     assert np.isclose(work.tokens, 7 * 8, atol=8)
+    system = encoder_system(tmp_path, max_tokens=8, batch=4, stored=True)
+    first, again = system(tiny.candidates()), system(tiny.candidates())
+    assert first == work
+    assert (again.passes, again.tokens) == (1, 6)  # the query alone
+    other = system(tiny.candidates(skip=2, query_id="q2"))
+    assert other == again
+
+
+def test_a_ranker_with_a_store_is_timed_behind_its_documents():
+    made = {"prompt": {"layout": "block"}, "method": "icr", "dtype": "float32"}
+    folder, candidates = tiny.folder("qwen3"), tiny.candidates()
+    plain = attention_system(HeadRanker.from_pretrained(folder, **made))(candidates)
+    store = DocumentStore()
+    system = attention_system(HeadRanker.from_pretrained(folder, **made, store=store))
+    stored = system(candidates)
+    assert stored.passes == plain.passes == 1 and stored.layers == plain.layers
+    suffix = plain.tokens - stored.tokens
+    assert 0 < stored.tokens < plain.tokens and suffix > len(candidates.doc_ids)
+    missed = store.misses
+    system(candidates)
+    assert store.misses == missed and store.hits >= len(candidates.doc_ids)

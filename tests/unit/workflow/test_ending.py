@@ -54,6 +54,27 @@ def test_table_tests_and_report_are_told(tmp_path):
     assert "`snakemake report` writes" in told(tmp_path)
 
 
+def test_seconds_behind_stored_documents_are_told(tmp_path):
+    (tmp_path / "tables/latency").mkdir(parents=True)
+    (tmp_path / "tables/latency/m.csv").write_text(
+        "method,seconds\nbm25,0.001\nicr,2.5\nicr.stored,0.0714\nabsent.stored,1\n"
+    )
+    text = ending(
+        tmp_path,
+        methods=["icr"],
+        sets=["s"],
+        order="shuffled",
+        measure="nDCG@10",
+        alpha=0.05,
+        names={},
+        call="make it",
+        stored={"m": {"icr.stored": "icr", "absent.stored": "absent"}, "other": {"a": "b"}},
+    )
+    title, line, *_ = text.split("\n")
+    assert title == "Seconds that a list takes with a store of its documents:"
+    assert line == "  ICR: 0.071 s, 2.500 s without it"
+
+
 def test_of_many_sets_the_mean_is_told_alone(tmp_path):
     (tmp_path / "tables").mkdir()
     sets = [f"s{n}" for n in range(8)]

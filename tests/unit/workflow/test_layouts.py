@@ -6,10 +6,19 @@ from types import SimpleNamespace
 import pytest
 
 from headrank.options.prompt import PromptOptions
+from headrank.workflow.agreements import agreement_pairs, agreement_runs, twins
 from headrank.workflow.config.checks import configure
 from headrank.workflow.config.layouts import method_layout, prompt_in
 from headrank.workflow.experiment import Experiment
-from headrank.workflow.timed import timed_attention
+from headrank.workflow.timed import (
+    latency_files,
+    stored_of,
+    timed_attention,
+    timed_files,
+    timed_names,
+    timed_prompt,
+    timed_systems,
+)
 from tests.helpers.base_config import BASE, message
 from tests.helpers.small_experiment import experiment as small
 from tests.helpers.small_experiment import rows
@@ -183,6 +192,63 @@ def test_an_adapter_trained_in_both_layouts_serves_both():
 
     expected = "methods.served.reselect is true; allowed: false in layout block"
     assert expected in message(changed(again))
+
+
+def test_block_methods_and_encoders_are_timed_behind_stored_documents_too():
+    x = made()
+    stored = stored_of(x, "smollm2")
+    assert stored == {
+        f"{name}.stored": name for name in ("apart-untuned", "apart", "icr-apart", "minilm")
+    }
+    files = latency_files(x, "smollm2")
+    assert "out/latency/smollm2/apart.stored.csv" in files
+    assert timed_files(x, "smollm2", "apart.stored") == timed_files(x, "smollm2", "apart")
+    systems = timed_systems(x, "smollm2")
+    assert systems["apart.stored"] == systems["apart"] | {"stored": True}
+    assert timed_prompt(x, "apart.stored") == x.config["prompt"] | {"layout": "block"}
+    assert timed_prompt(x, "headrank") == x.config["prompt"]
+    names = timed_names(x, "smollm2")
+    assert names["apart.stored"] == "apart, documents stored"
+    assert names["minilm.stored"] == "MiniLM, vectors stored"
+
+
+def test_what_depends_on_the_query_is_not_stored():
+    def change(config):
+        with_block(config)
+        config["selections"]["apart"]["layout"] = "block+query"
+        config["methods"].pop("icr-apart")
+        config["experiment"]["methods"].remove("icr-apart")
+
+    x = made(change)
+    assert set(stored_of(x, "smollm2")) == {"minilm.stored"}
+    assert x.made_from(("lee", "smollm2", "none", "shuffled", "apart-untuned"))[0].startswith(
+        "out/readings/lee/smollm2/none/block+query/"
+    )
+
+
+def test_twins_differ_in_their_layout_alone():
+    def change(config):
+        with_block(config)
+        config["selections"]["apart"] = config["selections"]["headrank"] | {"layout": "block"}
+        for name in ("apart", "apart-untuned"):
+            config["methods"][name]["aggregation"] = "log-sum"
+
+    assert twins(made(change)) == [
+        ("all-raw", "icr-apart"),
+        ("headrank-untuned", "apart-untuned"),
+        ("headrank", "apart"),
+    ]
+    x = made()
+    assert twins(x) == [("all-raw", "icr-apart")]
+    pairs = agreement_pairs(x, "smollm2")
+    runs = agreement_runs(x, "smollm2")
+    first = pairs[0]
+    assert [runs[place].rpartition("none/")[2] for place in first["files"]] == [
+        "shuffled/all-raw.run",
+        "shuffled/icr-apart.run",
+    ]
+    # For scale: the joint method in another order.
+    assert [pair["second_order"] for pair in pairs[:2]] == ["", "first-stage"]
 
 
 def test_an_estimate_counts_a_block_reading_once():

@@ -7,12 +7,14 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from headrank.workflow.agreements import twins
 from headrank.workflow.config.changes import differences
 from headrank.workflow.config.checks import configure
 from headrank.workflow.config.keys import stored_dtype
 from headrank.workflow.config.roles import roles
 from headrank.workflow.config.usage import list_tokens
 from headrank.workflow.estimate.stages import estimate
+from headrank.workflow.experiment import Experiment
 
 ROOT = Path(__file__).parents[3]
 
@@ -28,6 +30,7 @@ def preset(*names):
 
 EVERY = [
     *(["config", *more] for more in ([], ["alignment"], ["alignment", "learning_curve"])),
+    ["config", "alignment", "block"],
     *(["config", "two_models"], ["config", "sizes"], ["laptop"], ["paper"], ["paper", "extra"]),
 ]
 
@@ -96,14 +99,43 @@ def test_the_paper_s_numbers():
         assert model["source"] == demo[name]["source"]
 
 
+def test_each_method_in_blocks_has_the_recipe_of_its_joint_twin():
+    config = preset("config", "alignment", "block")
+    x = Experiment(config, "out")
+    assert set(twins(x)) == {
+        ("icr", "icr-block"),
+        ("headrank-untuned", "headrank-block-untuned"),
+        ("headrank-untuned", "headrank-query-untuned"),
+        ("headrank-211", "headrank-211-block"),
+        ("headrank", "headrank-block"),
+    }
+    evidence = preset("config", "alignment")["alignments"]["insuranceqa"]
+    curve = preset("config", "alignment", "learning_curve")["alignments"]["curve-211"]
+    for name, known in (("insuranceqa", evidence), ("curve-211", curve)):
+        assert config["alignments"][name] == known | {"seeds": [1]}
+    assert set(twins(Experiment(preset("config"), "out"))) == {
+        ("headrank-untuned", "headrank-block-untuned"),
+        ("headrank", "headrank-block"),
+    }
+    for pair in config["evaluation"]["comparisons"]:
+        assert set(pair) <= {*config["experiment"]["methods"]}
+
+
+def test_the_evidence_on_alignment_has_no_method_in_blocks():
+    for more in ([], ["learning_curve"]):
+        config = preset("config", "alignment", *more)
+        assert not [name for name in config["experiment"]["methods"] if "block" in name]
+        assert not [name for name in config["report"]["panels"] if "block" in name]
+
+
 def test_the_sizes_have_one_recipe_and_all_baselines():
     config, demo = preset("config", "sizes"), preset("config")
     assert config["experiment"]["models"] == [
         *("smollm2", "gemma3-270m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b")
     ]
-    # The demo's, and the same heads and recipe with documents read apart.
-    both = [*demo["experiment"]["methods"], "headrank-block-untuned", "headrank-block"]
-    assert config["experiment"]["methods"] == both
+    # The demo's, among them the same heads and recipe with documents read apart.
+    assert config["experiment"]["methods"] == demo["experiment"]["methods"]
+    assert {"headrank-block-untuned", "headrank-block"} < {*config["experiment"]["methods"]}
     recipes = config["alignments"]
     changes = {
         key

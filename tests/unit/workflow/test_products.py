@@ -24,6 +24,8 @@ def full():
     config["alignments"]["insuranceqa"]["seeds"] = [1, 2]
     config["methods"]["listwise"] = {"kind": "generative", "protocol": "listwise"}
     config["experiment"]["methods"].append("listwise")
+    config["methods"]["icr-block"] = config["methods"]["icr"] | {"layout": "block"}
+    config["experiment"]["methods"].append("icr-block")
     config["report"] |= {
         "method": "headrank-untuned",
         "panels": ["headrank-untuned", "headrank"],
