@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from headrank.models.attention import ReadingComplete, Recorder
 from headrank.models.decoder import LoadedModel
@@ -21,6 +22,12 @@ from headrank.reading.list_cache import Room
 from headrank.reading.packed import Packed
 from headrank.reading.passes import grouped, passes
 from headrank.reading.prompt import Prompt
+
+TRACED_WASTE = 1.0
+"""Most padding of a group in training: its lists are short, and each group costs a kernel a layer,
+forwards and backwards."""
+SHORT = 128
+"""Tokens of a document up to which a CPU trains faster by plain matrix products."""
 
 PASS_TOKENS = 8192
 """Most tokens of one forward pass, or one document: it bounds memory, however long the list."""
@@ -231,10 +238,24 @@ def trace_blocks(
     attention = BlockAttention(
         packed.head,
         prefix=packed.head,
-        groups=grouped(blocks.widths[list(blocks.order)], packed.head, model.device),
+        groups=grouped(
+            blocks.widths[list(blocks.order)], packed.head, model.device, waste=TRACED_WASTE
+        ),
         suffix=len(suffix.ids),
         positions=positions,
     )
     ids = [*blocks.head(0), *packed.ids(blocks.order), *suffix.ids]
-    forward(model, ids, positions, attention, recorder)
+    with _kernel(model.device, int(blocks.widths.max())):
+        forward(model, ids, positions, attention, recorder)
     return recorder
+
+
+def _kernel(device: torch.device, widest: int) -> contextlib.AbstractContextManager:
+    """Return the context in which documents of so many tokens are traced.
+
+    On CPUs the backward pass of the fused kernel costs more than the products themselves where
+    documents are short; those of long ones would take much memory.
+    """
+    if device.type == "cpu" and widest <= SHORT and torch.is_grad_enabled():
+        return sdpa_kernel(SDPBackend.MATH)
+    return contextlib.nullcontext()

@@ -45,19 +45,21 @@ class Group:
         return (flat if self.kept is None else flat.index_select(0, self.kept))[None]
 
 
-def grouped(widths: Sequence[int], first: int, device: torch.device) -> list[Group]:
+def grouped(
+    widths: Sequence[int], first: int, device: torch.device, waste: float = _WASTE
+) -> list[Group]:
     """Return the groups of documents that follow one another from row ``first``.
 
     Args:
-        widths: tokens of each document, ascending: a group's padding is at most a tenth of its
-            tokens.
+        widths: tokens of each document, ascending.
+        waste: most padding of a group, as a share of its tokens.
     """
     groups, begin = [], 0
     ends = np.cumsum(widths)
     while begin < len(widths):
         before = int(ends[begin - 1]) if begin else 0
         stop = begin + 1
-        while stop < len(widths) and widths[stop] * (stop + 1 - begin) <= (1 + _WASTE) * (
+        while stop < len(widths) and widths[stop] * (stop + 1 - begin) <= (1 + waste) * (
             ends[stop] - before
         ):
             stop += 1
