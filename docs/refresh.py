@@ -34,10 +34,15 @@ METHODS = {
     "headrank-untuned": "HeadRank, untuned",
     "headrank-any-layer": "HeadRank, untuned, any layer",
     "headrank": "HeadRank, aligned",
+    "headrank-block-untuned": "HeadRank, blocks, untuned",
+    "headrank-block-untuned.stored": "HeadRank, blocks, untuned, documents stored",
+    "headrank-block": "HeadRank, blocks, aligned",
+    "headrank-block.stored": "HeadRank, blocks, aligned, documents stored",
     "headrank-untuned+bm25": "HeadRank, untuned + BM25",
     "headrank+bm25": "HeadRank, aligned + BM25",
     "bm25": "BM25",
     "minilm": "MiniLM",
+    "minilm.stored": "MiniLM, vectors stored",
     "listwise": "Listwise generation",
     "pointwise": "Pointwise yes/no",
 }
@@ -109,7 +114,8 @@ BLOCKS = {
     "methods": lambda: methods(tuple(name for name in METHODS if name in set(known()))),
     "comparisons": comparisons,
     "costs": lambda: rows(
-        ["method", "CPU s", "layers"], [[METHODS[name], *costs(name)] for name in TIMED]
+        ["method", "CPU s", "layers"],
+        [[METHODS[name], *costs(name)] for name in TIMED if any(costs(name))],
     ),
 }
 
