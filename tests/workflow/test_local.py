@@ -111,7 +111,8 @@ def test_bm25_answers_and_training_drops_what_the_exam_asks(finished):
     assert "1 queries, 1 dropped" in (finished / "logs/sets/heads.log").read_text()
 
 
-def test_the_first_stage_is_compared_with_a_published_one(work):
+def test_the_first_stage_is_compared_with_a_published_one(finished, tmp_path):
+    work = copy_of(finished, tmp_path / "work")
     config = yaml.safe_load((work / "config.yaml").read_text())
     published = {
         "test": {"value": 0.9, "source": "a paper", "note": "it stems otherwise"},
