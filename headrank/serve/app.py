@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from headrank import __version__
 from headrank.errors import HeadRankError
 from headrank.ranker.ranker import HeadRanker
-from headrank.serve import wire
+from headrank.serve import log, wire
 from headrank.serve.gate import RERANK, ROUTES, Gate, Gone, Refused, Ticket, failure, refusal
 from headrank.serve.metrics import CONTENT_TYPE, Metrics
 from headrank.serve.options import Keys, Limits
@@ -134,7 +134,7 @@ async def ranked(gate: Gate, candidates: Any, request: Request, ticket: Ticket) 
             {answer, left, closing}, timeout=wait, return_when=asyncio.FIRST_COMPLETED
         )
         if answer in done:
-            return await _result(answer)
+            return await _result(answer, ticket)
         if left in done:
             raise Gone
         if closing in done:
@@ -155,12 +155,13 @@ async def _left(request: Request) -> None:
         pass
 
 
-async def _result(answer: asyncio.Future[Answer]) -> Answer:
+async def _result(answer: asyncio.Future[Answer], ticket: Ticket) -> Answer:
     try:
         return await answer
     except RefusedList as error:
         raise Refused(422, wire.sentence(error)) from None
     except HeadRankError as error:
+        log.event("fault", id=ticket.id, error=error)
         raise Refused(500, wire.sentence(error)) from None
 
 

@@ -277,6 +277,7 @@ def test_the_log_holds_counts_and_no_text():
         post(server.url, {"query": secret, "documents": [secret * 1000]})
         post(server.url, {"query": secret, secret: documents})
         post(server.url, {"query": "fail", "documents": documents})
+        post(server.url, {"query": "attention", "documents": documents})
         post(server.url, content=secret.encode(), headers={"X-Request-ID": secret})
         httpx.get(f"{server.url}/{secret}?q={secret}", headers={"User-Agent": secret})
         httpx.request(secret.upper(), server.url)
@@ -284,12 +285,13 @@ def test_the_log_holds_counts_and_no_text():
     assert "swordfish" not in text.lower()
     lines = [json.loads(line) for line in text.splitlines()]
     requests = [line for line in lines if line["event"] == "request"]
-    assert [line["status"] for line in requests] == [200, 404, 422, 422, 500, 422, 404, 404]
+    assert [line["status"] for line in requests] == [200, 404, 422, 422, 500, 500, 422, 404, 404]
     first = requests[0]
     assert (first["documents"], first["characters"], first["route"]) == (3, 42, "/v1/rerank")
     assert first["read"] <= first["seconds"]
-    (fault,) = [line for line in lines if line["event"] == "fault"]
-    assert fault["error"] == "ValueError"
+    fault, other = [line for line in lines if line["event"] == "fault"]
+    assert (fault["error"], other["error"]) == ("ValueError", "HeadRankError")
+    assert other["id"] == requests[5]["id"]
     assert "of the text" not in text
     assert any("rerank_lists" in place for place in fault["places"])
 
