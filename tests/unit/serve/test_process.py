@@ -26,7 +26,7 @@ from tests.helpers.command_line import refused
 from tests.helpers.serving import KEY, process, tiny_ranker, until
 
 heads, model = command_line.heads, command_line.model
-CLIENTS, REQUESTS = 64, int(os.environ.get("HEADRANK_SERVE_REQUESTS", 512))
+CLIENTS, REQUESTS = 64, int(os.environ.get("HEADRANK_SERVE_REQUESTS", 256))
 
 
 @pytest.fixture
