@@ -32,13 +32,14 @@ def figure(table: pd.DataFrame) -> Figure:
         axes.fill_between(part["documents"], part["low"], part["high"], color=colour, alpha=0.15)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     counts = sorted(table["documents"].unique())
     axes.xaxis.set_major_locator(FixedLocator(counts))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
     axes.set_xlabel("documents in the list")
     axes.set_ylabel("seconds a list")
-    axes.legend(loc="upper left", fontsize="small")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, fontsize="small")
     return drawn
 
 
