@@ -162,7 +162,7 @@ def test_the_presets_are_planned_on_a_stand_in(tmp_path, preset, stand_in):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", ["laptop"])
+@pytest.mark.parametrize("preset", PRESETS)
 def test_the_presets_run_end_to_end_on_a_stand_in(tmp_path, preset, stand_in):
     config = written(tmp_path / preset, preset, stand_in)
     result = snakemake(tmp_path / preset, config, *TARGETS)
