@@ -11,7 +11,7 @@ from headrank.collections.layout import CORPUS
 from headrank.errors import HeadRankError
 from headrank.workflow.config.roles import ROLES, roles_before
 from headrank.workflow.config.shown import other_first_stages
-from headrank.workflow.experiment import COLLECTION_FILES, Experiment
+from headrank.workflow.experiment import Experiment
 from headrank.workflow.provenance.originals import (
     Hashes,
     Original,
@@ -26,6 +26,7 @@ from headrank.workflow.provenance.originals import (
     size_problems,
     splits,
 )
+from headrank.workflow.source_files import COLLECTION_FILES
 
 
 class OwnFiles:
