@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrank import __version__
-from headrank.align.adapter import merge_adapter
 from headrank.data.heads import HeadSet
 from headrank.errors import HeadRankError
 from headrank.heads.named import check_published, load_heads
@@ -112,7 +111,7 @@ def load_parts(
 
 def _adapt(model: LoadedModel, folder: Path, heads: HeadSet | None, merge: bool) -> None:
     """Put the adapter into the model; peft is imported only where one is used."""
-    from headrank.align.adapter import load_adapter
+    from headrank.align.adapter import load_adapter, merge_adapter
 
     load_adapter(model, folder, heads)
     if merge:

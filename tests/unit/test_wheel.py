@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -74,3 +77,33 @@ def test_an_installed_config_is_found_through_the_record(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(site)])
     (found,) = installed_configs()
     assert found.resolve() == config
+
+
+def needed_at_once(module: str, seen: set[str]) -> set[str]:
+    """Return the packages of others that importing a module imports, itself and through ours."""
+    path = ROOT / (module.replace(".", "/") + ".py")
+    path = path if path.is_file() else path.with_suffix("") / "__init__.py"
+    if module in seen or not path.is_file():
+        return set()
+    seen.add(module)
+    found: set[str] = set()
+    for node in ast.parse(path.read_bytes()).body:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            ours = name.partition(".")[0] == "headrank"
+            found |= needed_at_once(name, seen) if ours else {name.partition(".")[0]}
+    return found
+
+
+def test_a_ranker_needs_no_extra():
+    """An adapter needs peft, but only who loads one: the extra `align` is not asked of others."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    base = {re.split(r"[^\w]", one)[0] for one in project["dependencies"]}
+    base |= {"pydantic_core", "tokenizers"}  # pydantic and transformers bring them
+    seen: set[str] = set()
+    needed = needed_at_once("headrank.ranker.ranker", seen)
+    assert {"headrank.ranker.saved", "headrank.models.decoder"} <= seen
+    assert {"torch", "transformers"} <= needed
+    assert needed - set(sys.stdlib_module_names) - base == set()
