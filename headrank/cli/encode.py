@@ -8,21 +8,13 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from headrank.cli.options import (
-    METHODS,
-    add_model,
-    add_prompt,
-    prepare_torch,
-    prompt_changes,
-    size,
-    stored_prompt,
-)
+from headrank.cli.options import add_prompt, prepare_torch, size
+from headrank.cli.ranker_arguments import add_read, load_with
 from headrank.errors import HeadRankError
 from headrank.io.files import read_jsonl
 
 if TYPE_CHECKING:
     from headrank.data.candidates import Passage
-    from headrank.ranker.ranker import HeadRanker
 
 _DESCRIPTION = """\
 Read the documents of a corpus into a store.
@@ -47,17 +39,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("corpus", metavar="CORPUS", help="JSONL, plain or packed by gzip")
-    add_model(parser, "folder of a saved ranker or of a model, or a hub repository")
-    parser.add_argument(
-        "--base",
-        metavar="PATH",
-        help="base model of a saved ranker, if it is not where the ranker's card says",
-    )
-    group = parser.add_argument_group("method")
-    group.add_argument("--method", choices=METHODS, help="default: headrank, or the saved ranker's")
-    group.add_argument("--heads", metavar="FILE", help="their depth is the depth that is read to")
-    group.add_argument("--adapter", metavar="DIR", help="folder that `headrank align` wrote")
-    group.add_argument("--merge", action="store_true", help="as `headrank rerank` will do")
+    add_read(parser)
     add_prompt(parser, fit=True, ordered=False)
     output = parser.add_argument_group("output")
     output.add_argument("-o", "--output", required=True, metavar="DIR", help="the store")
@@ -81,9 +63,12 @@ def run(args: argparse.Namespace) -> None:
     from headrank.io.progress import follow
 
     documents, empty = check(args.corpus)
-    ranker = load(args)
+    prepare_torch(args)
     from headrank.ranker.encoding import encode_passages
+    from headrank.reading.document_store import DocumentStore
 
+    store = DocumentStore.open(args.output, memory=1, limit=args.limit, int8=args.int8)
+    ranker = load_with(args, folder=args.output, store=store)
     folder, asked, new, tokens = ranker.store.folder, 0, 0, 0
     before, start = folder.totals(), time.monotonic()
     with follow(total=documents, desc="encoding", unit="document", disable=args.quiet) as bar:
@@ -106,30 +91,6 @@ def run(args: argparse.Namespace) -> None:
         f"{folder.limit / 1e9:.3f} GB; {tokens} tokens in {seconds:.0f} s, "
         f"{tokens / seconds:.0f} tokens a second"
     )
-
-
-def load(args: argparse.Namespace) -> HeadRanker:
-    """Return the ranker that the arguments describe, with its store."""
-    prepare_torch(args)
-    from headrank.ranker.ranker import HeadRanker
-    from headrank.reading.document_store import DocumentStore
-
-    ranker = HeadRanker.from_pretrained(
-        args.model,
-        heads=args.heads,
-        adapter=args.adapter,
-        method=args.method,
-        prompt=stored_prompt(prompt_changes(args), args.output),
-        document_tokens=args.document_tokens,
-        dtype=args.dtype,
-        device=args.device,
-        merge=args.merge,
-        revision=args.revision,
-        model=args.base,
-        store=DocumentStore.open(args.output, memory=1, limit=args.limit, int8=args.int8),
-    )
-    ranker.quiet = True
-    return ranker
 
 
 def check(corpus: str) -> tuple[int, int]:

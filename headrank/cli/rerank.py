@@ -9,18 +9,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from headrank.cli.options import (
-    METHODS,
-    UsageError,
-    add_input,
-    add_model,
-    add_prompt,
-    prepare_torch,
-    prompt_changes,
-    read_files,
-    stored_prompt,
-    whole,
-)
+from headrank.cli.options import UsageError, add_input, read_files, whole
+from headrank.cli.ranker_arguments import add_ranker, load
 from headrank.errors import HeadRankError
 from headrank.io.files import atomic
 from headrank.io.targets import check_output
@@ -65,45 +55,6 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     return parser
 
 
-def add_ranker(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """Add the arguments that `load` reads; return the group of the method's."""
-    add_model(parser, "folder of a saved ranker or of a model, or a hub repository")
-    parser.add_argument(
-        "--base",
-        metavar="PATH",
-        help="base model of a saved ranker, if it is not where the ranker's card says",
-    )
-    group = parser.add_argument_group("method")
-    group.add_argument("--method", choices=METHODS, help="default: headrank, or the saved ranker's")
-    group.add_argument(
-        "--heads",
-        metavar="FILE",
-        help="JSON that `headrank profile` wrote, or the name of a set that others published "
-        "(`headrank info --published`)",
-    )
-    group.add_argument("--adapter", metavar="DIR", help="folder that `headrank align` wrote")
-    group.add_argument(
-        "--merge",
-        action="store_true",
-        help="add the adapter to the weights: a little faster; in bfloat16 it rounds the scores, "
-        "so they are not the workflow's",
-    )
-    group.add_argument(
-        "--window",
-        type=whole(2),
-        metavar="N",
-        help="read lists of more than N documents in several prompts of at most N",
-    )
-    group.add_argument(
-        "--store",
-        metavar="DIR",
-        help="take documents that `headrank encode` read from this folder, and add those that it "
-        "lacks (layout block)",
-    )
-    add_prompt(parser, fit=True)
-    return group
-
-
 def run(args: argparse.Namespace) -> None:
     """Rerank the input's lists and write them."""
     from headrank.cli.inputs import read_input
@@ -131,32 +82,6 @@ def run(args: argparse.Namespace) -> None:
             lines = trec_lines(one, ranking, name) if form == "trec" else [json_line(one, ranking)]
             file.writelines(line + "\n" for line in lines)
             file.flush()
-
-
-def load(args: argparse.Namespace) -> HeadRanker:
-    """Return the ranker that the arguments describe."""
-    prepare_torch(args)
-    from headrank.ranker.ranker import HeadRanker
-
-    ranker = HeadRanker.from_pretrained(
-        args.model,
-        heads=args.heads,
-        adapter=args.adapter,
-        method=args.method,
-        prompt=stored_prompt(prompt_changes(args), args.store) or None,
-        document_tokens=args.document_tokens,
-        order=args.order,
-        seed=args.seed,
-        window=args.window,
-        dtype=args.dtype,
-        device=args.device,
-        merge=args.merge,
-        revision=args.revision,
-        model=args.base,
-        store=args.store,
-    )
-    ranker.quiet = True  # the command tells it of all lists at once
-    return ranker
 
 
 def check(ranker: HeadRanker, lists: list[InputList]) -> str | None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from headrank.cli.options import number, whole
-from headrank.cli.rerank import add_ranker, load
+from headrank.cli.ranker_arguments import add_ranker, load
 from headrank.errors import HeadRankError
 
 KEY_VARIABLE = "HEADRANK_API_KEY"
