@@ -143,7 +143,7 @@ class Bench:
         """Return the tasks of layout block: alone, with like and unlike documents, and stored."""
         lengths, fold = self.settings.lengths, Fold(aggregation="log-sum")
         # All of a list of the largest model takes 3 GB.
-        shelf = Shelf(DocumentStore(8 * 10**9), "benchmark")
+        shelf = Shelf(DocumentStore(8 * 10**9), {"model": "made here"}, self.cut.device)
         tasks = {}
         for name, spread, kept in (
             ("block, 8 heads, 60 %", 0.0, None),

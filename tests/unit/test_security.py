@@ -129,6 +129,7 @@ PLAIN = {
     *("measure", "order", "orders", "name", "resamples", "confidence", "candidates", "seed"),
     *("evaluation.main", "experiment.models", "report.set"),
     "told.first_stage",  # its free parts are escaped
+    "told.main_table",  # a page that `to_html` wrote, which escapes every text
 }
 
 
