@@ -11,13 +11,25 @@ import sys
 from collections.abc import Sequence
 
 from headrank import __version__
-from headrank.cli import align, bm25, encode, evaluate, fetch, info, profile, rerank, serve, verify
+from headrank.cli import (
+    align,
+    bm25,
+    encode,
+    evaluate,
+    fetch,
+    info,
+    profile,
+    push,
+    rerank,
+    serve,
+    verify,
+)
 from headrank.cli.options import UsageError
 from headrank.errors import HeadRankError, visible
 
 _STREAM_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 _BYTES = "headrank.bytes"  # name of an error handler
-COMMANDS = (rerank, serve, profile, align, encode, bm25, evaluate, fetch, info, verify)
+COMMANDS = (rerank, serve, profile, align, encode, bm25, evaluate, fetch, push, info, verify)
 
 _DESCRIPTION = """\
 Rerank passages by the attention of a few heads of a language model.

@@ -64,10 +64,18 @@ def check_device_name(device: str) -> None:
         raise HeadRankError(f"device {device!r} is unknown; allowed: {DEVICES}")
 
 
-def find(path: str | os.PathLike, what: str = "model", revision: str | None = None) -> dict:
+def find(
+    path: str | os.PathLike,
+    what: str = "model",
+    revision: str | None = None,
+    marks: Sequence[str] = ("config.json",),
+) -> dict:
     """Return what transformers is told beside a path: ``local_files_only`` for a known one.
 
     The hub is asked once, with a short limit of time: transformers would ask again and again.
+
+    Args:
+        marks: files of which the hub's cache holds one, if it holds the repository.
 
     Raises:
         HeadRankError: neither a folder nor a repository that the hub or its cache has.
@@ -85,7 +93,9 @@ def find(path: str | os.PathLike, what: str = "model", revision: str | None = No
     import huggingface_hub
     from huggingface_hub import HfApi, try_to_load_from_cache
 
-    cached = isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str)
+    cached = any(
+        isinstance(try_to_load_from_cache(name, mark, revision=revision), str) for mark in marks
+    )
     absent = f"{problem}: there is no such folder"
     if huggingface_hub.constants.HF_HUB_OFFLINE:
         if cached:

@@ -19,6 +19,7 @@ from headrank.ranker.options import BUDGETS, RankerOptions, check_budget
 
 CARD = "ranker.json"
 HEADS = "heads.json"
+ADAPTER = "adapter"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,7 +134,7 @@ class HeadRanker(CrossEncoderForms):
         """Return a ranker whose model ends in the deepest head it reads.
 
         Args:
-            path_or_id: folder of a saved ranker, folder of a model, or hub repository.
+            path_or_id: folder of a saved ranker or of a model, or a hub repository of either.
             heads: a head set, its JSON file, or the name of a published one, such as
                 ``qrhead-nq/llama-3.1-8b`` (see ``headrank.heads.named``); by default the saved
                 ranker's or the adapter's. ICR reads all heads and needs none.
@@ -153,7 +154,8 @@ class HeadRanker(CrossEncoderForms):
             merge: add the adapter's weights to the model's, so it costs nothing. In bfloat16
                 the sum is rounded: scores differ from ``merge=False``, which the workflow's
                 readings have, by about two percent of a mass.
-            revision: the hub's commit, for a repository.
+            revision: the hub's commit, for a repository; that of a saved ranker there, whose
+                card names the base model's own.
             model: where a saved ranker's base model lies now, if it was moved.
             store: keeps the documents that are read in layout ``block``, for later lists: a
                 folder, which is made if it is not there, or a ``DocumentStore``, which says more
@@ -191,6 +193,37 @@ class HeadRanker(CrossEncoderForms):
         """Write a folder that ``from_pretrained`` reads: everything but the base weights."""
 
         save_ranker(self, folder)
+
+    def push_to_hub(
+        self,
+        repo: str,
+        *,
+        results: Iterable[Mapping[str, object]] = (),
+        license: str | None = None,
+        private: bool | None = None,
+        message: str | None = None,
+    ) -> str:
+        """Put what ``save_pretrained`` writes on the hub with a model card; return the commit.
+
+        Arguments and errors are those of `headrank.ranker.push.push_folder`.
+
+        Args:
+            results: numbers of your own for the model card, each with ``metric`` and ``value``,
+                and maybe ``collection``, ``queries`` (their number) and ``note``.
+            license: of heads and adapter.
+        """
+        from headrank.ranker.push import push_folder
+
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(Path(folder) / "ranker")
+            return push_folder(
+                Path(folder) / "ranker",
+                repo,
+                results=results,
+                license=license,
+                private=private,
+                message=message,
+            )
 
     def rerank(
         self,

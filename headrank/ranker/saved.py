@@ -18,15 +18,16 @@ from headrank.io.folders import MANIFEST, RANKER, atomic_dir
 from headrank.models.card import PROVENANCE
 from headrank.models.decoder import DTYPES, LoadedModel, load_model
 from headrank.models.safe_loading import load_config
-from headrank.ranker.origin import CARD, HEADS, Origin, options_of
+from headrank.ranker.hub import cached_origin, fetch_ranker, is_folder, shared_base
+from headrank.ranker.origin import ADAPTER, CARD, HEADS, Origin, options_of
 from headrank.ranker.truncated import cut_last_layer
 from headrank.reading.layout import check_heads
 
 if TYPE_CHECKING:
     from headrank.ranker.ranker import HeadRanker
 
-ADAPTER = "adapter"
 _FORMAT = 1
+_COMMIT = "commit-"  # how the digest of weights from the hub begins
 
 
 def load_parts(
@@ -49,16 +50,24 @@ def load_parts(
         asked: the arguments that decide the options, None where nothing is asked.
     """
     card: dict = {}
+    fetched = fetch_ranker(path_or_id, revision)
+    name = os.fspath(path_or_id)
+    if fetched is not None:
+        # The revision was the ranker's own; its card names that of the base model.
+        path_or_id, revision = fetched, None
     if (Path(path_or_id) / CARD).is_file():
-        card = _read_card(Path(path_or_id))
+        card = read_card(Path(path_or_id))
         heads = heads if heads is not None or not card["heads"] else Path(path_or_id) / HEADS
         if adapter is None and card["adapter"]:
             adapter = Path(path_or_id) / ADAPTER
-        base = model or base_model(Path(path_or_id), card)
-        revision = revision or card["model"]["revision"]
+        if fetched is not None:
+            base = model or shared_base(name, card)
+        else:
+            base = model or base_model(Path(path_or_id), card)
+        revision = revision or card["model"].get("revision")
     elif model is not None:
         raise HeadRankError(
-            f"{path_or_id}: no saved ranker ({CARD} is missing), so `model` has no meaning"
+            f"{name}: no saved ranker ({CARD} is missing), so `model` has no meaning"
         )
     else:
         base = path_or_id
@@ -92,7 +101,7 @@ def load_parts(
     known = card.get("model", {}).get("digest")
     if known is not None and known != loaded.digest:
         raise HeadRankError(
-            f"{path_or_id}: the ranker was saved on weights {known[:16]}, {base} has "
+            f"{name}: the ranker was saved on weights {known[:16]}, {base} has "
             f"{loaded.digest[:16]}; give its own base model with `model`"
         )
     if selected is not None:
@@ -139,7 +148,7 @@ def save_ranker(ranker: HeadRanker, folder: str | os.PathLike) -> None:
             "model": {
                 "path": _noted_base(ranker.model.name, folder),
                 "origin": _origin(ranker.model.name),
-                "revision": ranker.revision,
+                "revision": _commit(ranker),
                 "digest": ranker.model.digest,
             },
             "dtype": next(name for name, known in DTYPES.items() if known == dtype),
@@ -149,6 +158,12 @@ def save_ranker(ranker: HeadRanker, folder: str | os.PathLike) -> None:
             "sha256": {p.relative_to(target).as_posix(): sha256(p) for p in files},
         }
         write_json(target / CARD, card)
+
+
+def _commit(ranker: HeadRanker) -> str | None:
+    """Return the commit of a hub's base model: a later one has other weights."""
+    digest = ranker.model.digest
+    return digest.removeprefix(_COMMIT) if digest.startswith(_COMMIT) else ranker.revision
 
 
 def _noted_base(name: str, folder: str | os.PathLike) -> str:
@@ -164,6 +179,8 @@ def _noted_base(name: str, folder: str | os.PathLike) -> str:
 
 def _origin(name: str) -> str | None:
     """Return the hub's repository and commit that a model's folder was fetched from."""
+    if (known := cached_origin(Path(name))) is not None:
+        return known
     path = Path(name) / PROVENANCE
     source = read_json(path).get("source", {}) if path.is_file() else {}
     if source.get("kind") != "huggingface":
@@ -180,7 +197,7 @@ def base_model(folder: Path, card: dict) -> str:
         HeadRankError: the card names a folder that is not there.
     """
     name = card["model"]["path"]
-    if not name.startswith(("../", "./", "/")) and name != "..":
+    if not is_folder(name):
         return name
     path = Path(os.path.normpath(folder.resolve() / name))
     if not path.is_dir():
@@ -192,17 +209,23 @@ def base_model(folder: Path, card: dict) -> str:
     return str(path)
 
 
-def _read_card(folder: Path) -> dict:
+def read_card(folder: Path) -> dict:
     """Return a saved ranker's card after hashing its files again.
 
     Raises:
-        HeadRankError: another format, or a file that is missing or changed.
+        HeadRankError: another format, an entry that is missing or of another kind, or a file
+            that is missing or changed.
     """
     card = read_json(folder / CARD)
     if not isinstance(card, dict) or card.get("format") != _FORMAT:
         raise HeadRankError(
             f"{folder / CARD}: not a ranker of format {_FORMAT}; save the ranker again"
         )
+    for name, kind in (("model", dict), ("sha256", dict), ("heads", bool), ("adapter", bool)):
+        if not isinstance(card.get(name), kind):
+            raise HeadRankError(f"{folder / CARD}: {name} is missing; save the ranker again")
+    if not isinstance(card["model"].get("path"), str):
+        raise HeadRankError(f"{folder / CARD}: model.path is missing; save the ranker again")
     for name, expected in card["sha256"].items():
         path = folder / name
         if not path.is_file() or sha256(path) != expected:
