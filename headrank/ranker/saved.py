@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from headrank import __version__
@@ -86,9 +88,7 @@ def load_parts(
         )
     check_heads(selected, options.prompt.layout)
     if folder is not None:
-        from headrank.align.adapter import check_adapter
-
-        check_adapter(folder, options.prompt.layout)
+        _adapters().check_adapter(folder, options.prompt.layout)
     if selected is not None and "published" in selected.provenance:
         check_published(selected, base, load_config(base, revision))
     loaded = load_model(
@@ -119,12 +119,26 @@ def load_parts(
 
 
 def _adapt(model: LoadedModel, folder: Path, heads: HeadSet | None, merge: bool) -> None:
-    """Put the adapter into the model; peft is imported only where one is used."""
-    from headrank.align.adapter import load_adapter, merge_adapter
-
-    load_adapter(model, folder, heads)
+    """Put the adapter into the model."""
+    _adapters().load_adapter(model, folder, heads)
     if merge:
-        merge_adapter(model)
+        _adapters().merge_adapter(model)
+
+
+def _adapters() -> ModuleType:
+    """Return the module of adapters: peft is imported only where one is used.
+
+    Raises:
+        HeadRankError: peft is not installed.
+    """
+    try:
+        return importlib.import_module("headrank.align.adapter")
+    except ModuleNotFoundError as error:
+        if error.name != "peft":
+            raise
+        raise HeadRankError(
+            "a ranker with an adapter needs the package peft; run `pip install 'headrank[align]'`"
+        ) from None
 
 
 def save_ranker(ranker: HeadRanker, folder: str | os.PathLike) -> None:

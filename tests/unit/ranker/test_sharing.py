@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 
 import pytest
 import yaml
@@ -195,6 +196,14 @@ def test_the_command_pushes_a_folder(hub, tmp_path, capsys):
     numbers.write_text('{"metric": "nDCG@10"}')
     assert main([*arguments, "--results", str(numbers)]) == 1
     assert "results is a dict; give a list" in capsys.readouterr().err
+
+
+def test_an_adapter_without_its_extra_is_told_in_one_line(tmp_path, monkeypatch):
+    adapter = adapter_of(tiny.folder("qwen3"), tmp_path / "adapter")
+    monkeypatch.delitem(sys.modules, "headrank.align.adapter")
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(HeadRankError, match=r"needs the package peft; run .*headrank\[align\]"):
+        HeadRanker.from_pretrained(tiny.folder("qwen3"), adapter=adapter)
 
 
 def card_text(folder, **settings):
