@@ -8,6 +8,7 @@ import inspect
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -68,6 +69,7 @@ def reader(tmp_path_factory):
     own_collection(folder / "data/mine")
     (folder / "labelled.jsonl").write_text(records(graded=True))
     (folder / "lists.jsonl").write_text(records(graded=False))
+    shutil.copy(folder / "data/mine/corpus.jsonl", folder)
     for name, word in OWN_CONFIGS.items():
         (block,) = [b for b in BLOCKS if word in b.text and b.language == "yaml"]
         (folder / name).write_text(block.text)
