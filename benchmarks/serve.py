@@ -101,7 +101,7 @@ class EncoderRanker:
 
     def rerank_lists(self, lists, *, batch: int = 1) -> Iterator[list]:
         """Yield each list's ranking."""
-        from headrank.ranker.ranker import ranked
+        from headrank.ranker.ranking import ranked
 
         for one in lists:
             texts = [passage.text for passage in one.passages]

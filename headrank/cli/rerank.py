@@ -17,7 +17,8 @@ from headrank.io.targets import check_output
 
 if TYPE_CHECKING:
     from headrank.cli.inputs import InputList
-    from headrank.ranker.ranker import HeadRanker, RankedPassage
+    from headrank.ranker.ranker import HeadRanker
+    from headrank.ranker.ranking import RankedPassage
 
 _CUT = ("tokens", "kept_tokens")
 _DESCRIPTION = """\
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> None:
 
 def check(ranker: HeadRanker, lists: list[InputList]) -> str | None:
     """Return in words how many passages will be cut; refuse a list that cannot be read."""
-    from headrank.ranker.ranker import cut_note
+    from headrank.ranker.ranking import cut_note
 
     sizes = []
     for one in lists:

@@ -12,7 +12,7 @@ from headrank.data.spellings import DOCUMENT
 from headrank.errors import HeadRankError
 
 if TYPE_CHECKING:
-    from headrank.ranker.ranker import RankedPassage
+    from headrank.ranker.ranking import RankedPassage
 
 Passages = Iterable[str | Passage | Mapping[str, str]]
 

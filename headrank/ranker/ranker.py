@@ -21,7 +21,6 @@ from headrank.data.candidates import (
     check_text,
 )
 from headrank.data.heads import HeadSet
-from headrank.data.trec import Run
 from headrank.errors import HeadRankError
 from headrank.models.decoder import LoadedModel
 from headrank.options.fold import Fold
@@ -29,6 +28,7 @@ from headrank.options.prompt import PromptOptions
 from headrank.ranker.forms import CrossEncoderForms
 from headrank.ranker.long_lists import deal, merge
 from headrank.ranker.options import RankerOptions
+from headrank.ranker.ranking import RankedPassage, cut_note, ranked
 from headrank.ranker.saved import load_parts, save_ranker
 from headrank.reading.document_store import DocumentStore
 from headrank.reading.prompt import Prompt, PromptBuilder
@@ -42,29 +42,6 @@ if TYPE_CHECKING:
 _SORTED = 256  # lists whose prompts are sorted by length before they are read in batches
 _FEWER = "rerank fewer candidates at once (window=N, --window N: prompts of at most N documents)"
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class RankedPassage:
-    """One passage of a ranking.
-
-    Attributes:
-        rank: from 1.
-        doc_id: the id it was given, or its place as text.
-        score: higher is more relevant; comparable within one ranking only.
-        index: place among the passages given, from 0.
-        tokens: of title and text. A text much longer than the budget is not counted to its end;
-            this is then the least that it has.
-        kept_tokens: those that were read; fewer than ``tokens`` if the passage was cut.
-    """
-
-    rank: int
-    doc_id: str
-    score: float
-    index: int
-    passage: Passage = field(repr=False)
-    tokens: int = 0
-    kept_tokens: int = 0
 
 
 @dataclass(repr=False)
@@ -436,41 +413,3 @@ def _sizes(windows: Sequence[tuple[CandidateList, Prompt]]) -> dict[str, tuple[i
             window.doc_ids, zip(prompt.tokens, prompt.widths, strict=True), strict=True
         )
     }
-
-
-def cut_note(sizes: Iterable[tuple[int, int]]) -> str | None:
-    """Return in words how many passages were cut and what was kept of them; None if none was.
-
-    Args:
-        sizes: ``(tokens, tokens that are read)`` of each passage.
-    """
-    sizes = list(sizes)
-    cut = [(tokens, kept) for tokens, kept in sizes if kept < tokens]
-    if not cut:
-        return None
-    tokens, kept = (sum(column) for column in zip(*cut, strict=True))
-    return (
-        f"{len(cut)} of {len(sizes)} passages were cut: {kept} of their {tokens} tokens are read, "
-        f"at most {max(kept for _, kept in cut)} of a passage; the longest has "
-        f"{max(tokens for tokens, _ in cut)}"
-    )
-
-
-def ranked(
-    candidates: CandidateList, scores: np.ndarray, sizes: Mapping[str, tuple[int, int]]
-) -> list[RankedPassage]:
-    """Return the passages by score descending, then by id: the order of a TREC run."""
-    place = {document: i for i, document in enumerate(candidates.doc_ids)}
-    run = Run.from_scores({"": dict(zip(candidates.doc_ids, scores.tolist(), strict=True))})
-    return [
-        RankedPassage(
-            rank=rank,
-            doc_id=document,
-            score=score,
-            index=place[document],
-            passage=candidates.passages[place[document]],
-            tokens=sizes[document][0],
-            kept_tokens=sizes[document][1],
-        )
-        for rank, (document, score) in enumerate(run.rankings[""], start=1)
-    ]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from headrank.data.candidates import CandidateList, as_candidates
 from headrank.errors import HeadRankError
-from headrank.ranker.ranker import RankedPassage, cut_note
+from headrank.ranker.ranking import RankedPassage, cut_note
 from headrank.serve.options import Limits
 from headrank.serve.worker import Answer
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from headrank.data.candidates import CandidateList
 from headrank.errors import HeadRankError
-from headrank.ranker.ranker import RankedPassage
+from headrank.ranker.ranking import RankedPassage
 
 _WEIGHT = 0.2  # of the newest job in the running mean of seconds
 

@@ -19,7 +19,8 @@ import uvicorn
 
 from headrank.data.candidates import CandidateList
 from headrank.errors import HeadRankError
-from headrank.ranker.ranker import HeadRanker, RankedPassage, ranked
+from headrank.ranker.ranker import HeadRanker
+from headrank.ranker.ranking import RankedPassage, ranked
 from headrank.serve.app import make_app
 from headrank.serve.gate import Gate
 from headrank.serve.options import listen
