@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import re
@@ -91,6 +92,12 @@ def planned(folder: Path, config: Path | list[Path], *arguments: str) -> Counter
     jobs = Counter({name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", table, re.M)})
     del jobs["total"], jobs["all"]
     return jobs
+
+
+def unrecorded(folder: Path) -> set[str]:
+    """Return the files, whole or not, of jobs that Snakemake began and did not record as done."""
+    marks = (folder / ".snakemake/incomplete").iterdir()
+    return {base64.urlsafe_b64decode(mark.name).decode() for mark in marks}
 
 
 def kill_when(
