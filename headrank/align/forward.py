@@ -1,8 +1,9 @@
-"""The training-time reading: selected heads of one list, with or without gradients."""
+"""The training-time reading: selected heads of some lists, with or without gradients."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 
 import torch
 
@@ -17,31 +18,58 @@ from headrank.reading.sliding_window import check_prompt
 def selected_mass(model: LoadedModel, prompt: Prompt, heads: HeadSet) -> torch.Tensor:
     """Return ``[selected heads, docs]`` float32 masses of the query's suffix.
 
-    One pass over the whole prompt without a cache, so gradients flow through the recorded
-    attention back to every layer below; nothing behind the deepest selected head's
-    attention weights is computed.
+    See `selected_masses`.
+    """
+    (mass,) = selected_masses(model, [prompt], heads)
+    return mass
+
+
+def selected_masses(
+    model: LoadedModel, prompts: Sequence[Prompt], heads: HeadSet
+) -> list[torch.Tensor]:
+    """Return ``[selected heads, docs]`` float32 masses of each prompt's first suffix.
+
+    One pass over the whole prompts without a cache, so gradients flow through the recorded
+    attention back to every layer below; nothing behind the deepest selected head's attention
+    weights is computed. Shorter prompts are padded on the right, where causal rows never look:
+    side by side masses are those of single prompts up to rounding. Prompts in a block layout are
+    passed one after the other.
 
     Raises:
         HeadRankError: a document out of a head's sliding window: its log mass has no meaning.
     """
-    check_prompt(model, prompt, heads)
+    for prompt in prompts:
+        check_prompt(model, prompt, heads)
     chosen: dict[int, list[int]] = {}
     for layer, head in sorted(heads.pairs):
         chosen.setdefault(layer, []).append(head)
-    if prompt.blocks is not None:
-        recorder = trace_blocks(model, prompt, chosen, heads.deepest)
-        return torch.cat([recorder.mass[layer][0] for layer in sorted(chosen)])
-    suffix = prompt.suffixes[0]
-    start = len(prompt.prefix)
-    ids = torch.tensor([prompt.prefix + suffix.ids], device=model.device)
-    target = Target(
-        rows=(start + suffix.rows[0], start + suffix.rows[1]),
-        index=torch.from_numpy(prompt.document_index()).to(model.device),
-        documents=len(prompt.spans),
-    )
+    if any(prompt.blocks is not None for prompt in prompts):
+        traced = [trace_blocks(model, prompt, chosen, heads.deepest) for prompt in prompts]
+        return [_joined(recorder, 0) for recorder in traced]
+    texts = [prompt.prefix + prompt.suffixes[0].ids for prompt in prompts]
+    longest = max(map(len, texts))
+    ids = torch.tensor([text + (0,) * (longest - len(text)) for text in texts], device=model.device)
     recorder = Recorder(
-        targets=(target,), layers=frozenset(chosen), heads=chosen, deepest=heads.deepest
+        targets=tuple(_target(prompt, model.device) for prompt in prompts),
+        layers=frozenset(chosen),
+        heads=chosen,
+        deepest=heads.deepest,
     )
     with contextlib.suppress(ReadingComplete):
         model.decoder(input_ids=ids, use_cache=False, recorder=recorder)
-    return torch.cat([recorder.mass[layer][0] for layer in sorted(chosen)])
+    return [_joined(recorder, item) for item in range(len(prompts))]
+
+
+def _target(prompt: Prompt, device: torch.device) -> Target:
+    """Return what is read of a prompt's first suffix."""
+    suffix, start = prompt.suffixes[0], len(prompt.prefix)
+    return Target(
+        rows=(start + suffix.rows[0], start + suffix.rows[1]),
+        index=torch.from_numpy(prompt.document_index()).to(device),
+        documents=len(prompt.spans),
+    )
+
+
+def _joined(recorder: Recorder, item: int) -> torch.Tensor:
+    """Return ``[selected heads, docs]`` of one sequence of the batch, by layer."""
+    return torch.cat([recorder.mass[layer][item] for layer in sorted(recorder.mass)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from headrank.settings.classes import options
-from headrank.settings.kinds import AboveZero, Flag, FromZero, Positive, Share
+from headrank.settings.kinds import AboveZero, Flag, FromZero, Positive, Share, whole_or_word
 
 Projections = Literal["query-key", "attention", "all"]
 Schedule = Literal["constant", "linear", "cosine"]
@@ -41,6 +41,10 @@ class AlignOptions:
     """Passes over the training lists; each shuffles every list anew."""
     batch: Positive = 2
     """Lists whose gradients are added up for one step."""
+    micro_batch: whole_or_word(1, "auto", " of lists") = "auto"
+    """Lists of a step that one pass holds side by side, in a joint prompt; `auto`: all of them on a
+    GPU, one on the CPU. Out of memory halves it. Several at once round otherwise than one.
+    """
     clip: AboveZero = 1.0
     """Largest norm of the gradient."""
     beta: AboveZero = 1.0

@@ -19,7 +19,7 @@ from headrank.align import adapter as adapters
 from headrank.align import losses
 from headrank.align.checkpoint import Checkpoint, Progress, State
 from headrank.align.divergence import check_gradient, check_trend, check_weights
-from headrank.align.forward import selected_mass
+from headrank.align.forward import selected_masses
 from headrank.align.lists import Judged, TrainingList, pair_lists, shuffled
 from headrank.align.options import AlignOptions
 from headrank.align.pairs import Pair, PairSet
@@ -32,7 +32,7 @@ from headrank.errors import HeadRankError
 from headrank.io.folders import ADAPTER, atomic_dir
 from headrank.io.progress import follow
 from headrank.models.decoder import LoadedModel
-from headrank.models.devices import fits
+from headrank.models.devices import OutOfMemory, fits
 from headrank.models.versions import versions
 from headrank.reading.layout import TRAINED, check_heads, other_layout
 from headrank.reading.prompt import PromptBuilder
@@ -180,6 +180,13 @@ class Training:
         if options.both_layouts:
             other = builder.options.changed(layout=other_layout(builder.options.layout))
             self.builders.append(PromptBuilder(model.tokenizer, other, model.context))
+        self.micro_batch = (
+            options.micro_batch
+            if options.micro_batch != "auto"
+            else options.batch
+            if model.device.type == "cuda"
+            else 1
+        )
         self.parameters = [p for p in wrapped.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(
             self.parameters, lr=options.learning_rate, weight_decay=0.0
@@ -300,21 +307,19 @@ class Training:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         sums = {"loss": 0.0, "preference": 0.0, "regulariser": 0.0, "misordered": 0.0}
-        for number in chosen:
-            candidates, pairs = self.data.matched[number]
-            item = shuffled(candidates, self.data.qrels, pairs, self.seed, self.progress.epoch)
-            with fits(
-                f"a training step of query {candidates.query_id}",
-                "train on fewer documents a list or a smaller document_tokens, adapt "
-                "projections: query-key, or use dtype bfloat16",
-            ):
-                # One graph at a time: the gradients add up.
-                for builder in self.builders:
-                    count = len(chosen) * len(self.builders)
-                    parts = self.loss(item, builder)
-                    (parts["loss"] / count).backward()
-                    for name, value in parts.items():
-                        sums[name] += float(value.detach()) / count
+        waiting = [
+            shuffled(candidates, self.data.qrels, pairs, self.seed, self.progress.epoch)
+            for candidates, pairs in (self.data.matched[number] for number in chosen)
+        ]
+        while waiting:
+            group = waiting[: self.micro_batch]
+            parts = self.accumulate(group, len(chosen) * len(self.builders))
+            if parts is None:
+                continue
+            waiting = waiting[len(group) :]
+            for part in parts:
+                for name in sums:
+                    sums[name] += part[name]
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.options.clip))
         number, peak = self.progress.total + 1, self.options.learning_rate
         check_gradient(number, sums["loss"], norm, peak)
@@ -330,6 +335,53 @@ class Training:
         )
         check_trend([entry["loss"] for entry in self.progress.log], peak)
 
+    def accumulate(self, items: Sequence[TrainingList], count: int) -> list[dict] | None:
+        """Add to the gradient what some lists give; return each one's share of the step's log.
+
+        Returns None, with the gradient as it was and half of ``micro_batch``, if several lists
+        do not fit the GPU's memory at once.
+
+        Args:
+            count: losses that the step is the mean of.
+
+        Raises:
+            OutOfMemory: a list that does not fit alone.
+        """
+        # What a pass that fails half way has added must go again.
+        before = None
+        if len(items) > 1:
+            before = [None if p.grad is None else p.grad.clone() for p in self.parameters]
+        named = ", ".join(item.candidates.query_id for item in items)
+        failed, found = None, []
+        try:
+            with fits(
+                f"a training step of {'queries' if before else 'query'} {named}",
+                "train on fewer documents a list or a smaller document_tokens, adapt "
+                "projections: query-key, or use dtype bfloat16",
+            ):
+                for builder in self.builders:
+                    joint = builder.options.layout == "joint"
+                    # One graph at a time: the gradients add up.
+                    for group in [items] if joint else [[item] for item in items]:
+                        parts = self.losses(group, builder)
+                        (torch.stack([part["loss"] for part in parts]).sum() / count).backward()
+                        found += [
+                            {k: float(v.detach()) / count for k, v in p.items()} for p in parts
+                        ]
+        except OutOfMemory as error:
+            if before is None:
+                raise
+            # The error holds the frames of the pass, and they hold its memory.
+            failed = str(error)
+        if failed is None:
+            return found
+        self.micro_batch = len(items) // 2
+        logger.warning("%s; from here on micro_batch %d", failed, self.micro_batch)
+        for parameter, gradient in zip(self.parameters, before, strict=True):
+            parameter.grad = gradient
+        torch.cuda.empty_cache()
+        return None
+
     def served_heads(self) -> HeadSet:
         """Return the heads as the adapter's folder has them: with all layouts that they serve."""
         if len(self.builders) == 1:
@@ -337,21 +389,37 @@ class Training:
         layouts = [builder.options.layout for builder in self.builders]
         return replace(self.heads, provenance={**self.heads.provenance, TRAINED: layouts})
 
-    def loss(
-        self, item: TrainingList, builder: PromptBuilder | None = None
+    def losses(
+        self, items: Sequence[TrainingList], builder: PromptBuilder | None = None
+    ) -> list[dict[str, torch.Tensor]]:
+        """Return the loss of each list and its parts, by default in the heads' own layout."""
+        builder = builder or self.builder
+        prompts = [builder.build(item.candidates, (item.candidates.query,)) for item in items]
+        reference = [None] * len(items)
+        if self.options.reference == "frozen":
+            with adapters.frozen(self.wrapped):
+                reference = selected_masses(self.model, prompts, self.heads)
+        masses = selected_masses(self.model, prompts, self.heads)
+        return [self.parts(*one) for one in zip(items, masses, reference, strict=True)]
+
+    def parts(
+        self, item: TrainingList, mass: torch.Tensor, reference: torch.Tensor | None
     ) -> dict[str, torch.Tensor]:
-        """Return the loss of one list and its parts, by default in the heads' own layout."""
+        """Return the loss of one list and its parts.
+
+        Args:
+            mass: ``[selected heads, docs]``.
+            reference: that of the unaligned model, if the loss compares with it.
+        """
         options = self.options
-        prompt = (builder or self.builder).build(item.candidates, (item.candidates.query,))
         chosen = torch.from_numpy(item.chosen).to(self.model.device)
         rejected = torch.from_numpy(item.rejected).to(self.model.device)
-        reference = None
-        if options.reference == "frozen":
-            with adapters.frozen(self.wrapped):
-                z = losses.relevance(selected_mass(self.model, prompt, self.heads), options.scale)
-                reference = z[chosen] - z[rejected]
-        z = losses.relevance(selected_mass(self.model, prompt, self.heads), options.scale)
-        preference = losses.preference_loss(z, chosen, rejected, options.beta, reference)
+        z = losses.relevance(mass, options.scale)
+        before = None
+        if reference is not None:
+            unaligned = losses.relevance(reference, options.scale)
+            before = unaligned[chosen] - unaligned[rejected]
+        preference = losses.preference_loss(z, chosen, rejected, options.beta, before)
         if options.regulariser == "graded-kl":
             grades = torch.from_numpy(item.grades).to(z.device)
             regulariser = losses.graded_kl(z, grades)

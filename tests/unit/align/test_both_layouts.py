@@ -53,7 +53,7 @@ def test_a_step_descends_the_mean_loss_of_both_layouts(tmp_path):
     one, items = training()
     assert [builder.options.layout for builder in one.builders] == ["joint", "block"]
     by_layout = {
-        builder.options.layout: gradient(one, [one.loss(i, builder)["loss"] for i in items])
+        builder.options.layout: gradient(one, [part["loss"] for part in one.losses(items, builder)])
         for builder in one.builders
     }
     (joint, loss), (block, other) = by_layout["joint"], by_layout["block"]

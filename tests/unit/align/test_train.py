@@ -90,7 +90,7 @@ def test_a_step_descends_the_mean_loss_of_its_batch(tmp_path, monkeypatch):
     one = train.Training(model, builder, heads, wrapped, data, options, settings["seed"])
     order = query_generator(settings["seed"], "lists", "0").permutation(5)[:3]
     items = [shuffled(c, qrels, p, settings["seed"], 0) for c, p in (matched[i] for i in order)]
-    loss = torch.stack([one.loss(item)["loss"] for item in items]).mean()
+    loss = torch.stack([part["loss"] for part in one.losses(items)]).mean()
     loss.backward()
     norm = torch.stack([p.grad.norm() for p in one.parameters if p.grad is not None]).norm()
     assert first["loss"] == pytest.approx(loss.item(), rel=1e-5)
@@ -287,7 +287,7 @@ def test_the_reference_is_the_frozen_model(tmp_path):
     data = train.TrainingData(matched, qrels, settings["validation"])
     one = train.Training(model, builder, heads, wrapped, data, settings["options"], 0)
     item = shuffled(lists[0], qrels, pairs.by_query()["q0"], 0, 0)
-    parts = one.loss(item)
+    (parts,) = one.losses([item])
     prompt = builder.build(item.candidates, (item.candidates.query,))
     z = relevance(selected_mass(model, prompt, heads)).detach()
     frozen = relevance(selected_mass(models.loaded("llama", num_hidden_layers=3), prompt, heads))
