@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from headrank.report import names as labels
@@ -14,15 +15,29 @@ FREE = "-"
 MOST = 6
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What the report shows, and how it names it.
+
+    Attributes:
+        methods, sets: in the order in which they are shown.
+        order: the prompt order of the values.
+        measure: of the main table.
+        alpha: a comparison differs if its corrected p-value lies below.
+        names: printed names of methods, sets and models.
+    """
+
+    methods: Sequence[str]
+    sets: Sequence[str]
+    order: str
+    measure: str
+    alpha: float
+    names: Mapping[str, str]
+
+
 def ending(
     results: str | os.PathLike,
-    *,
-    methods: Sequence[str],
-    sets: Sequence[str],
-    order: str,
-    measure: str,
-    alpha: float,
-    names: Mapping[str, str],
+    shown: Shown,
     call: str,
     stored: Mapping[str, Mapping[str, str]] | None = None,
 ) -> str:
@@ -30,50 +45,41 @@ def ending(
 
     Args:
         results: the folder of a finished run.
-        methods, sets: in the order in which they are shown.
-        order: the prompt order of the values.
-        names: printed names of methods, sets and models.
         call: makes the report; told if it is not there or older than the results.
         stored: of each model, ``{timed: method}`` of what was timed behind stored documents.
     """
     root = Path(results)
     costs = {model: _rows(root / f"tables/latency/{model}.csv") for model in stored or {}}
     parts = [
-        table(_rows(root / "tables/main.csv"), methods, sets, order, measure, names),
-        tests(_rows(root / "evaluation/significance.csv"), alpha, names),
-        *(seconds(rows, stored[model], names) for model, rows in costs.items()),
+        table(_rows(root / "tables/main.csv"), shown),
+        tests(_rows(root / "evaluation/significance.csv"), shown),
+        *(seconds(rows, stored[model], shown) for model, rows in costs.items()),
         f"Tables: {root}/tables; figures: {root}/figures; {told_report(root, call)}",
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def table(
-    rows: Sequence[Mapping[str, str]],
-    methods: Sequence[str],
-    sets: Sequence[str],
-    order: str,
-    measure: str,
-    names: Mapping[str, str],
-) -> str:
+def table(rows: Sequence[Mapping[str, str]], shown: Shown) -> str:
     """Return means by method and set, and their mean over sets, as aligned text."""
+    names = shown.names
     means = {
         (row["model"], row["method"], row["set"]): float(row["mean"])
         for row in rows
-        if row["order"] in (order, FREE) and row["mean"]
+        if row["order"] in (shown.order, FREE) and row["mean"]
     }
     if not means:
         return ""
     counts = {row["set"]: row["n"] for row in rows}
-    shown = [name for name in sets if name in counts]
-    columns = shown if len(shown) <= MOST else []
+    sets = [name for name in shown.sets if name in counts]
+    columns = sets if len(sets) <= MOST else []
     models = list(dict.fromkeys(row["model"] for row in rows if row["model"] != FREE))
     lines = [
         ["", *(f"{names.get(s, s)} (n = {counts[s]})" for s in columns)]
-        + ["mean of sets"] * (len(shown) > 1)
+        + ["mean of sets"] * (len(sets) > 1)
     ]
     for model in [FREE, *models]:
-        for method in methods:
-            values = [means.get((model, method, name)) for name in shown]
+        for method in shown.methods:
+            values = [means.get((model, method, name)) for name in sets]
             if all(value is None for value in values):
                 continue
             label = labels.label(method, names)
@@ -81,20 +87,22 @@ def table(
                 label += f", {names.get(model, model)}"
             known = [value for value in values if value is not None]
             mean = [sum(known) / len(known) if len(known) == len(values) else None]
-            cells = (values if columns else []) + mean * (len(shown) > 1)
+            cells = (values if columns else []) + mean * (len(sets) > 1)
             lines.append([label, *("-" if v is None else f"{v:.3f}" for v in cells)])
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     body = [
         "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
         for line in lines
     ]
-    return "\n".join([f"{measure}, order of the prompt: {names.get(order, order)}", *body])
+    title = f"{shown.measure}, order of the prompt: {names.get(shown.order, shown.order)}"
+    return "\n".join([title, *body])
 
 
-def tests(rows: Sequence[Mapping[str, str]], alpha: float, names: Mapping[str, str]) -> str:
+def tests(rows: Sequence[Mapping[str, str]], shown: Shown) -> str:
     """Return how many comparisons differ, and which."""
     if not rows:
         return ""
+    names, alpha = shown.names, shown.alpha
     found = [row for row in rows if float(row["p_holm"]) < alpha]
     told = (
         f"{len(found)} of {len(rows)} comparisons differ (permutation test, p < {alpha:g} after "
@@ -114,11 +122,9 @@ def tests(rows: Sequence[Mapping[str, str]], alpha: float, names: Mapping[str, s
     return "\n".join([told + (":" if lines else ""), *lines[:most], *more])
 
 
-def seconds(
-    rows: Sequence[Mapping[str, str]], stored: Mapping[str, str], names: Mapping[str, str]
-) -> str:
+def seconds(rows: Sequence[Mapping[str, str]], stored: Mapping[str, str], shown: Shown) -> str:
     """Return how long a query takes behind stored documents, and without a store."""
-    taken = {row["method"]: float(row["seconds"]) for row in rows}
+    taken, names = {row["method"]: float(row["seconds"]) for row in rows}, shown.names
     lines = [
         f"  {labels.label(method, names)}: {taken[timed]:.3f} s, {taken[method]:.3f} s without it"
         for timed, method in stored.items()

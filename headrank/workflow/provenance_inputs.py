@@ -8,7 +8,7 @@ from pathlib import Path
 
 from headrank.errors import HeadRankError
 from headrank.workflow.claimed import claim_files
-from headrank.workflow.ending import ending
+from headrank.workflow.ending import Shown, ending
 from headrank.workflow.experiment import Cell, Experiment
 from headrank.workflow.products import product_files
 from headrank.workflow.provenance.run_metadata import metadata_path
@@ -127,17 +127,16 @@ class ProvenanceInputs:
             return None
         if not finished or x.stored:
             return None
-        return ending(
-            x.results,
+        shown = Shown(
             methods=x.methods,
             sets=x.sets,
             order=x.report_order,
             measure=x.config["evaluation"]["main"],
             alpha=x.report["alpha"],
             names=x.report["names"],
-            call=self.command("report"),
-            stored={model: stored_of(x, model) for model in x.model_names if x.reads},
         )
+        stored = {model: stored_of(x, model) for model in x.model_names if x.reads}
+        return ending(x.results, shown, self.command("report"), stored)
 
     def results(self) -> list[str]:
         """Return evaluation, tables, figures and claims of a run without a target."""

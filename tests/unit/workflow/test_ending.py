@@ -2,7 +2,7 @@
 
 import os
 
-from headrank.workflow.ending import ending
+from headrank.workflow.ending import Shown, ending
 
 MAIN = """set,model,adapter,order,method,mean,n,low,high
 s,-,-,shuffled,bm25,0.5,4,0,1
@@ -18,16 +18,9 @@ m,t,shuffled,nDCG@10,icr,bm25,2,0.5,-0.1,0.9,0.5,0.5,0.5
 
 
 def told(root, sets=("s", "t")):
-    return ending(
-        root,
-        methods=["bm25", "icr", "absent"],
-        sets=sets,
-        order="shuffled",
-        measure="nDCG@10",
-        alpha=0.05,
-        names={"s": "Set"},
-        call="snakemake report",
-    )
+    methods = ["bm25", "icr", "absent"]
+    shown = Shown(methods, sets, "shuffled", "nDCG@10", alpha=0.05, names={"s": "Set"})
+    return ending(root, shown, "snakemake report")
 
 
 def test_table_tests_and_report_are_told(tmp_path):
@@ -59,17 +52,9 @@ def test_seconds_behind_stored_documents_are_told(tmp_path):
     (tmp_path / "tables/latency/m.csv").write_text(
         "method,seconds\nbm25,0.001\nicr,2.5\nicr.stored,0.0714\nabsent.stored,1\n"
     )
-    text = ending(
-        tmp_path,
-        methods=["icr"],
-        sets=["s"],
-        order="shuffled",
-        measure="nDCG@10",
-        alpha=0.05,
-        names={},
-        call="make it",
-        stored={"m": {"icr.stored": "icr", "absent.stored": "absent"}, "other": {"a": "b"}},
-    )
+    shown = Shown(["icr"], ["s"], "shuffled", "nDCG@10", alpha=0.05, names={})
+    stored = {"m": {"icr.stored": "icr", "absent.stored": "absent"}, "other": {"a": "b"}}
+    text = ending(tmp_path, shown, "make it", stored)
     title, line, *_ = text.split("\n")
     assert title == "Seconds that a list takes with a store of its documents:"
     assert line == "  ICR: 0.071 s, 2.500 s without it"
