@@ -46,6 +46,20 @@ _REMEDY = "give a new or an empty folder, or move them elsewhere"
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
+def visible_files(folder: str | os.PathLike) -> dict[str, Path]:
+    """Return ``{name inside: path}`` of all files below a folder, sorted, without hidden ones.
+
+    What starts with a dot, or lies in such a folder, is a file in the making or what tools keep
+    there (.git, .cache).
+    """
+    found = {path.relative_to(folder): path for path in sorted(Path(folder).rglob("*"))}
+    return {
+        name.as_posix(): path
+        for name, path in found.items()
+        if not any(part.startswith(".") for part in name.parts) and path.is_file()
+    }
+
+
 @contextlib.contextmanager
 def atomic_dir(path: str | os.PathLike, kind: str | None = None) -> Iterator[Path]:
     """Yield a temporary folder beside the target; it takes the target's place at the end.

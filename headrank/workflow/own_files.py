@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from headrank.collections.layout import CORPUS
+from headrank.collections.splits import Splits, shares_a_query, splits
 from headrank.errors import HeadRankError
+from headrank.io.files import json_sha256
+from headrank.io.texts import local_path
 from headrank.workflow.config.roles import ROLES, roles_before
 from headrank.workflow.config.shown import other_first_stages
 from headrank.workflow.experiment import Experiment
 from headrank.workflow.provenance.originals import (
     Hashes,
     Original,
-    Splits,
     check_originals,
     noted,
     originals,
-    place,
     replaced_originals,
-    shares_a_query,
-    short,
-    size_problems,
-    splits,
 )
 from headrank.workflow.source_files import COLLECTION_FILES
 
@@ -80,7 +78,7 @@ class OwnFiles:
         """Return the queries of each split of a user's folder; None of others, or if faulty."""
         if not self.is_own(collection):
             return None
-        return splits(place(self._x.collections[collection]["source"]["path"]))
+        return splits(local_path(self._x.collections[collection]["source"]["path"]))
 
     @functools.cache  # noqa: B019  one object a run
     def data_of(self, collection: str, split: str | None = None) -> str | None:
@@ -99,7 +97,8 @@ class OwnFiles:
         if split is not None:
             part = hashes if own is None else own.digests.get(split)
         how = {key: value for key, value in source.items() if key != "path"}
-        return short([hashes.get(CORPUS) or hashes.get(f"{CORPUS}.gz"), part, how, self._build])
+        made = [hashes.get(CORPUS) or hashes.get(f"{CORPUS}.gz"), part, how, self._build]
+        return hashlib.sha256(json_sha256(made).encode()).hexdigest()[:16]
 
     def data_of_set(self, wildcards: Any) -> str | None:
         """Return the digest of a set's split."""
@@ -169,3 +168,37 @@ class OwnFiles:
             for path in (f"{one.path}/{name}" if name else one.path for name in names):
                 if not self._x.exists(path):
                     yield f"{one.key} is {one.path!r}, and there is no {path}; copy it to the store"
+
+
+def size_problems(
+    config: Mapping, names: Iterable[str], known: Callable[[str], Splits | None]
+) -> Iterator[tuple[bool, str]]:
+    """Yield what the user's folders cannot give that sets ask for: (whether refused, message).
+
+    Args:
+        names: sets of the experiment.
+        known: a collection's splits; None where nothing is known before it is fetched.
+    """
+    for name in names:
+        entry = config["sets"][name]
+        found = known(entry["collection"])
+        if found is None:
+            continue
+        split, take, skip = entry["split"], entry["take"], entry["skip"]
+        if split not in found.texts:
+            told = ", ".join(f"{s} ({len(q)} queries)" for s, q in sorted(found.texts.items()))
+            yield True, f"sets.{name}.split is {split!r}; allowed: {told or 'none, no query'}"
+        elif skip >= found.judged[split]:
+            yield (
+                True,
+                f"sets.{name}.skip is {skip}; allowed: less than {found.judged[split]}, the "
+                f"queries of split {split} with a relevant document",
+            )
+        elif take is not None and skip + take > found.judged[split]:
+            most = found.judged[split] - skip
+            yield (
+                False,
+                f"sets.{name}.take is {take}: {most} are taken at most, since split {split} has "
+                f"{found.judged[split]} queries with a relevant document"
+                + (f" and {skip} are skipped" if skip else ""),
+            )

@@ -8,12 +8,13 @@ from typing import Any
 
 from headrank.collections.beir import source_files
 from headrank.collections.layout import file_of
+from headrank.io.folders import visible_files
+from headrank.io.texts import local_path
 from headrank.report.names import printed
 from headrank.sources.pypi import pinned_files
 from headrank.workflow.config.shown import first_stage_names
 from headrank.workflow.config.usage import read_sets, shards
 from headrank.workflow.declared import Declared
-from headrank.workflow.provenance.originals import place
 
 COLLECTION_FILES = ("corpus.jsonl", "queries.jsonl", "qrels.tsv")
 OPTIONAL_FILES = ("candidates.run", "excluded.tsv")
@@ -93,11 +94,9 @@ class SourceFiles(Declared):
             return [f"resources/archives/{archive['file']}" for archive in pinned_files(source)]
         if self.stored:
             return [source["path"]]
-        folder = Path(place(source["path"]))
-        files = (path for path in folder.rglob("*") if path.is_file())
+        folder = Path(local_path(source["path"]))
         # What tools keep beside the weights (.git, .cache) makes no model.
-        seen = (p for p in files if not any(n.startswith(".") for n in p.relative_to(folder).parts))
-        return sorted(map(str, seen)) or [str(folder)]
+        return sorted(map(str, visible_files(folder).values())) or [str(folder)]
 
     def model_origin(self, wildcards: Any) -> list[str]:
         """Return the files that a model or encoder is made from."""
@@ -108,7 +107,7 @@ class SourceFiles(Declared):
         source = self.collections[wildcards.collection]["source"]
         if source["kind"] != "local":
             return self.origin(source)
-        folder = place(source["path"])
+        folder = local_path(source["path"])
         if self.stored:  # its folders cannot be listed
             own = [f"{folder}/{name}" for name in COLLECTION_FILES]
         else:
@@ -118,7 +117,7 @@ class SourceFiles(Declared):
     def _optional_files(self, folder: str) -> list[str]:
         if self.stored:
             return [f"{folder}/{name}" for name in OPTIONAL_FILES]
-        return [str(file_of(place(folder), name)) for name in OPTIONAL_FILES]
+        return [str(file_of(local_path(folder), name)) for name in OPTIONAL_FILES]
 
     def own_run(self, collection: str) -> bool:
         """Return whether a user's folder brings candidates of its own."""
@@ -139,7 +138,7 @@ class SourceFiles(Declared):
         """Return a split's imported run, or the BM25 index; none if the collection has its own."""
         name, split = wildcards.collection, wildcards.split
         if split in self.collections[name]["runs"]:
-            return {"run": place(self.collections[name]["runs"][split])}
+            return {"run": local_path(self.collections[name]["runs"][split])}
         if self.imported(name, split):
             return {}
         return {"index": self.index_files(name)}

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from headrank.io.folders import MODEL, set_aside
+from headrank.io.texts import local_path
 from headrank.models.prepare import prepare_weights
-from headrank.workflow.provenance.originals import place
 from headrank.workflow.script import Folder, run_job
 
 
@@ -15,7 +15,7 @@ def main(source: dict, form: str, origins: list[str], target: Folder) -> None:
     # A local folder's files are inputs one by one; it is read as the folder that it is. Out of an
     # object store it comes as one, and lies elsewhere.
     if source["kind"] == "local" and weights == "safetensors" and not Path(origins[0]).is_dir():
-        origins = [place(source["path"])]
+        origins = [local_path(source["path"])]
     prepare_weights(source, weights, target, origins, *dtype)
 
 

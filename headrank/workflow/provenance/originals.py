@@ -10,26 +10,20 @@ Standard library alone: this runs where only Snakemake is installed.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from headrank.collections.beir import source_files
 from headrank.collections.layout import CANDIDATES, CORPUS, EXCLUDED, QRELS, QUERIES, file_of
 from headrank.errors import HeadRankError
-from headrank.io.files import json_sha256, read_json, sha256, write_json
-from headrank.io.texts import normalised
+from headrank.io.files import read_json, sha256, write_json
+from headrank.io.folders import visible_files
+from headrank.io.texts import local_path
 
 MADE = ("resources/models", "resources/collections", "resources/indexes")
 """Folders of what the workflow makes; Snakemake deletes there what it is about to make anew."""
-
-
-def place(path: str) -> str:
-    """Return a path of the config as the system knows it: ``~`` is the user's home."""
-    return os.path.expanduser(path)
 
 
 @dataclass(frozen=True)
@@ -50,7 +44,7 @@ class Original:
 
     def problem(self) -> str | None:
         """Return what is wrong with it, None if nothing is."""
-        found = Path(place(self.path))
+        found = Path(local_path(self.path))
         if not found.exists():
             here = "" if found.is_absolute() else f" (counted from {Path.cwd()})"
             return f"{self.key} is {self.path!r}, and there is no such path{here}; correct it"
@@ -76,24 +70,18 @@ class Original:
 
     def needed(self) -> list[str]:
         """Return the paths of the files that must lie in the folder."""
-        return source_files(place(self.path)) if self.collection else []
+        return source_files(local_path(self.path)) if self.collection else []
 
     def files(self) -> dict[str, Path]:
         """Return the files by their name inside; hidden ones (.git, .cache) decide nothing."""
-        root = Path(place(self.path))
+        root = Path(local_path(self.path))
         if root.is_file():
             return {root.name: root}
         if self.collection:
             optional = [file_of(root, name) for name in (CANDIDATES, EXCLUDED)]
             known = [*map(Path, self.needed()), *optional]
             return {p.relative_to(root).as_posix(): p for p in known if p.is_file()}
-        found = (path for path in sorted(root.rglob("*")) if path.is_file())
-        inside = {path.relative_to(root).as_posix(): path for path in found}
-        return {
-            name: path
-            for name, path in inside.items()
-            if not any(part.startswith(".") for part in Path(name).parts)
-        }
+        return visible_files(root)
 
 
 def originals(
@@ -175,115 +163,6 @@ class Hashes:
             self.changed = False
 
 
-@dataclass(frozen=True)
-class Splits:
-    """What a folder of the user's holds of each split.
-
-    Attributes:
-        texts: ``{split: {query_id: text}}``.
-        digests: ``{split: digest}`` of its queries, judgments, candidates and exclusions.
-        judged: ``{split: queries with a relevant document}``.
-    """
-
-    texts: Mapping[str, Mapping[str, str]]
-    digests: Mapping[str, str]
-    judged: Mapping[str, int]
-
-
-def splits(folder: str | os.PathLike) -> Splits | None:
-    """Return what a folder holds of each split; None where its own check will refuse it.
-
-    None of packed files and BEIR's form, too: such a folder is one whole.
-
-    The check of a collection tells what is wrong and where; here it is only asked which lines
-    belong to which split.
-    """
-    root = Path(folder)
-    if not all((root / name).is_file() for name in (QUERIES, QRELS)):
-        return None
-    try:
-        records = [json.loads(line) for line in _lines(root / QUERIES)]
-        texts: dict[str, dict[str, str]] = {}
-        for record in records:
-            found = texts.setdefault(str(record.get("split", "test")), {})
-            name = record["query_id"] if "query_id" in record else record["_id"]
-            found[str(name)] = str(record["text"])
-        lines: dict[str, dict[str, list[str]]] = {}
-        for name in (QRELS, CANDIDATES, EXCLUDED):
-            lines[name] = {}
-            for line in _lines(root / name) if (root / name).is_file() else ():
-                lines[name].setdefault(line.split()[0], []).append(line)
-        relevant = {
-            query
-            for query, judgments in lines[QRELS].items()
-            if any(int(line.split()[3]) > 0 for line in judgments)
-        }
-    except (OSError, ValueError, KeyError, IndexError, AttributeError, TypeError):
-        return None
-    return Splits(
-        texts,
-        {
-            split: json_sha256(
-                [
-                    asked,
-                    [
-                        {query: own[query] for query in asked if query in own}
-                        for own in lines.values()
-                    ],
-                    # With the file the first stage is another, though no line of it is ours.
-                    (root / CANDIDATES).is_file(),
-                ]
-            )
-            for split, asked in texts.items()
-        },
-        {split: len(asked.keys() & relevant) for split, asked in texts.items()},
-    )
-
-
-def _lines(path: Path) -> list[str]:
-    text = path.read_text(encoding="utf-8-sig")
-    return [line for line in text.split("\n") if line.strip()]
-
-
-def shares_a_query(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    """Return whether two splits ask the same question, as roles compare them."""
-    return not set(map(normalised, one.values())).isdisjoint(map(normalised, other.values()))
-
-
-def size_problems(
-    config: Mapping, names: Iterable[str], known: Callable[[str], Splits | None]
-) -> Iterator[tuple[bool, str]]:
-    """Yield what the user's folders cannot give that sets ask for: (whether refused, message).
-
-    Args:
-        names: sets of the experiment.
-        known: a collection's splits; None where nothing is known before it is fetched.
-    """
-    for name in names:
-        entry = config["sets"][name]
-        found = known(entry["collection"])
-        if found is None:
-            continue
-        split, take, skip = entry["split"], entry["take"], entry["skip"]
-        if split not in found.texts:
-            told = ", ".join(f"{s} ({len(q)} queries)" for s, q in sorted(found.texts.items()))
-            yield True, f"sets.{name}.split is {split!r}; allowed: {told or 'none, no query'}"
-        elif skip >= found.judged[split]:
-            yield (
-                True,
-                f"sets.{name}.skip is {skip}; allowed: less than {found.judged[split]}, the "
-                f"queries of split {split} with a relevant document",
-            )
-        elif take is not None and skip + take > found.judged[split]:
-            most = found.judged[split] - skip
-            yield (
-                False,
-                f"sets.{name}.take is {take}: {most} are taken at most, since split {split} has "
-                f"{found.judged[split]} queries with a relevant document"
-                + (f" and {skip} are skipped" if skip else ""),
-            )
-
-
 def replaced_originals(
     manifest: str | os.PathLike, now: Mapping[str, Mapping[str, object]]
 ) -> str | None:
@@ -333,7 +212,7 @@ def note_problems(
         root: the folder that relative paths count from.
     """
     for key, entry in noted.items():
-        path = Path(root, place(entry["path"]))
+        path = Path(root, local_path(entry["path"]))
         if not path.exists():
             yield False, f"{path} ({key})"
             continue
@@ -347,8 +226,3 @@ def note_problems(
                     f"{file}: changed since the results were made from it ({key}); put it back, or "
                     "run the workflow again",
                 )
-
-
-def short(values: object) -> str:
-    """Return a digest of a JSON value that a rule carries."""
-    return hashlib.sha256(json_sha256(values).encode()).hexdigest()[:16]

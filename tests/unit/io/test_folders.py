@@ -19,6 +19,7 @@ from headrank.io.folders import (
     atomic_dir,
     check_replaceable,
     set_aside,
+    visible_files,
 )
 
 
@@ -55,6 +56,15 @@ def test_a_users_folder_is_refused(tmp_path, kind):
     (tmp_path / "other/deep").mkdir(parents=True)
     (tmp_path / "other/deep/thesis.tex").write_text("years")
     refused(tmp_path / "other", kind, r"did not write \(deep/thesis\.tex\); give a new or")
+
+
+def test_hidden_files_and_folders_are_not_seen(tmp_path):
+    for name in ("b", "a/c", ".git/x", "a/.cache/y", "a/.z"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "empty").mkdir()
+    assert visible_files(tmp_path) == {"a/c": tmp_path / "a/c", "b": tmp_path / "b"}
+    assert visible_files(tmp_path / "absent") == {}
 
 
 def test_a_file_beside_ours_is_refused(tmp_path):

@@ -7,7 +7,9 @@ import re
 
 import pytest
 
+from headrank.collections.splits import splits
 from headrank.errors import HeadRankError
+from headrank.workflow.own_files import size_problems
 from headrank.workflow.provenance import originals as module
 from headrank.workflow.provenance.originals import (
     Hashes,
@@ -17,9 +19,6 @@ from headrank.workflow.provenance.originals import (
     noted,
     originals,
     replaced_originals,
-    shares_a_query,
-    size_problems,
-    splits,
 )
 
 FILES = {
@@ -108,44 +107,6 @@ def test_a_damaged_store_is_made_anew(food):
     assert len(Hashes("kept.json").of_all(Original("k", "food", collection=True))) == 3
 
 
-def test_a_split_s_digest_depends_on_its_own_lines_alone(food):
-    def changed(name, text):
-        before = splits(food).digests
-        (food / name).write_text(text)
-        after = splits(food).digests
-        return {split for split in before.keys() | after if before.get(split) != after.get(split)}
-
-    assert set(splits(food).digests) == {"test", "train", "dev"}
-    more = FILES["queries.jsonl"] + '{"query_id": "u", "text": "new", "split": "train"}\n'
-    assert changed("queries.jsonl", more) == {"train"}
-    assert changed("qrels.tsv", FILES["qrels.tsv"] + "u 0 d1 1\n") == {"train"}
-    assert changed("qrels.tsv", FILES["qrels.tsv"].replace("7 0 d1 1", "7 0 d1 2")) >= {"dev"}
-    assert changed("excluded.tsv", "b d1\n") == {"test"}
-    # With candidates of its own the first stage of every split is another.
-    assert changed("candidates.run", "a Q0 d1 1 1.0 x\n") == {"test", "train", "dev"}
-
-
-def test_a_byte_order_mark_is_no_part_of_a_query(food):
-    known = splits(food).digests
-    for name in ("queries.jsonl", "qrels.tsv"):
-        (food / name).write_bytes(b"\xef\xbb\xbf" + FILES[name].encode())
-    assert splits(food).digests == known
-
-
-@pytest.mark.parametrize(
-    "name, text", [("queries.jsonl", "{"), ("queries.jsonl", "[]\n"), ("qrels.tsv", "a 0\n")]
-)
-def test_of_a_faulty_folder_nothing_is_said_its_own_check_does(food, name, text):
-    (food / name).write_text(text)
-    assert splits(food) is None
-
-
-def test_splits_share_a_question_whatever_its_letters(food):
-    texts = splits(food).texts
-    assert shares_a_query(texts["test"], texts["train"])
-    assert not shares_a_query(texts["test"], texts["dev"])
-
-
 @pytest.mark.parametrize(
     "change, refused, words",
     [
@@ -205,7 +166,7 @@ def test_beirs_form_and_packed_files_are_one_whole(food):
     one = Original("k", "food", collection=True)
     check_originals([one])
     assert set(one.files()) == {"corpus.jsonl.gz", "queries.jsonl", "qrels/test.tsv"}
-    assert module.splits(food) is None
+    assert splits(food) is None
     (food / "qrels/test.tsv").unlink()
     with pytest.raises(HeadRankError, match=r"holds no qrels\.tsv"):
         check_originals([one])
