@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import headrank
 from headrank.io.files import cards, write_json
-from headrank.workflow.provenance.manifest import manifest
+from headrank.workflow.provenance.manifest import Files, manifest
+from headrank.workflow.provenance.process import host
 from headrank.workflow.script import run_job
 
 
@@ -22,18 +22,15 @@ def main(
     """Write the manifest as JSON; ``queries`` are those of each run's set."""
     # An object store's files lie under a folder of their own.
     root = target.parents[1]
-    noted = manifest(
-        config,
+    files = Files(
         models=cards(models, "headrank.json"),
         collections=cards(collections, "collection.json"),
         results=[*runs, *others],
         runs={run: root / asked for run, asked in zip(runs, queries, strict=True)},
         folder=target.parent,
-        repository=Path(headrank.__file__).parents[1],
-        originals=own,
         partial=partial,
     )
-    write_json(target, noted)
+    write_json(target, manifest(config, files, host(), own))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,31 @@
-"""Which process made a file: the code, by version, commit and digest, its packages and device."""
+"""Which process made a file: the code, by version, commit and digest, packages, machine, device."""
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
 import os
+import platform
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import headrank
 from headrank.io.files import write_json
-from headrank.models.versions import versions
+from headrank.models import versions
+from headrank.models.devices import gpus
 
 READER_SUFFIX = ".reader.json"
 COMMIT = "HEADRANK_COMMIT"
+REPOSITORY = Path(headrank.__file__).parents[1]
+# What decides a number of a model, and what the other numbers, tables and figures come from.
+PACKAGES = sorted(
+    {
+        *versions.PACKAGES,
+        *("bm25s", "pandas", "pyarrow", "pytrec-eval-terrier", "scipy", "snakemake"),
+    }
+)
 # Where a file that git does not know decides results: Python imports it, Snakemake includes it.
 CODE = ("Snakefile", "headrank", "rules", "workflow", "benchmarks")
 
@@ -56,6 +69,46 @@ def git_state(repository: str | os.PathLike) -> dict | None:
         return {"commit": commit, "dirty": commit != named} if commit else None
 
 
+@dataclass(frozen=True)
+class Host:
+    """Where and with what the manifest and the metadata of runs are written.
+
+    Attributes:
+        git: as `git_state` returns it.
+        machine: as `machine` returns it.
+        packages: ``{package: version}`` of those of `PACKAGES` that are installed.
+    """
+
+    git: Mapping | None
+    machine: Mapping[str, object]
+    packages: Mapping[str, str]
+
+
+def host() -> Host:
+    """Return the code, machine and packages of this process."""
+    packages = {}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            packages[name] = importlib.metadata.version(name)
+    return Host(git_state(REPOSITORY), machine(), packages)
+
+
+def machine() -> dict[str, object]:
+    """Return the machine of this process; nothing that names its owner.
+
+    ``gpus`` holds name and driver version of each GPU, and is empty where there is none.
+    """
+    pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "architecture": platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(pages / 2**30, 1),
+        "gpus": [{"name": gpu["name"], "driver": gpu["driver"]} for gpu in gpus()],
+    }
+
+
 def save_reader(
     run: str | os.PathLike,
     code: str,
@@ -74,10 +127,10 @@ def save_reader(
         device, gpu: what the model stood on, and `headrank.models.devices.used_gpu` of it.
     """
     made = {
-        **source(Path(headrank.__file__).parents[1], code),
+        **source(REPOSITORY, code),
         "device": device,
         "gpu": gpu,
-        "versions": versions(),
+        "versions": versions.versions(),
         **({} if cut is None else {"documents cut": dict(cut)}),
     }
     write_json(f"{os.fspath(run).removesuffix('.run')}{READER_SUFFIX}", made)

@@ -9,27 +9,28 @@ experiment is for the person to add who publishes it.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
-from headrank.baselines.generation.records import load_records
+import yaml
+
 from headrank.errors import HeadRankError
-from headrank.io.arrays import ArrayFile
 from headrank.io.files import json_sha256, read_json, sha256, utc, write_text
 from headrank.io.texts import read_text
-from headrank.reading.readings import cut_summary
 from headrank.workflow.config.layouts import method_layout, prompt_in
+from headrank.workflow.config.usage import split_method
 from headrank.workflow.provenance.manifest import (
     alignment_prompt_digest,
     missing_queries,
     prompt_digest,
 )
-from headrank.workflow.provenance.process import READER_SUFFIX
+from headrank.workflow.provenance.process import Host
+from headrank.workflow.provenance.readers import Part, distinct
 
 SUFFIX = ".ir_metadata.yaml"
 SCHEMA_VERSION = "0.1"
-READER = ("headrank", "code", "git", "device", "gpu", "versions")
 # How headrank.first_stage.lucene_analyzer turns text into terms, by the analyser's name.
 ANALYSIS = {
     "lucene-english": {
@@ -46,69 +47,54 @@ def metadata_path(run: str | os.PathLike) -> str:
     return f"{Path(run).as_posix().removesuffix('.run')}{SUFFIX}"
 
 
+@dataclass(frozen=True)
+class Shared:
+    """What the metadata of all runs of an experiment tell alike.
+
+    Attributes:
+        config: complete, with its defaults filled in.
+        command: the call that makes the runs, without a path of this machine.
+        host: of the process that describes them.
+        models: ``{model or encoder: its headrank.json}``.
+        collections: ``{collection: its collection.json}``.
+        root: the folder that names of runs count from.
+    """
+
+    config: Mapping
+    command: str
+    host: Host
+    models: Mapping[str, str | os.PathLike]
+    collections: Mapping[str, str | os.PathLike]
+    root: str | os.PathLike = "."
+
+
 def run_metadata(
-    run: str | os.PathLike,
+    shared: Shared,
     cell: Mapping[str, str],
-    config: Mapping,
-    *,
-    name: str,
+    run: str,
     queries: str | os.PathLike,
-    model: str | os.PathLike | None,
-    collection: str | os.PathLike,
-    made_from: Mapping[str, str],
-    command: str,
-    host: Mapping,
-    readers: Sequence[Mapping] = (),
-    cut: Mapping[str, int] = MappingProxyType({}),
+    made_from: Mapping[str, Part],
 ) -> dict:
     """Return what one run was made with, from its own files and the complete config.
 
     Args:
-        run: the TREC run; its time of last change is the time it was made.
-        name: the run's path in the working folder.
         cell: ``set``, ``model``, ``adapter``, ``order``, ``method``; ``-`` where one has no say.
+        run: the TREC run's name; its time of last change is the time it was made.
         queries: ``queries.jsonl`` of the run's set.
-        model: ``headrank.json`` of the model or encoder; None for methods without one.
-        collection: ``collection.json`` of the set's collection.
-        made_from: SHA-256 of the readings, heads and adapter's files that the run was folded from.
-        command: the call that makes the run, without a path of this machine.
-        host: ``git``, ``machine`` and ``packages``, as in the manifest.
-        cut: by `cut_of`, summed over the run's shards.
-        readers: by `reader_of`, the distinct processes that read the model. Their versions stand
-            above those of ``packages``: in a conda environment the job that folds a run holds no
-            torch.
+        made_from: the readings, heads and adapter's files that the run was folded from.
 
     Raises:
         HeadRankError: one of the files is missing or damaged.
     """
-    method = config["methods"][cell["method"].partition("+")[0]]
-    sampled = config["sets"][cell["set"]]
-    card = read_json(collection)
+    config, (name, _) = shared.config, split_method(cell["method"])
+    method, sampled = config["methods"][name], config["sets"][cell["set"]]
+    card = read_json(shared.collections[sampled["collection"]])
     bm25 = _is_bm25(config["collections"][sampled["collection"]], sampled["split"], card)
-    analyzer = config["first_stage"].get("analyzer", "lucene-english")
-    git = host["git"] or {}
+    readers = distinct(part.reader for part in made_from.values())
     return {
         "schema version": SCHEMA_VERSION,
         "tag": cell["method"],
-        "platform": {
-            "hardware": {
-                "cpu": {
-                    "architecture": host["machine"]["architecture"],
-                    "number of cores": host["machine"]["cores"],
-                },
-                **({"gpu": host["machine"]["gpus"]} if host["machine"]["gpus"] else {}),
-                "ram": f"{host['machine']['memory_gib']} GiB",
-            },
-            "operating system": {"kernel": host["machine"]["platform"]},
-            "software": {
-                "libraries": {
-                    "python": [
-                        f"{package}=={version}"
-                        for package, version in sorted(_libraries(host, readers))
-                    ]
-                }
-            },
-        },
+        "platform": _platform(shared.host, readers),
         "research goal": {
             "evaluation": [
                 {
@@ -121,23 +107,14 @@ def run_metadata(
             ]
         },
         "implementation": {
-            "executable": {"cmd": command},
+            "executable": {"cmd": shared.command},
             "source": {
                 "lang": ["python"],
-                "commit": git.get("commit"),
-                "uncommitted changes": git.get("dirty"),
+                "commit": (shared.host.git or {}).get("commit"),
+                "uncommitted changes": (shared.host.git or {}).get("dirty"),
             },
         },
-        "method": {
-            "automatic": True,
-            "score ties": (
-                "document id, ascending"
-                if bm25 or method["kind"] != "first-stage"
-                else "as in the run that was given"
-            ),
-            **({"indexing": dict(ANALYSIS[analyzer])} if bm25 else {}),
-            "retrieval": _stages(cell, config, bm25),
-        },
+        "method": _method(config, cell["method"], bm25),
         "data": {
             "test collection": {
                 "name": sampled["collection"],
@@ -146,34 +123,53 @@ def run_metadata(
                 "sha256": card["sha256"],
             },
             "training data": _training(method, config),
-            "other": [] if model is None else [{"name": _model(cell, method), **read_json(model)}],
+            "other": [
+                {"name": model, **read_json(shared.models[model])}
+                for model in (cell["model"], method.get("encoder"))
+                if model in shared.models
+            ],
         },
         "headrank": {
-            "run": name,
-            "sha256": sha256(run),
-            "made": utc(Path(run).stat().st_mtime),
+            "run": run,
+            "sha256": sha256(Path(shared.root, run)),
+            "made": utc(Path(shared.root, run).stat().st_mtime),
             **cell,
             "seed": config["seed"],
-            **_weights(cell, config, readers),
+            **_weights(cell["model"], config, readers),
             "config_sha256": json_sha256(config),
-            "prompt_sha256": prompt_digest(_prompt(cell, method, config)),
-            **_alignment_prompt(method, config),
-            "made from": dict(made_from),
-            "read by": [
-                {key: made[key] for key in READER if key in made and key != "versions"}
-                for made in readers
-            ],
-            **({"documents cut": dict(cut)} if cut.get("cut") else {}),
-            "missing queries": missing_queries(run, queries),
+            **_prompts(name, config),
+            "made from": {path: part.sha256 for path, part in made_from.items()},
+            "read by": [{k: v for k, v in made.items() if k != "versions"} for made in readers],
+            **_cut(made_from.values()),
+            "missing queries": missing_queries(Path(shared.root, run), queries),
         },
     }
 
 
-def _prompt(cell: Mapping, method: Mapping, config: Mapping) -> Mapping:
-    """Return the prompt of a method: an attention method may read in a layout of its own."""
-    if method["kind"] != "attention":
-        return config["prompt"]
-    return prompt_in(config, method_layout(config, cell["method"].partition("+")[0]))
+def _platform(host: Host, readers: Sequence[Mapping]) -> dict:
+    """Return machine and packages; those of the readers stand above those of the host.
+
+    In a conda environment the job that folds a run holds no torch. Where readers differ, a
+    package has several versions.
+    """
+    read = {pair for made in readers for pair in made.get("versions", {}).items()}
+    known = {package for package, _ in read}
+    libraries = read | {pair for pair in host.packages.items() if pair[0] not in known}
+    machine = host.machine
+    return {
+        "hardware": {
+            "cpu": {
+                "architecture": machine["architecture"],
+                "number of cores": machine["cores"],
+            },
+            **({"gpu": machine["gpus"]} if machine["gpus"] else {}),
+            "ram": f"{machine['memory_gib']} GiB",
+        },
+        "operating system": {"kernel": machine["platform"]},
+        "software": {
+            "libraries": {"python": [f"{name}=={version}" for name, version in sorted(libraries)]}
+        },
+    }
 
 
 def _is_bm25(collection: Mapping, split: str, card: Mapping) -> bool:
@@ -183,18 +179,27 @@ def _is_bm25(collection: Mapping, split: str, card: Mapping) -> bool:
     return not own and split not in collection["runs"]
 
 
-def _stages(cell: Mapping, config: Mapping, bm25: bool) -> list[dict]:
+def _method(config: Mapping, tag: str, bm25: bool) -> dict:
     """Return the first stage, and what reranks it."""
-    name, _, fused = cell["method"].partition("+")
-    method = config["methods"][name]
-    depth = config["first_stage"]["depth"]
-    first = {"name": "bm25", **config["first_stage"]} if bm25 else {"name": "run", "depth": depth}
-    if method["kind"] == "first-stage":
-        return [first]
-    own = {"name": cell["method"], "method": method["kind"], "reranks": first["name"]}
-    own |= {key: value for key, value in method.items() if key != "kind"}
-    own["candidates"] = config["candidates"]
-    return [first, own | ({"fused with": fused} if fused else {})]
+    name, fused = split_method(tag)
+    stage, method = config["first_stage"], config["methods"][name]
+    ties, reranks = "document id, ascending", method["kind"] != "first-stage"
+    first = {"name": "bm25", **stage} if bm25 else {"name": "run", "depth": stage["depth"]}
+    own = {
+        "name": tag,
+        "method": method["kind"],
+        "reranks": first["name"],
+        **{key: value for key, value in method.items() if key != "kind"},
+        "candidates": config["candidates"],
+        **({"fused with": fused} if fused else {}),
+    }
+    analysis = ANALYSIS[stage.get("analyzer", "lucene-english")]
+    return {
+        "automatic": True,
+        "score ties": ties if bm25 or reranks else "as in the run that was given",
+        **({"indexing": dict(analysis)} if bm25 else {}),
+        "retrieval": [first, own] if reranks else [first],
+    }
 
 
 def _training(method: Mapping, config: Mapping) -> list[dict]:
@@ -209,85 +214,40 @@ def _training(method: Mapping, config: Mapping) -> list[dict]:
     return found
 
 
-def _alignment_prompt(method: Mapping, config: Mapping) -> dict:
-    """Return the digest of the prompt that a method's adapter was trained with, if it has one."""
-    if "adapter" not in method:
-        return {}
-    return {"alignment_prompt_sha256": alignment_prompt_digest(config, method["adapter"])}
-
-
-def _model(cell: Mapping, method: Mapping) -> str:
-    return cell["model"] if cell["model"] != "-" else method["encoder"]
-
-
-def reader_of(path: str | os.PathLike) -> dict | None:
-    """Return what a reading, a record of answers or a card of a reader tells of its process.
-
-    None for other files. Keys are those of `READER` that are known.
-
-    Raises:
-        HeadRankError: the file is damaged.
-    """
-    suffix = Path(path).suffix
-    if suffix == ".npz":
-        made = ArrayFile(path, "reading", "read again").meta.get("provenance", {})
-    elif suffix == ".jsonl":
-        made, _ = load_records(path)
-    elif Path(path).name.endswith(READER_SUFFIX):
-        made = read_json(path)
-    else:
-        return None
-    return {key: made[key] for key in READER if key in made}
-
-
-def cut_of(path: str | os.PathLike) -> dict[str, int]:
-    """Return what a reading or a card of a reader tells of documents that were cut.
-
-    ``documents`` of all lists, how many were ``cut``, and ``tokens`` and ``kept_tokens`` of
-    these; nothing for other files.
-
-    Raises:
-        HeadRankError: the file is damaged.
-    """
-    if Path(path).suffix == ".npz":
-        return cut_summary([ArrayFile(path, "reading", "read again")])
-    if Path(path).name.endswith(READER_SUFFIX):
-        return read_json(path).get("documents cut", {})
-    return {}
-
-
-def distinct(readers: Iterable[dict | None]) -> list[dict]:
-    """Return the readers that differ, in order; a run of many shards had one, as a rule."""
-    found: list[dict] = []
-    for made in readers:
-        if made is not None and made not in found:
-            found.append(made)
-    return found
-
-
-def _libraries(host: Mapping, readers: Sequence[Mapping]) -> set[tuple[str, str]]:
-    """Return packages with their versions; several of one package where readers differ."""
-    read = {pair for made in readers for pair in made.get("versions", {}).items()}
-    known = {package for package, _ in read}
-    return read | {pair for pair in host["packages"].items() if pair[0] not in known}
-
-
-def _weights(cell: Mapping, config: Mapping, readers: Sequence[Mapping]) -> dict:
+def _weights(model: str, config: Mapping, readers: Sequence[Mapping]) -> dict:
     """Return dtype and device of the model that was read; nothing for methods without one.
 
     The device is the one that was used, where a reader tells: ``auto`` names none.
     """
-    if cell["model"] == "-":
+    if model == "-":
         return {}
-    declared = config["models"][cell["model"]]
+    declared = config["models"][model]
     used = sorted({made["device"] for made in readers if "device" in made})
     return {"dtype": declared["dtype"], "device": ", ".join(used) or declared["device"]}
 
 
+def _prompts(name: str, config: Mapping) -> dict:
+    """Return the digests of a method's prompt and, if it has an adapter, of the training's.
+
+    An attention method may read in a layout of its own.
+    """
+    method, prompt = config["methods"][name], config["prompt"]
+    if method["kind"] == "attention":
+        prompt = prompt_in(config, method_layout(config, name))
+    found = {"prompt_sha256": prompt_digest(prompt)}
+    if "adapter" in method:
+        found["alignment_prompt_sha256"] = alignment_prompt_digest(config, method["adapter"])
+    return found
+
+
+def _cut(parts: Iterable[Part]) -> dict:
+    """Return how many documents were cut in all shards; nothing if none was."""
+    cut = sum((Counter(part.cut) for part in parts), Counter())
+    return {"documents cut": dict(cut)} if cut["cut"] else {}
+
+
 def save_metadata(run: str | os.PathLike, metadata: Mapping) -> None:
     """Write the metadata beside the run, whole or not at all."""
-    import yaml
-
     text = yaml.safe_dump(dict(metadata), sort_keys=False, allow_unicode=True, width=100)
     write_text(metadata_path(run), text)
 
@@ -298,8 +258,6 @@ def load_metadata(path: str | os.PathLike) -> dict:
     Raises:
         HeadRankError: missing, not YAML, or without the part that names its run.
     """
-    import yaml
-
     try:
         found = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:

@@ -14,7 +14,7 @@ import torch
 from headrank.errors import HeadRankError
 from headrank.models.devices import VISIBLE, choose_device, fits, gpus, on_device, visible_devices
 from headrank.workflow.job import SECONDS, one_gpu
-from headrank.workflow.provenance.manifest import machine
+from headrank.workflow.provenance.process import machine
 
 # Claims a GPU, says which, and keeps it until its standard input ends.
 HOLD = """

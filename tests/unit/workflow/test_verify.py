@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-from collections import Counter
 from dataclasses import asdict
 
 import numpy as np
@@ -12,23 +11,23 @@ import yaml
 
 from headrank.cli import main
 from headrank.data.trec import Run
+from headrank.io.arrays import save_arrays
 from headrank.io.files import digest, json_sha256, read_json, sha256, write_json, write_jsonl
 from headrank.options.prompt import PromptOptions
 from headrank.reading.readings import ListReading, save_readings
 from headrank.workflow.provenance.manifest import (
-    machine,
+    Files,
     manifest,
     missing_queries,
     prompt_digest,
     result_files,
 )
-from headrank.workflow.provenance.process import git_state, save_reader
+from headrank.workflow.provenance.process import Host, git_state, machine, save_reader
+from headrank.workflow.provenance.readers import Part, cut_of, distinct, reader_of
 from headrank.workflow.provenance.run_metadata import (
-    cut_of,
-    distinct,
+    Shared,
     load_metadata,
     metadata_path,
-    reader_of,
     run_metadata,
     save_metadata,
 )
@@ -65,6 +64,8 @@ RUN = "results/runs/exam/tiny/own-1/shuffled/core.run"
 READING = "results/readings/exam/tiny/own-1/shuffled/0.npz"
 ADAPTER = "results/adapters/tiny/own-1"
 COMMAND = "snakemake --cores all --configfile config/mine.yaml"
+QUERIES = "results/sets/exam/queries.jsonl"
+COLLECTION = "resources/collections/food/collection.json"
 
 
 def card(folder, file, name):
@@ -103,30 +104,31 @@ def work(tmp_path, monkeypatch):
         },
     )
     Run({"q1": [("d1", 2.0), ("d2", 1.0)]}, "core").save(RUN)
-    queries = "results/sets/exam/queries.jsonl"
     (tmp_path / "results/sets/exam").mkdir(parents=True)
-    write_jsonl(queries, [{"query_id": "q1", "text": "a"}, {"query_id": "q2", "text": "b"}])
-    host = {"git": None, "machine": machine(), "packages": {"numpy": "2"}}
+    write_jsonl(QUERIES, [{"query_id": "q1", "text": "a"}, {"query_id": "q2", "text": "b"}])
     write_json("results/sets/exam/set.json", {"dropped": {"q3": "heads"}})
-    own = {"model": cards["models"]["tiny"], "collection": cards["collections"]["food"]}
-    own |= {"made_from": {READING: sha256(READING)}, "command": COMMAND}
-    save_metadata(RUN, run_metadata(RUN, CELL, CONFIG, name=RUN, queries=queries, host=host, **own))
+    save_metadata(RUN, described(CONFIG, {READING: Part.of(READING)}, **cards))
     note(cards)
     return tmp_path
+
+
+def host(**packages):
+    """Return this machine, with packages made up."""
+    return Host(git=None, machine=machine(), packages=packages or {"numpy": "2"})
+
+
+def described(config=CONFIG, made_from=None, *, models=None, collections=None, on=None):
+    """Return the metadata of the run, as a rule: made from nothing, by a model without card."""
+    collections = collections or {"food": COLLECTION}
+    shared = Shared(config, COMMAND, on or host(), models or {}, collections)
+    return run_metadata(shared, CELL, RUN, QUERIES, made_from or {})
 
 
 def note(cards):
     """Write the manifest of what lies in results."""
     wanted = [RUN, metadata_path(RUN), f"{ADAPTER}/headrank.json"]
-    made = manifest(
-        CONFIG,
-        **cards,
-        results=wanted,
-        runs={RUN: "results/sets/exam/queries.jsonl"},
-        folder="results",
-        repository=".",
-    )
-    write_json("results/manifest.json", made)
+    files = Files(**cards, results=wanted, runs={RUN: QUERIES}, folder="results")
+    write_json("results/manifest.json", manifest(CONFIG, files, host()))
 
 
 def test_a_manifest_lists_every_file_once(work):
@@ -263,7 +265,7 @@ def test_a_manifest_written_over_other_weights_is_noticed(work):
     (model / "model.safetensors").write_text("second\n")
     cards = {
         "models": {"tiny": card(model, "model.safetensors", "headrank.json")},
-        "collections": {"food": "resources/collections/food/collection.json"},
+        "collections": {"food": COLLECTION},
     }
     note(cards)
     found = verify_results("results")
@@ -334,15 +336,12 @@ def test_metadata_tell_what_the_model_was_read_with(work):
         save_readings(path, [reading], made | {"model_digest": "m"})
     paths.append(work / "cut.reader.json")
     write_json(paths[-1], made)
-    readers = distinct(map(reader_of, [*paths, work / ADAPTER / "headrank.json"]))
-    assert readers == [made]
-    options = {"name": RUN, "queries": "results/sets/exam/queries.jsonl", "model": None}
-    options |= {"made_from": {}, "command": COMMAND, "readers": readers}
-    host = {"git": None, "machine": machine(), "packages": {"numpy": "2", "pandas": "3"}}
-    collection = "resources/collections/food/collection.json"
+    paths.append(work / ADAPTER / "headrank.json")
+    assert distinct(map(reader_of, paths)) == [made]
     config = json.loads(json.dumps(CONFIG))
     config["models"]["tiny"]["device"] = "auto"
-    found = run_metadata(RUN, CELL, config, collection=collection, host=host, **options)
+    parts = {str(path): Part.of(path) for path in paths}
+    found = described(config, parts, on=host(numpy="2", pandas="3"))
     libraries = found["platform"]["software"]["libraries"]["python"]
     assert libraries == ["numpy==2.4.6", "pandas==3", "torch==2.13.0"]
     assert found["headrank"]["device"] == "cuda"
@@ -364,32 +363,23 @@ def test_metadata_tell_how_many_documents_were_cut(work):
         gpu=None,
         cut={"documents": 3, "cut": 2, "tokens": 50, "kept_tokens": 24},
     )
-    read, ranked = cut_of(work / "0.npz"), cut_of(work / "1.reader.json")
-    assert read == {"documents": 4, "cut": 1, "tokens": 30, "kept_tokens": 12}
+    assert cut_of(work / "0.npz") == {"documents": 4, "cut": 1, "tokens": 30, "kept_tokens": 12}
     assert cut_of(work / ADAPTER / "headrank.json") == {}
-    options = {"name": RUN, "queries": "results/sets/exam/queries.jsonl", "model": None}
-    options |= {"made_from": {}, "command": COMMAND}
-    host = {"git": None, "machine": machine(), "packages": {}}
-    collection = "resources/collections/food/collection.json"
-    options |= {"collection": collection, "host": host}
-    found = run_metadata(RUN, CELL, CONFIG, cut=Counter(read) + Counter(ranked), **options)
+    parts = {name: Part.of(work / name) for name in ("0.npz", "1.reader.json")}
+    found = described(CONFIG, parts)
     assert found["headrank"]["documents cut"] == {
         "documents": 7,
         "cut": 3,
         "tokens": 80,
         "kept_tokens": 36,
     }
-    assert "documents cut" not in run_metadata(RUN, CELL, CONFIG, **options)["headrank"]
+    assert "documents cut" not in described()["headrank"]
 
 
 def test_candidates_of_another_system_are_not_called_bm25(work):
     config = json.loads(json.dumps(CONFIG))
     config["collections"]["food"]["runs"] = {"test": "given.run"}
-    options = {"name": RUN, "queries": "results/sets/exam/queries.jsonl", "model": None}
-    options |= {"made_from": {}, "command": COMMAND}
-    host = {"git": None, "machine": machine(), "packages": {}}
-    collection = "resources/collections/food/collection.json"
-    made = run_metadata(RUN, CELL, config, collection=collection, host=host, **options)
+    made = described(config)
     assert made["method"]["retrieval"][0] == {"name": "run", "depth": 20}
     assert "indexing" not in made["method"]
 
@@ -398,14 +388,19 @@ def test_candidates_of_another_system_are_not_called_bm25(work):
 def test_metadata_tell_how_text_became_terms(work, chosen, stemmer):
     config = json.loads(json.dumps(CONFIG))
     config["first_stage"] |= chosen
-    options = {"name": RUN, "queries": "results/sets/exam/queries.jsonl", "model": None}
-    options |= {"made_from": {}, "command": COMMAND}
-    host = {"git": None, "machine": machine(), "packages": {}}
-    collection = "resources/collections/food/collection.json"
-    made = run_metadata(RUN, CELL, config, collection=collection, host=host, **options)["method"]
+    made = described(config)["method"]
     assert made["indexing"]["stemmer"] == stemmer
     assert made["retrieval"][0].get("analyzer") == chosen.get("analyzer")
     assert made["score ties"] == "document id, ascending"
+
+
+def test_a_reading_without_provenance_is_refused(work):
+    save_readings(work / "0.npz", [ListReading("q1", ("d1",), np.ones((1, 1, 1), np.float32))], {})
+    assert reader_of(work / "0.npz") == {}
+    path = work / "1.npz"
+    save_arrays(path, {"queries": []}, {})
+    with refused("1.npz: no provenance in the reading; delete it and read again"):
+        reader_of(path)
 
 
 def test_damaged_metadata_are_refused(work):
@@ -419,4 +414,4 @@ def test_damaged_metadata_are_refused(work):
 
 
 def test_queries_without_a_ranking_are_failures(work):
-    assert missing_queries(RUN, "results/sets/exam/queries.jsonl") == ["q2"]
+    assert missing_queries(RUN, QUERIES) == ["q2"]
