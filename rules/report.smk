@@ -74,13 +74,14 @@ rule claims:
     input:
         unpack(told(claimed.claim_inputs, experiment)),
     output:
-        csv=report(
-            "<results>/claims.csv",
+        csv="<results>/claims.csv",
+        md="<results>/claims.md",
+        html=report(
+            "<results>/claims.html",
             caption="../workflow/report/claims.rst",
             category="Tables",
             labels={"table": "claims of the paper"},
         ),
-        md="<results>/claims.md",
     log:
         "<logs>/claims.log",
     conda:

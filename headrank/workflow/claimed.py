@@ -92,9 +92,9 @@ def followed_models(x: Experiment) -> list[str]:
 
 def claim_files(x: Experiment) -> list[str]:
     """Return the files of the ledger; none without a claimed method."""
-    return (
-        [] if claimed_method(x) is None else [f"{x.results}/claims{end}" for end in (".csv", ".md")]
-    )
+    if claimed_method(x) is None:
+        return []
+    return [f"{x.results}/claims{end}" for end in (".csv", ".md", ".html")]
 
 
 def claim_inputs(x: Experiment) -> dict[str, Any]:

@@ -81,7 +81,10 @@ def test_the_ledger_judges_no_claim_by_a_small_run(finished):
     assert float(beside.loc["training-queries", "value"]) == 4
     adapter = HeadSet.load(finished / "results/adapters/smollm2/tags-1/heads.json")
     assert beside.loc["depth-truncation", "measured"].startswith(f"{adapter.deepest + 1} of 30 l")
-    assert "Analogous numbers" in (finished / "results/claims.md").read_text()
+    told = "This run judges 0 of 18 claims, because"
+    for end in ("md", "html"):
+        text = (finished / f"results/claims.{end}").read_text()
+        assert "Analogous numbers" in text and told in text
 
 
 def test_runs_hold_every_candidate_of_every_query(finished):
@@ -142,6 +145,7 @@ def test_report_is_one_file_with_every_figure(finished):
     text = (finished / "results/report.html").read_text()
     for words in ("homogenisation", "significance", "Selection score of every head"):
         assert words in text
+    assert '"results/claims.html"' in text and '"results/claims.csv"' not in text
 
 
 def test_second_run_has_nothing_to_do(finished):

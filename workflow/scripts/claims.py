@@ -8,9 +8,9 @@ from headrank.data.heads import HeadSet
 from headrank.io.files import atomic, read_json, write_text
 from headrank.report.claims.ledger import CLAIMS, judge
 from headrank.report.claims.measures import Evidence, Setup
-from headrank.report.tables.claims import claims_tables, in_order, others_table, summary
+from headrank.report.tables.claims import TITLE, claims_tables, in_order, others_table, summary
 from headrank.report.tables.formatting import success_rates
-from headrank.report.tables.render import escape_markdown
+from headrank.report.tables.render import escape_markdown, to_page
 from headrank.workflow.script import run_job
 
 
@@ -23,10 +23,11 @@ def main(
     heads: dict[str, str],
     csv: str,
     md: str,
+    html: str,
     setup: dict,
     command: str,
 ) -> None:
-    """Write CSV and Markdown.
+    """Write CSV, Markdown and a page.
 
     Args:
         followed: the models of ``middle``.
@@ -58,8 +59,10 @@ def main(
     tables = [*in_order(ledger, *judged), others_table()]
     with atomic(csv) as temporary:
         ledger.to_csv(temporary, index=False)
-    parts = (escape_markdown(summary(ledger)) + "\n", *(table.markdown() for table in tables))
+    lead = summary(ledger)
+    parts = (escape_markdown(lead) + "\n", *(table.markdown() for table in tables))
     write_text(md, "\n".join(parts))
+    write_text(html, to_page(TITLE, tables, lead))
 
 
 if __name__ == "__main__":

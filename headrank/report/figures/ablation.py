@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -12,10 +14,12 @@ from headrank.report.figures.style import (
     COLUMN,
     GREY,
     RED,
+    counted,
     group_rows,
     name_rows,
     new_figure,
     styled,
+    subject,
 )
 
 
@@ -56,6 +60,25 @@ def ablation(differences: pd.DataFrame, *, measure: str = "nDCG@10", alpha: floa
     return figure
 
 
-def draw_ablations(differences: str, *, measure: str, alpha: float) -> Figure:
-    """Return the figure of a file of differences; see ``ablation``."""
-    return ablation(pd.read_csv(differences), measure=measure, alpha=alpha)
+def draw_ablations(
+    differences: str,
+    *,
+    measure: str,
+    alpha: float,
+    model: str,
+    name: str,
+    names: Mapping[str, str],
+) -> Figure:
+    """Return the figure of a file of differences; see ``ablation``.
+
+    Args:
+        name: set of the values.
+        names: printed names of models and sets.
+    """
+    table = pd.read_csv(differences)
+    return subject(
+        ablation(table, measure=measure, alpha=alpha),
+        names.get(model, model),
+        names.get(name, name),
+        counted(table["n"]),
+    )

@@ -8,7 +8,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-from headrank.report.figures.style import BLACK, BLUE, GREY, ORANGE, PAGE, RED, new_figure, styled
+from headrank.report.figures.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    ORANGE,
+    PAGE,
+    RED,
+    counted,
+    new_figure,
+    styled,
+    subject,
+)
 from headrank.report.tables.cost import load_benchmarks
 
 _LOOKS = {"float32": (BLUE, "o"), "bfloat16": (ORANGE, "s")}
@@ -92,6 +103,17 @@ def _growth(axes, table: pd.DataFrame) -> None:
     axes.legend(loc="upper left", fontsize=6)
 
 
-def draw_benchmarks(parts: Sequence[str]) -> Figure:
-    """Return the figure of a model's benchmarks of their files."""
-    return benchmarks(load_benchmarks(parts))
+def draw_benchmarks(parts: Sequence[str], *, model: str, names: Mapping[str, str]) -> Figure:
+    """Return the figure of a model's benchmarks of their files.
+
+    Args:
+        names: printed names of models.
+    """
+    results = load_benchmarks(parts)
+    reading = results["reading"]
+    lists = f"one list of {counted(reading['documents'], 'made documents')[4:]}"
+    return subject(
+        benchmarks(results),
+        names.get(model, model),
+        f"left: {lists}, {counted(reading['rounds'], 'rounds')}",
+    )

@@ -9,7 +9,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from headrank.io.files import read_json
-from headrank.report.figures.style import COLUMN, LOOKS, new_figure, reference_lines, styled
+from headrank.report.figures.style import (
+    COLUMN,
+    LOOKS,
+    counted,
+    new_figure,
+    reference_lines,
+    styled,
+    subject,
+)
 
 
 @styled
@@ -90,14 +98,23 @@ def draw_learning_curve(
     points = []
     for path in cards:
         card, adapter = read_json(path), Path(path).parent.name
+        values = alone.loc[alone["adapter"] == adapter, "value"]
         points.append(
             {
                 "queries": card["training_queries"],
                 "seed": card["seed"],
-                "value": alone.loc[alone["adapter"] == adapter, "value"].mean(),
+                "value": values.mean(),
+                "n": len(values),
             }
         )
+    found = pd.DataFrame(points)
     lines = {
         method: float(table.loc[table["method"] == method, "value"].mean()) for method in references
     }
-    return learning_curve(pd.DataFrame(points), lines, measure=measure, names=names)
+    return subject(
+        learning_curve(found, lines, measure=measure, names=names),
+        names.get(model, model),
+        names.get(name, name),
+        names.get(order, order),
+        counted(found["n"]),
+    )

@@ -11,7 +11,7 @@ from headrank.report.claims.ledger import ANALOGUE, NOT_REPRODUCED, NOT_RUN, REP
 from headrank.report.claims.others import COLUMNS, OTHERS
 from headrank.report.tables.table import Cell, Column, Row, Table
 
-_TITLE = "Claims of arXiv 2604.17237"
+TITLE = "Claims of arXiv 2604.17237"
 
 
 def summary(ledger: pd.DataFrame) -> str:
@@ -87,7 +87,7 @@ def claims_tables(
         "sets, documents, rankings or heads, as measured.",
         f"Made by: {commands}",
     )
-    first = Table(_TITLE, columns, tuple(rows), notes)
+    first = Table(TITLE, columns, tuple(rows), notes)
     columns = (Column("statement", "Claim"), *columns[4:])
     rows = [
         Row(

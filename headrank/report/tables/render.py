@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import itertools
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 1.2em; color: #222; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: bold; padding-bottom: .5em; }
+table + table, p + table { margin-top: 1.6em; }
 th, td { padding: .18em .7em; text-align: right; }
 th.text, td.text { text-align: left; }
 thead th { border-bottom: 1px solid #222; vertical-align: bottom; }
@@ -179,10 +181,16 @@ p.note { max-width: 60em; color: #555; font-size: 13px; margin: .5em 0; }
 
 def to_html(table: Table) -> str:
     """Return a page of title, table and notes, as Markdown shows them, for the report."""
+    return to_page(table.title, [table])
+
+
+def to_page(title: str, tables: Sequence[Table], lead: str = "") -> str:
+    """Return a page of tables below one another, a sentence above them."""
+    told = f"<p>{html.escape(lead)}</p>\n" if lead else ""
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"/>'
-        f"<title>{html.escape(table.title)}</title><style>{_STYLE}</style></head>\n"
-        f"<body>\n{to_fragment(table)}</body></html>\n"
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head>\n"
+        f"<body>\n{told}{''.join(map(to_fragment, tables))}</body></html>\n"
     )
 
 

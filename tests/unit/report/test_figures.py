@@ -1,6 +1,7 @@
 """Figures: what each one shows, text that fits, and the same bytes each time."""
 
 import itertools
+import json
 import os
 import re
 import subprocess
@@ -21,6 +22,8 @@ from headrank.evaluation.head_controls import LAYER_0, RANDOM, SELECTED
 from headrank.evaluation.homogenisation import Scored, by_position
 from headrank.report import figures
 from headrank.report.figures import style
+from headrank.report.figures.ablation import draw_ablations
+from headrank.report.figures.learning_curve import draw_learning_curve
 from headrank.report.figures.order_robustness import draw_order_robustness
 from headrank.report.figures.quality_latency import draw_quality_latency
 
@@ -380,6 +383,47 @@ def test_figures_of_files_say_what_they_are_of(tmp_path):
     assert figure.get_suptitle() == "Model M · 95% intervals"
     assert [axes.get_title() for axes in figure.axes] == ["Lee (n = 5)", "tags (n = 7)"]
     assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim()
+
+
+def test_curves_and_ablations_say_what_they_are_of(tmp_path):
+    names = {"m": "Model M", "lee": "Lee"}
+    rows, cards = [], []
+    for queries in (25, 50):
+        card = tmp_path / f"a{queries}" / "headrank.json"
+        card.parent.mkdir()
+        card.write_text(json.dumps({"training_queries": queries, "seed": 1}))
+        cards.append(str(card))
+        for n in range(6):
+            row = ("lee", "m", card.parent.name, "shuffled", "headrank", f"q{n}", "nDCG@10", n / 9)
+            rows.append(row)
+    columns = ["set", "model", "adapter", "order", "method", "query", "measure", "value"]
+    pd.DataFrame(rows, columns=columns).to_parquet(tmp_path / "per_run.parquet")
+    figure = draw_learning_curve(
+        str(tmp_path / "per_run.parquet"),
+        cards,
+        model="m",
+        name="lee",
+        order="shuffled",
+        measure="nDCG@10",
+        references=[],
+        names=names,
+    )
+    assert figure.get_suptitle() == "Model M · Lee · shuffled · n = 6 queries"
+    differences = {
+        "factor": "Heads K",
+        "setting": ["8", "4"],
+        "default": [True, False],
+        "n": 7,
+        "difference": [0.0, 0.1],
+        "low": [0.0, 0.0],
+        "high": [0.0, 0.2],
+        "p_holm": [1.0, 0.2],
+    }
+    pd.DataFrame(differences).to_csv(tmp_path / "m.csv")
+    figure = draw_ablations(
+        str(tmp_path / "m.csv"), measure="nDCG@10", alpha=0.05, model="m", name="lee", names=names
+    )
+    assert figure.get_suptitle() == "Model M · Lee · n = 7 queries"
 
 
 def test_training_and_middle_zone_say_on_how_much_they_rest():

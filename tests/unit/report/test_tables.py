@@ -1,5 +1,6 @@
 """Tables of results: values by hand, marks in both directions, best without controls."""
 
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -10,7 +11,7 @@ from headrank.errors import HeadRankError
 from headrank.report.tables.breakdown import measure_table, order_table
 from headrank.report.tables.cells import average_seeds, cell_means
 from headrank.report.tables.main import cut_notes, main_table
-from headrank.report.tables.render import to_html
+from headrank.report.tables.render import to_html, to_page
 from headrank.report.tables.table import Cell, Column, Row, emphasise
 from tests.helpers.table_values import by_label, layout, per_query, significance
 
@@ -163,6 +164,16 @@ def test_a_page_shows_the_table_as_markdown_does():
     spans = [(cell.get("colspan"), cell.text) for cell in rows[0]]
     assert ("2", "Answers <b> (n = 2)") in spans
     assert ["".join(note.itertext()) for note in page.iter("p")] == list(table.notes)
+
+
+def test_a_page_of_several_tables_begins_with_its_sentence():
+    table = main_table(per_query(), pd.DataFrame([significance()]), layout(), measure="nDCG@10")
+    page = to_page("Two <tables>", [table, replace(table, title="Below")], "5 < 6")
+    body = ElementTree.fromstring(page.partition("\n")[2]).find("body")
+    first = body.find("table")
+    assert [part.tag for part in body][:2] == ["p", "table"] and body.find("p").text == "5 < 6"
+    assert [one.text for one in body.iter("caption")] == [table.title, "Below"]
+    assert len(list(body.iter("td"))) == 2 * len(list(first.iter("td")))
 
 
 def test_a_method_without_a_model_is_marked_against_one_with_a_model():

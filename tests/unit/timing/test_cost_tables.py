@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from headrank.errors import HeadRankError
-from headrank.report.figures.benchmarks import benchmarks
+from headrank.report.figures.benchmarks import draw_benchmarks
 from headrank.report.tables.cost import (
     benchmark_table,
     latency_table,
@@ -95,7 +95,8 @@ def test_benchmarks_are_joined_by_kind(parts, tmp_path):
 
 
 def test_benchmarks_are_drawn(parts):
-    figure = benchmarks(load_benchmarks(parts))
+    figure = draw_benchmarks(parts, model="m", names={"m": "Model M"})
+    assert figure.get_suptitle() == "Model M · left: one list of 20 made documents, n = 5 rounds"
     left, right = figure.axes
     assert [text.get_text() for text in left.get_yticklabels()] == READING["case"].tolist()
     assert len(right.lines) == 2
