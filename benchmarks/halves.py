@@ -20,7 +20,7 @@ from headrank.data.heads import HeadSet
 from headrank.data.trec import Run
 from headrank.errors import HeadRankError
 from headrank.heads.fold import fold
-from headrank.options.fold import AGGREGATIONS, Fold
+from headrank.options.fold import AGGREGATIONS, MAX_LOGIT, Fold
 from headrank.reading.readings import ListReading, ReadingFile
 
 Store = Callable[[np.ndarray], np.ndarray]
@@ -65,8 +65,9 @@ def stored(reading: ListReading, store: Store) -> ListReading:
 
 
 def folds() -> Iterator[Fold]:
-    """Yield every fold that the library knows."""
-    for calibrate, outliers, aggregation in product((False, True), (False, True), AGGREGATIONS):
+    """Yield every fold of masses that the library knows."""
+    of_masses = [name for name in AGGREGATIONS if name != MAX_LOGIT]
+    for calibrate, outliers, aggregation in product((False, True), (False, True), of_masses):
         try:
             yield Fold(calibrate, outliers, aggregation)
         except HeadRankError:

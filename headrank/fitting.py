@@ -84,9 +84,13 @@ def profile_heads(
     dtype: str = "float32",
     device: str = "cpu",
     revision: str | None = None,
+    max_logits: bool = False,
     progress: bool = True,
 ) -> Profile:
     """Return the profile of every head of a model; ``.select(...)`` gives the heads to read.
+
+    Args:
+        max_logits: also profile largest logits, by which criterion ``max-logit`` selects.
 
     Raises:
         HeadRankError: the model cannot be loaded, a list does not fit, or no query has
@@ -95,7 +99,14 @@ def profile_heads(
     lists, qrels = as_lists(examples)
     loaded = load_model(model, dtype=dtype, device=device, revision=revision)
     return profile_lists(
-        loaded, lists, qrels, prompt=prompt, order=order, seed=seed, progress=progress
+        loaded,
+        lists,
+        qrels,
+        prompt=prompt,
+        order=order,
+        seed=seed,
+        max_logits=max_logits,
+        progress=progress,
     )
 
 
@@ -107,6 +118,7 @@ def profile_lists(
     prompt: PromptOptions | None = None,
     order: str = "shuffled",
     seed: int = 13,
+    max_logits: bool = False,
     progress: bool = True,
 ) -> Profile:
     """Return the profile over lists that are loaded already, with its provenance."""
@@ -125,7 +137,13 @@ def profile_lists(
         **sliding_window.provenance(model),
     }
     readings = read_lists(
-        model, builder, moved, calibrate=False, label="profiling", progress=progress
+        model,
+        builder,
+        moved,
+        calibrate=False,
+        keep_max_logits=max_logits,
+        label="profiling",
+        progress=progress,
     )
     return profile_readings(_checked(readings), qrels, provenance)
 

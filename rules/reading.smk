@@ -32,6 +32,7 @@ rule read:
         shards=lambda wildcards: experiment.shards[wildcards.set],
         calibrate=config["reading"]["calibrate"],
         tokens=config["reading"]["tokens"],
+        max_logits=config["reading"]["max_logits"],
         batch_tokens=config["reading"]["batch_tokens"],
         code=code("read_set"),
     message:

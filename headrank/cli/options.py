@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Written out, so that `headrank --help` imports nothing; a test holds them against the library.
 METHODS = ("headrank", "icr", "qrhead", "core")
-CRITERIA = ("graded", "contrastive", "contrastive-z", "mass")
+CRITERIA = ("graded", "contrastive", "contrastive-z", "mass", "max-logit")
 DTYPES = ("float32", "bfloat16")
 LAYOUTS = ("joint", "block", "block+query")
 QUERY_OFFSET = 256

@@ -93,6 +93,7 @@ def run(args: argparse.Namespace) -> None:
         prompt=prompt,
         order=args.order or "shuffled",
         seed=13 if args.seed is None else args.seed,
+        max_logits=selection.criterion == "max-logit",
         progress=not args.quiet,
     )
     heads = profile.select(selection)

@@ -42,7 +42,11 @@ def graded(mass: np.ndarray, grades: np.ndarray, temperature: float) -> np.ndarr
     Mean over pairs of adjacent present grades of ``sigmoid(log s_i - log s_j)`` with i the
     higher: 0.5 tells nothing, 1 separates fully. Each boundary between grades counts alike.
     """
-    z = np.log(np.maximum(mass, _TINY))
+    return graded_margins(np.log(np.maximum(mass, _TINY)), grades)
+
+
+def graded_margins(z: np.ndarray, grades: np.ndarray) -> np.ndarray:
+    """Return ``graded`` of scores ``[layers, heads, docs]`` whose differences are margins."""
     levels = np.unique(grades)
     boundaries = []
     for low, high in itertools.pairwise(levels):

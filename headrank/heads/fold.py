@@ -15,7 +15,7 @@ from headrank.data.heads import HeadSet, every_head
 from headrank.data.trec import Run
 from headrank.errors import HeadRankError
 from headrank.heads.zscore import zscore
-from headrank.options.fold import Fold
+from headrank.options.fold import MAX_LOGIT, Fold
 from headrank.reading.readings import ListReading, ReadingFile
 
 # Below the smallest mass a float32 softmax over a long prompt gives a document.
@@ -43,9 +43,22 @@ def fold(
             f"query {reading.query_id}: the reading holds no calibration; read again with one, "
             "or set calibrate: false"
         )
+    if options.aggregation == MAX_LOGIT and reading.max_logits is None:
+        raise HeadRankError(
+            f"query {reading.query_id}: the reading holds no largest logits, which aggregation "
+            "max-logit folds; set reading.max_logits: true and read again"
+        )
     if options.outliers:
         return without_outliers(_contrast(reading, heads), reading.spans)
     mask = (heads or every_head(layers, width)).mask(layers, width)
+    if options.aggregation == MAX_LOGIT:
+        scores = fold_masses(reading.max_logits[mask], None, options)
+        if not np.isfinite(scores).all():
+            raise HeadRankError(
+                f"query {reading.query_id}: a document lies out of the sliding window of a head "
+                "and has no logits; select heads that see all documents, or fold masses"
+            )
+        return scores
     calibration = reading.calibration[mask] if options.calibrate else None
     return fold_masses(reading.query[mask], calibration, options)
 
@@ -54,7 +67,7 @@ def fold_masses(masses: np.ndarray, calibration: np.ndarray | None, options: Fol
     """Return ``[docs]`` float64 scores of the heads that are joined, their outliers kept.
 
     Args:
-        masses: ``[heads, docs]`` attention of the query.
+        masses: ``[heads, docs]`` attention of the query; its largest logits for ``max-logit``.
         calibration: the same of the content-free query, which is subtracted; None without.
     """
     masses = masses.astype(np.float64)
@@ -69,6 +82,8 @@ def aggregate(masses: np.ndarray, how: str) -> np.ndarray:
         return masses.sum(axis=0)
     if how == "log-sum":
         return np.log(np.maximum(masses.sum(axis=0), _TINY))
+    if how == MAX_LOGIT:
+        return masses.mean(axis=0)
     if how == "mean-z":
         return zscore(masses).mean(axis=0)
     shares = np.maximum(masses, _TINY)

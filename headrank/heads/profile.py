@@ -17,8 +17,9 @@ import pandas as pd
 from headrank.data.heads import Head, HeadSet, top
 from headrank.data.trec import Qrels
 from headrank.errors import HeadRankError
-from headrank.heads.criteria import CRITERIA, entropy
+from headrank.heads.criteria import CRITERIA, entropy, graded_margins
 from headrank.io.arrays import ArrayFile, save_arrays
+from headrank.options.fold import MAX_LOGIT
 from headrank.options.selection import SelectionOptions
 from headrank.reading.readings import ListReading, ReadingFile
 from headrank.reading.sliding_window import KEY
@@ -34,6 +35,8 @@ class Profile:
         entropy: ``[queries, layers, heads]`` in 0..1: entropy of a head's shares over the
             candidates, divided by the logarithm of their number.
         provenance: what the readings were made with, the windows of sliding layers included.
+        max_logit_entropy: the same of the softmax of each head's largest logits, for criterion
+            ``max-logit``; None if the readings do not hold them.
         blind: ``[layers, heads]``, True where a document of a profiled list lies out of the
             head's sliding window: never selected. None if every layer has full attention.
     """
@@ -43,14 +46,31 @@ class Profile:
     entropy: np.ndarray
     provenance: dict
     blind: np.ndarray | None = None
+    max_logit_entropy: np.ndarray | None = None
+
+    def entropy_of(self, criterion: str) -> np.ndarray:
+        """Return ``[queries, layers, heads]``: the entropy of what a criterion looks at.
+
+        Raises:
+            HeadRankError: the readings do not hold it.
+        """
+        if criterion != MAX_LOGIT:
+            return self.entropy
+        if self.max_logit_entropy is None:
+            raise HeadRankError(
+                "the profile's readings hold no largest logits, which criterion max-logit selects "
+                "by; profile with max_logits=True (in the workflow: reading.max_logits: true)"
+            )
+        return self.max_logit_entropy
 
     def scores(self, options: SelectionOptions, queries: np.ndarray | None = None) -> np.ndarray:
         """Return ``[layers, heads]`` selection scores, averaged over the (given) queries.
 
         Heads that may not be selected have -inf: blind ones, and layers not allowed.
         """
+        entropies = self.entropy_of(options.criterion)
         disc = self.discriminability[options.criterion]
-        values = disc - options.entropy_weight * self.entropy
+        values = disc - options.entropy_weight * entropies
         means = (values if queries is None else values[queries]).mean(axis=0)
         if options.layers is not None:
             first, last = options.layers
@@ -83,7 +103,7 @@ class Profile:
                 )
             )
         disc = self.discriminability[options.criterion].mean(axis=0)
-        entropy = self.entropy.mean(axis=0)
+        entropy = self.entropy_of(options.criterion).mean(axis=0)
         windows = self.provenance.get(KEY) or [None] * len(scores)
         heads = tuple(
             Head(
@@ -141,8 +161,9 @@ class Profile:
             "provenance": self.provenance,
         }
         arrays = {f"disc.{name}": values for name, values in self.discriminability.items()}
-        blind = {} if self.blind is None else {"blind": self.blind}
-        save_arrays(path, meta, {**arrays, "entropy": self.entropy, **blind})
+        optional = {"blind": self.blind, "max_logit_entropy": self.max_logit_entropy}
+        found = {name: values for name, values in optional.items() if values is not None}
+        save_arrays(path, meta, {**arrays, "entropy": self.entropy, **found})
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Profile:
@@ -154,8 +175,10 @@ class Profile:
         arrays = ArrayFile(path, "profile", "profile again")
         meta = arrays.meta
         disc = {name: arrays[f"disc.{name}"] for name in meta["criteria"]}
-        blind = arrays["blind"] if "blind" in arrays.names else None
-        return cls(tuple(meta["queries"]), disc, arrays["entropy"], meta["provenance"], blind)
+        optional = {
+            name: arrays[name] for name in ("blind", "max_logit_entropy") if name in arrays.names
+        }
+        return cls(tuple(meta["queries"]), disc, arrays["entropy"], meta["provenance"], **optional)
 
 
 def profile_heads(
@@ -184,7 +207,7 @@ def profile_readings(
     Raises:
         HeadRankError: fewer than two queries have two grades among their candidates.
     """
-    queries, entropies, missed = [], [], []
+    queries, entropies, missed, logits = [], [], [], []
     values: dict[str, list[np.ndarray]] = {name: [] for name in CRITERIA}
     for reading in readings:
         grades = np.array(qrels.grades_of(reading.query_id, reading.doc_ids))
@@ -193,6 +216,8 @@ def profile_readings(
         queries.append(reading.query_id)
         mass = reading.query.astype(np.float64)
         entropies.append(entropy(mass))
+        if reading.max_logits is not None:
+            logits.append(_by_max_logits(reading.max_logits, grades))
         hidden = reading.unseen()
         if hidden is not None:
             missed.append(hidden.any(axis=-1))
@@ -204,10 +229,27 @@ def profile_readings(
             "grades, and a standard error needs 2; give queries with judged relevant and other "
             "documents among their candidates"
         )
+    disc = {name: np.stack(arrays) for name, arrays in values.items()}
+    logit_entropy = None
+    if len(logits) == len(queries):
+        disc[MAX_LOGIT] = np.stack([one for one, _ in logits])
+        logit_entropy = np.stack([one for _, one in logits])
     return Profile(
         tuple(queries),
-        {name: np.stack(arrays) for name, arrays in values.items()},
+        disc,
         np.stack(entropies),
         {**provenance, "temperature": temperature},
         np.any(missed, axis=0) if missed else None,
+        logit_entropy,
     )
+
+
+def _by_max_logits(logits: np.ndarray, grades: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``[layers, heads]``: how far largest logits separate grades, and their entropy.
+
+    A head that sees no token of a document is blind there, and never selected: 0 stands for it.
+    """
+    blind = ~np.isfinite(logits).all(axis=-1, keepdims=True)
+    seen = np.where(blind, 0.0, logits.astype(np.float64))
+    mass = np.exp(seen - seen.max(axis=-1, keepdims=True))
+    return graded_margins(seen, grades), entropy(mass)

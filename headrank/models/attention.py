@@ -68,9 +68,12 @@ class Recorder:
         heads: heads to record in each layer, ``{layer: [head, ...]}``; None keeps all.
         deepest: the pass ends in this layer, before its attention output is computed.
         keep_tokens: also keep the mass of every document token.
+        keep_max_logits: also keep each document's largest logit.
         mass: ``{layer: [one [heads, docs] tensor a sequence]}``: for each document, the sum
             over its tokens of the mean attention over the rows (a head's score of it).
         tokens: ``{layer: [one [heads, document tokens] tensor a sequence]}``.
+        max_logits: as ``mass``: for each document, the mean over the rows of the largest logit
+            (before the softmax) of its tokens; -inf where a row sees none of them.
     """
 
     targets: Sequence[Target] = ()
@@ -78,8 +81,10 @@ class Recorder:
     heads: dict[int, list[int]] | None = None
     deepest: int | None = None
     keep_tokens: bool = False
+    keep_max_logits: bool = False
     mass: dict[int, list[torch.Tensor]] = field(default_factory=dict)
     tokens: dict[int, list[torch.Tensor]] = field(default_factory=dict)
+    max_logits: dict[int, list[torch.Tensor]] = field(default_factory=dict)
 
     def observe(
         self,
@@ -98,9 +103,12 @@ class Recorder:
         """
         if self.targets and (self.layers is None or layer in self.layers):
             heads = None if self.heads is None else self.heads[layer]
-            sums, tokens = [], []
+            sums, tokens, largest = [], [], []
             for item, target in enumerate(self.targets):
-                rows = _mean_rows(query, key, mask, scaling, item, target.rows, heads)
+                logits = _logits(query, key, mask, scaling, item, target.rows, heads)
+                if self.keep_max_logits:
+                    largest.append(_max_logits(logits, target))
+                rows = logits.softmax(-1).mean(1)
                 kept = rows[:, target.places]
                 folded = rows.new_zeros(rows.shape[0], target.documents)
                 sums.append(folded.index_add(1, target.owners, kept))
@@ -108,11 +116,13 @@ class Recorder:
             self.mass[layer] = sums
             if self.keep_tokens:
                 self.tokens[layer] = tokens
+            if self.keep_max_logits:
+                self.max_logits[layer] = largest
         if layer == self.deepest:
             raise ReadingComplete
 
 
-def _mean_rows(
+def _logits(
     query: torch.Tensor,
     key: torch.Tensor,
     mask: torch.Tensor | None,
@@ -121,7 +131,7 @@ def _mean_rows(
     rows: tuple[int, int],
     heads: list[int] | None,
 ) -> torch.Tensor:
-    """Return ``[heads, keys]``: softmax attention averaged over the rows, in float32."""
+    """Return ``[heads, rows, keys]`` float32: what the softmax is taken of; -inf is not seen."""
     offset = key.shape[2] - query.shape[2]
     start, stop = rows[0] - offset, rows[1] - offset
     groups = query.shape[1] // key.shape[1]
@@ -145,7 +155,15 @@ def _mean_rows(
             logits = logits.masked_fill(~part, float("-inf"))
         else:
             logits = logits + part
-    return logits.softmax(-1).mean(1)
+    return logits
+
+
+def _max_logits(logits: torch.Tensor, target: Target) -> torch.Tensor:
+    """Return ``[heads, docs]``: the largest logit of each document's tokens, mean over the rows."""
+    heads, rows, _ = logits.shape
+    found = logits.new_full((heads, rows, target.documents), float("-inf"))
+    owners = target.owners.expand(heads, rows, -1)
+    return found.scatter_reduce(2, owners, logits[:, :, target.places], "amax").mean(1)
 
 
 class Blocks(Protocol):

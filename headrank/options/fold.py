@@ -8,8 +8,10 @@ from headrank.settings.classes import Rules, options
 from headrank.settings.kinds import Flag
 from headrank.settings.words import shown
 
-Aggregation = Literal["sum", "log-sum", "mean-z", "mean-log-share"]
+Aggregation = Literal["sum", "log-sum", "mean-z", "mean-log-share", "max-logit"]
 AGGREGATIONS = get_args(Aggregation)
+MAX_LOGIT = "max-logit"
+"""Folds no masses, but each head's largest logit of a document."""
 LOGARITHMIC = ("log-sum", "mean-log-share")
 """Aggregations that take a logarithm, which a calibrated (maybe negative) mass does not have."""
 
@@ -27,7 +29,9 @@ class Fold:
     aggregation: Aggregation = "sum"
     """How heads are joined: `sum` of their masses; `log-sum`, its logarithm; `mean-z`, the mean of
     each head's z-scores; `mean-log-share`, the mean of the logarithms of each head's shares [ours,
-    except `sum`]. With `calibrate` only `sum` and `mean-z`, with `outliers` only `sum`.
+    except `sum`]; `max-logit`, the mean of each head's largest logit before the softmax among a
+    document's tokens, averaged over the query's (MaxSim, as BlockSearch probes heads). With
+    `calibrate` only `sum` and `mean-z`, with `outliers` only `sum`.
     """
 
     def rules(self) -> Rules:
@@ -39,11 +43,12 @@ class Fold:
                 "is true; allowed: false, since calibrate is false (the rule is defined on "
                 "calibrated masses)",
             )
-        if self.calibrate and self.aggregation in LOGARITHMIC:
-            yield (
-                "aggregation",
-                f"is {how}; allowed with calibrate: sum, mean-z (calibrated masses can be "
-                "negative and have no logarithm)",
+        if self.calibrate and self.aggregation in (*LOGARITHMIC, MAX_LOGIT):
+            why = (
+                "logits are not calibrated"
+                if self.aggregation == MAX_LOGIT
+                else "calibrated masses can be negative and have no logarithm"
             )
+            yield "aggregation", f"is {how}; allowed with calibrate: sum, mean-z ({why})"
         elif self.outliers and self.aggregation not in ("sum", *LOGARITHMIC):
             yield "aggregation", f"is {how}; allowed with outliers: sum"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 from headrank.settings.classes import Rules, options
 from headrank.settings.kinds import Count, FromZero, Positive, Says
 
-Criterion = Literal["graded", "contrastive", "contrastive-z", "mass"]
+Criterion = Literal["graded", "contrastive", "contrastive-z", "mass", "max-logit"]
 CRITERIA = get_args(Criterion)
 _LAYERS = "[first, last], counted from 0, or null for all"
 
@@ -18,7 +18,8 @@ class SelectionOptions:
 
     criterion: Criterion = "graded"
     """How well a head separates grades: `graded` (pairs of adjacent grades [ours]), `contrastive`
-    (CoRe), `contrastive-z` (CoRe on z-scores [ours]) or `mass` (on the relevant documents, QRHead).
+    (CoRe), `contrastive-z` (CoRe on z-scores [ours]), `mass` (on the relevant documents, QRHead) or
+    `max-logit` (`graded` on each document's largest logit, for methods that aggregate it [ours]).
     """
     heads: Positive = 8
     """How many heads are selected; HeadRank and CoRe take 8 [paper], QRHead 16."""

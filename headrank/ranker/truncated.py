@@ -18,7 +18,7 @@ from headrank.data.heads import HeadSet, by_layer
 from headrank.errors import HeadRankError
 from headrank.heads.fold import fold_masses, without_outliers
 from headrank.models.decoder import LoadedModel
-from headrank.options.fold import Fold
+from headrank.options.fold import MAX_LOGIT, Fold
 from headrank.reading.document_store import Shelf
 from headrank.reading.prefill import read_prompts
 from headrank.reading.prompt import Prompt
@@ -115,6 +115,7 @@ def score_prompts(
         prompts,
         heads=None if heads is None else by_layer(heads),
         keep_tokens=options.outliers,
+        keep_max_logits=options.aggregation == MAX_LOGIT,
         shelf=shelf,
     )
     queries = len(recorders) - options.calibrate
@@ -129,6 +130,8 @@ def score_prompts(
             contrasts = [(own - tokens[-1]).sum(axis=0, dtype=np.float64) for own in tokens[:-1]]
             scores.append([without_outliers(contrast, spans) for contrast in contrasts])
             continue
+        if options.aggregation == MAX_LOGIT:
+            documents = [_joined(recorder.max_logits, item) for recorder in recorders]
         calibration = documents[-1] if options.calibrate else None
         scores.append([fold_masses(mass, calibration, options) for mass in documents[:queries]])
     return scores

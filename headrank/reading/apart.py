@@ -40,6 +40,7 @@ def read_blocks(
     last: int,
     heads: dict[int, list[int]] | None = None,
     keep_tokens: bool = False,
+    keep_max_logits: bool = False,
     budget: int = PASS_TOKENS,
     shelf: Shelf | None = None,
 ) -> list[Recorder]:
@@ -50,7 +51,8 @@ def read_blocks(
 
     Args:
         last: deepest layer that is read.
-        heads, keep_tokens: as :func:`headrank.reading.prefill.read_prompts` has them.
+        heads, keep_tokens, keep_max_logits: as :func:`headrank.reading.prefill.read_prompts` has
+            them.
         budget, shelf: as :func:`fill` has them.
     """
     blocks = prompt.blocks
@@ -68,6 +70,7 @@ def read_blocks(
             heads=heads,
             deepest=last,
             keep_tokens=keep_tokens,
+            keep_max_logits=keep_max_logits,
         )
         positions = torch.from_numpy(packed.suffix_positions(suffix)).to(model.device)
         room.places = slice(packed.tokens, packed.tokens + len(suffix.ids))

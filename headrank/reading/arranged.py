@@ -48,7 +48,7 @@ def moved(reading: ListReading, order: str, seed: int) -> ListReading:
     places = prompt_places(reading.query_id, len(reading.doc_ids), order, seed)
     per_document = {
         name: values[..., places]
-        for name in ("query", "calibration", "distance")
+        for name in ("query", "calibration", "distance", "max_logits")
         if (values := getattr(reading, name)) is not None
     }
     spans = None if reading.spans is None else reading.spans[places]

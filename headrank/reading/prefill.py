@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,10 +31,12 @@ class SuffixMass:
     Attributes:
         documents: ``[layers, heads, docs]`` float32.
         tokens: ``[layers, heads, document tokens]`` float32, or None.
+        max_logits: ``[layers, heads, docs]`` float32, or None.
     """
 
     documents: np.ndarray
     tokens: np.ndarray | None
+    max_logits: np.ndarray | None = None
 
 
 def read_prompts(
@@ -44,6 +46,7 @@ def read_prompts(
     deepest: int | None = None,
     heads: dict[int, list[int]] | None = None,
     keep_tokens: bool = False,
+    keep_max_logits: bool = False,
     shelf: Shelf | None = None,
 ) -> list[Recorder]:
     """Return one filled recorder a suffix, with a target for each prompt of the batch.
@@ -59,6 +62,7 @@ def read_prompts(
         deepest: last layer read (counting from 0); None reads all layers.
         heads: ``{layer: [head, ...]}``: record these only; None records every head.
         keep_tokens: also record the mass of each document token.
+        keep_max_logits: also record the largest logit of each document.
         shelf: documents of layout ``block`` that are there are not computed again.
 
     Raises:
@@ -68,14 +72,15 @@ def read_prompts(
     if not 0 <= last < model.layers:
         raise HeadRankError(f"layer {last} asked for; the model has layers 0..{model.layers - 1}")
     longest = max(prompt.length for prompt in prompts)
+    kept = {"keep_tokens": keep_tokens, "keep_max_logits": keep_max_logits}
     with fits(
         f"reading {len(prompts)} lists at once, the longest of {longest} tokens,",
         "read fewer lists at once (batch), shorten them (fewer candidates, a smaller "
         "document_tokens), or use dtype bfloat16",
     ):
         if all(prompt.blocks is None for prompt in prompts):
-            return _read_joint(model, prompts, last, heads, keep_tokens)
-        return _read_apart(model, prompts, last, heads, keep_tokens, shelf)
+            return _read_joint(model, prompts, last, heads, kept)
+        return _read_apart(model, prompts, last, heads, kept, shelf)
 
 
 @torch.inference_mode()
@@ -84,12 +89,12 @@ def _read_apart(
     prompts: Sequence[Prompt],
     last: int,
     heads: dict[int, list[int]] | None,
-    keep_tokens: bool,
+    kept: Mapping[str, bool],
     shelf: Shelf | None,
 ) -> list[Recorder]:
     """Return the recorders of lists in a block layout: one pass holds one list's documents."""
     read = [
-        read_blocks(model, prompt, last=last, heads=heads, keep_tokens=keep_tokens, shelf=shelf)
+        read_blocks(model, prompt, last=last, heads=heads, shelf=shelf, **kept)
         for prompt in prompts
     ]
     joined = []
@@ -97,9 +102,9 @@ def _read_apart(
         recorder = suffixes[0]
         for other in suffixes[1:]:
             recorder.targets = (*recorder.targets, *other.targets)
-            for mine, more in ((recorder.mass, other.mass), (recorder.tokens, other.tokens)):
-                for layer, values in more.items():
-                    mine[layer] += values
+            for name in ("mass", "tokens", "max_logits"):
+                for layer, values in getattr(other, name).items():
+                    getattr(recorder, name)[layer] += values
         joined.append(recorder)
     return joined
 
@@ -110,7 +115,7 @@ def _read_joint(
     prompts: Sequence[Prompt],
     last: int,
     heads: dict[int, list[int]] | None,
-    keep_tokens: bool,
+    kept: Mapping[str, bool],
 ) -> list[Recorder]:
     """Return the recorders of one batch; see ``read_prompts``."""
     device = model.device
@@ -149,7 +154,7 @@ def _read_joint(
             layers=None if heads is None else frozenset(heads),
             heads=heads,
             deepest=last,
-            keep_tokens=keep_tokens,
+            **kept,
         )
         seen = None if mask is None else torch.cat([mask, torch.ones_like(tail)], dim=1)
         positions = lengths[:, None] + torch.arange(longest, device=device)
@@ -165,22 +170,27 @@ def read_prompt(
     *,
     deepest: int | None = None,
     keep_tokens: bool = False,
+    keep_max_logits: bool = False,
 ) -> list[SuffixMass]:
     """Return the masses of all heads for every suffix of one prompt; see ``read_prompts``."""
-    (masses,) = _read_side_by_side(model, [prompt], deepest, keep_tokens)
+    kept = {"keep_tokens": keep_tokens, "keep_max_logits": keep_max_logits}
+    (masses,) = _read_side_by_side(model, [prompt], deepest, kept)
     return masses
 
 
 def _read_side_by_side(
-    model: LoadedModel, prompts: Sequence[Prompt], deepest: int | None, keep_tokens: bool
+    model: LoadedModel, prompts: Sequence[Prompt], deepest: int | None, kept: Mapping[str, bool]
 ) -> list[list[SuffixMass]]:
     """Return the masses of all heads for every suffix of each prompt of a batch."""
-    recorders = read_prompts(model, prompts, deepest=deepest, keep_tokens=keep_tokens)
+    recorders = read_prompts(model, prompts, deepest=deepest, **kept)
     return [
         [
             SuffixMass(
                 documents=_stack(recorder.mass, item),
-                tokens=_stack(recorder.tokens, item) if keep_tokens else None,
+                tokens=_stack(recorder.tokens, item) if recorder.keep_tokens else None,
+                max_logits=(
+                    _stack(recorder.max_logits, item) if recorder.keep_max_logits else None
+                ),
             )
             for recorder in recorders
         ]
@@ -220,11 +230,18 @@ def read_list(
     calibrate: bool = True,
     deepest: int | None = None,
     keep_tokens: bool = False,
+    keep_max_logits: bool = False,
 ) -> tuple[ListReading, int]:
     """Return the reading of one list (documents in prompt order) and its prompt's tokens."""
     queries = None if calibrate else (candidates.query,)
     prompt = builder.build(candidates, queries)
-    masses = read_prompt(model, prompt, deepest=deepest, keep_tokens=keep_tokens or calibrate)
+    masses = read_prompt(
+        model,
+        prompt,
+        deepest=deepest,
+        keep_tokens=keep_tokens or calibrate,
+        keep_max_logits=keep_max_logits,
+    )
     reading = _reading(
         model, candidates, prompt, masses, calibrate=calibrate, keep_tokens=keep_tokens
     )
@@ -256,6 +273,7 @@ def _reading(
         doc_ids=candidates.doc_ids,
         query=masses[0].documents,
         calibration=calibration,
+        max_logits=masses[0].max_logits,
         spans=spans,
         contrast=contrast,
         tokens=tokens,
@@ -278,6 +296,7 @@ def read_lists(
     builder: PromptBuilder,
     lists: Iterable[CandidateList],
     *,
+    keep_max_logits: bool = False,
     calibrate: bool = True,
     deepest: int | None = None,
     keep_tokens: bool = False,
@@ -293,7 +312,11 @@ def read_lists(
             of single lists up to rounding.
     """
     lists = list(lists)
-    kept = {"calibrate": calibrate, "keep_tokens": keep_tokens}
+    kept = {
+        "calibrate": calibrate,
+        "keep_tokens": keep_tokens,
+        "keep_max_logits": keep_max_logits,
+    }
     # Every prompt is built before the first prefill: a list that does not fit the
     # context is told at once, not after an hour.
     if budget is None or budget.alone or builder.options.layout != "joint":
@@ -325,6 +348,7 @@ def _read_batches(
     prompts: Sequence[Prompt],
     budget: TokenBudget,
     *,
+    keep_max_logits: bool,
     deepest: int | None,
     calibrate: bool,
     keep_tokens: bool,
@@ -335,7 +359,8 @@ def _read_batches(
 
     def read(batch: list[int]) -> list[list[SuffixMass]]:
         chosen = [prompts[number] for number in batch]
-        return _read_side_by_side(model, chosen, deepest, keep_tokens or calibrate)
+        recorded = {"keep_tokens": keep_tokens or calibrate, "keep_max_logits": keep_max_logits}
+        return _read_side_by_side(model, chosen, deepest, recorded)
 
     kept = {"calibrate": calibrate, "keep_tokens": keep_tokens}
     for number, masses in in_batches([prompt.length for prompt in prompts], budget, read):

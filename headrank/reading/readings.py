@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from headrank.data.heads import HeadSet
 
 _FORMAT = 1
+_ARRAYS = ("query", "calibration", "spans", "contrast", "tokens", "distance", "max_logits")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class ListReading:
         contrast: ``[tokens]``: query minus calibration mass of each document token, summed
             over all heads.
         tokens: ``[layers, heads, tokens]``: the same for each head; None if not kept.
+        max_logits: ``[layers, heads, docs]``: for each document, the mean over the query's rows of
+            the largest logit (before the softmax) of its tokens; None if not kept.
         windows: of each layer, None for full attention; None if every layer is full.
         distance: ``[docs]``: tokens from a document's end to the first row read; None if no
             layer slides (see :mod:`headrank.reading.sliding_window`).
@@ -53,6 +56,7 @@ class ListReading:
     spans: np.ndarray | None = None
     contrast: np.ndarray | None = None
     tokens: np.ndarray | None = None
+    max_logits: np.ndarray | None = None
     windows: Windows | None = None
     distance: np.ndarray | None = None
     cut: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -70,6 +74,12 @@ class ListReading:
                     f"{where}: query {self.query_id} has NaN or negative attention in {name!r}; "
                     "check the model's weights, or read with dtype float32"
                 )
+        # A document out of a sliding window has -inf.
+        if self.max_logits is not None and not (self.max_logits < np.inf).all():
+            raise HeadRankError(
+                f"{where}: query {self.query_id} has NaN or infinity in 'max_logits'; check the "
+                "model's weights, or read with dtype float32"
+            )
 
     def unseen(self) -> np.ndarray | None:
         """Return ``[layers, heads, docs]``, True where a document lies wholly out of the window.
@@ -147,8 +157,7 @@ class ReadingFile:
                 f"{self.path}: token masses were not kept, so outlier tokens cannot be dropped "
                 "for a chosen set of heads; set reading.tokens: all and read again"
             )
-        wanted = ["query", "calibration", "spans", "contrast", "distance"]
-        wanted += ["tokens"] if tokens else []
+        wanted = [name for name in _ARRAYS if name != "tokens" or tokens]
         windows = self.meta["provenance"].get(KEY)
         for number, entry in enumerate(self.meta["queries"]):
             found = {
@@ -192,7 +201,7 @@ def save_readings(
     arrays = {
         f"{name}.{number}": values
         for number, reading in enumerate(readings)
-        for name in ("query", "calibration", "spans", "contrast", "tokens", "distance")
+        for name in _ARRAYS
         if (values := getattr(reading, name)) is not None
     }
     save_arrays(path, meta, arrays)

@@ -43,7 +43,7 @@ def rows(config, found=None):
     return {(stage.stage, stage.model): stage for stage in estimate(config, found)}
 
 
-def reading(number, shape, documents, tokens, calibrate, keep_tokens):
+def reading(number, shape, documents, tokens, calibrate, keep_tokens, max_logits=False):
     """Return a list's reading of a shape, as the reader makes it."""
     ends = np.arange(1, documents + 1) * (tokens // documents)
     mass = np.full((shape.layers, shape.heads, documents), 0.5, np.float32)
@@ -55,4 +55,5 @@ def reading(number, shape, documents, tokens, calibrate, keep_tokens):
         spans=np.stack([ends - tokens // documents, ends], axis=1),
         contrast=np.zeros(tokens, np.float32) if calibrate else None,
         tokens=np.zeros((shape.layers, shape.heads, tokens), np.float32) if keep_tokens else None,
+        max_logits=mass if max_logits else None,
     )

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from headrank.errors import HeadRankError
+from headrank.options.fold import MAX_LOGIT
 from headrank.settings.classes import fill
 from headrank.settings.fields import type_of
 from headrank.settings.words import explain
@@ -157,6 +158,22 @@ def _method_problems(config: Mapping) -> Iterator[str]:
             yield (
                 f"{path}.outliers is true for chosen heads; allowed: false, since reading.tokens "
                 "is 'none' (set it to 'all', or truncated: true, which reads for itself)"
+            )
+        if (
+            method["aggregation"] == MAX_LOGIT
+            and not method["truncated"]
+            and not config["reading"]["max_logits"]
+        ):
+            yield (
+                f"{path}.aggregation is 'max-logit'; allowed: another one, since "
+                "reading.max_logits is false (set it to true, or truncated: true, which reads for "
+                "itself)"
+            )
+    for name, selection in config["selections"].items():
+        if selection["criterion"] == MAX_LOGIT and not config["reading"]["max_logits"]:
+            yield (
+                f"selections.{name}.criterion is 'max-logit'; allowed: another one, since "
+                "reading.max_logits is false (set it to true)"
             )
     if "all" in config["selections"]:
         yield "selections.all has a name that stands for every head; choose another"

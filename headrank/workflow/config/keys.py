@@ -195,6 +195,8 @@ class Reading(Settings):
     """`all` keeps the mass of every document token, which `outliers` needs for selected heads;
     `none` saves disk.
     """
+    max_logits: Flag = False
+    """Also keep each document's largest logit; aggregation and criterion `max-logit` need it."""
     shards: Positive = 1
     """Jobs that a set of queries is split into, for readings, generated answers, cross-encoders and
     `truncated` methods. As many run at once as there are cores, and each loads the model first.

@@ -160,7 +160,14 @@ def _reading(
 
     def size(name: str) -> float:
         inside = documents * plan.document_tokens(name, budget)
-        return list_bytes(shape, documents, inside, calibrate=calibrate, keep_tokens=keep)
+        return list_bytes(
+            shape,
+            documents,
+            inside,
+            calibrate=calibrate,
+            keep_tokens=keep,
+            max_logits=plan.config["reading"]["max_logits"],
+        )
 
     counts = plan.lists(times, lambda name: plan.list_tokens(name, documents, budget), size)
     speed = plan.speed(model, "aligned" if stage.startswith("aligned") else "reading")

@@ -100,13 +100,19 @@ class Stage:
 
 
 def list_bytes(
-    shape: Shape, documents: int, tokens: float, *, calibrate: bool, keep_tokens: bool
+    shape: Shape,
+    documents: int,
+    tokens: float,
+    *,
+    calibrate: bool,
+    keep_tokens: bool,
+    max_logits: bool = False,
 ) -> float:
     """Return the size of one list's reading as `headrank.reading.readings.save_readings` writes it.
 
     float32 ``[layers, heads, docs]`` for the query, as much again for the calibration, with
-    it ``[tokens]`` of contrast and, if kept, ``[layers, heads, tokens]``; int64 spans
-    ``[docs, 2]``; ids and file headers.
+    it ``[tokens]`` of contrast and, if kept, ``[layers, heads, tokens]``; as the query's for
+    largest logits; int64 spans ``[docs, 2]``; ids and file headers.
 
     Args:
         documents: candidates of the list.
@@ -118,6 +124,8 @@ def list_bytes(
         arrays, size = arrays + 2, size + mass * documents + FLOAT32 * tokens
     if calibrate and keep_tokens:
         arrays, size = arrays + 1, size + mass * tokens
+    if max_logits:
+        arrays, size = arrays + 1, size + mass * documents
     return size + arrays * ARRAY_BYTES
 
 

@@ -13,6 +13,7 @@ from headrank.cli import main, options, parser
 from headrank.cli.profile import PRESETS
 from headrank.heads.criteria import CRITERIA
 from headrank.models.decoder import DTYPES
+from headrank.options.fold import MAX_LOGIT
 from headrank.options.prompt import LAYOUTS, QUERY_OFFSET
 from headrank.ranker.options import METHODS
 from tests.helpers import command_line
@@ -73,7 +74,7 @@ def test_every_command_has_help(capsys):
 
 def test_choices_are_those_of_the_library():
     assert set(options.METHODS) == set(METHODS)
-    assert set(options.CRITERIA) == set(CRITERIA)
+    assert set(options.CRITERIA) == {*CRITERIA, MAX_LOGIT}
     assert set(options.DTYPES) == set(DTYPES)
     assert (options.LAYOUTS, options.QUERY_OFFSET) == (LAYOUTS, QUERY_OFFSET)
     assert set(PRESETS) < set(METHODS)

@@ -67,6 +67,18 @@ def test_calibration_subtracts_the_content_free_query():
     )
 
 
+def test_largest_logits_are_averaged_over_the_heads():
+    logits = np.arange(12, dtype=np.float32).reshape(2, 2, 3) - 7
+    reading = ListReading("q1", ("a", "b", "c"), MASS, max_logits=logits)
+    options = Fold(aggregation="max-logit")
+    np.testing.assert_array_equal(fold(reading, TWO, options), [-2.5, -1.5, -0.5])
+    with pytest.raises(HeadRankError, match=r"q1: the reading holds no largest.*max_logits: true"):
+        fold(PLAIN, TWO, options)
+    logits[1, 0, 2] = -np.inf
+    with pytest.raises(HeadRankError, match="out of the sliding window of a head and has no log"):
+        fold(reading, TWO, options)
+
+
 @pytest.mark.parametrize("how", ["log-sum", "mean-log-share"])
 def test_no_mass_has_a_finite_logarithm(how):
     scores = aggregate(np.array([[0.0, 0.5], [0.0, 0.5]]), how)
@@ -167,7 +179,8 @@ def _reading(masses, widths, order):
     spans = np.stack([ends - widths[list(order)], ends], axis=1)
     tokens = moved[0] - moved[1]
     names = tuple(f"d{i}" for i in order)
-    return ListReading("q", names, sums[0], sums[1], spans, tokens.sum((0, 1)), tokens)
+    largest = np.stack([np.log(cut[i][0]).max(-1) for i in order], axis=-1)
+    return ListReading("q", names, sums[0], sums[1], spans, tokens.sum((0, 1)), tokens, largest)
 
 
 def test_rank_joins_shards_and_sorts(tmp_path):

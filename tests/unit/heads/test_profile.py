@@ -280,6 +280,36 @@ def test_a_profile_survives_its_file(tmp_path):
         np.testing.assert_array_equal(back.discriminability[name], values)
 
 
+def test_heads_are_selected_on_largest_logits(tmp_path):
+    """As ``graded`` on masses whose logarithms are the logits; entropy is that of their softmax."""
+    generator = np.random.default_rng(5)
+    logits = {name: generator.normal(size=(2, 3, 3)).astype(np.float32) for name in ("q1", "q2")}
+    readings = [
+        ListReading(name, ("a", "b", "c"), np.ones((2, 3, 3), np.float32), max_logits=values)
+        for name, values in logits.items()
+    ]
+    save_readings(tmp_path / "0", readings, {})
+    profile_heads([ReadingFile(tmp_path / "0")], Qrels(GRADES)).save(tmp_path / "p.npz")
+    profile = Profile.load(tmp_path / "p.npz")
+    options = SelectionOptions("max-logit", heads=2, entropy_weight=0.3)
+    expected = np.mean(
+        [
+            graded(np.exp(logits[name]), np.array(grades), 1) - 0.3 * entropy(np.exp(logits[name]))
+            for name, grades in (("q1", [1, 0, 0]), ("q2", [2, 0, 1]))
+        ],
+        axis=0,
+    )
+    np.testing.assert_allclose(profile.scores(options), expected, rtol=1e-6)
+    best = profile.select(options).heads[0]
+    assert best.score == pytest.approx(expected.max())
+    assert best.entropy == pytest.approx(
+        np.mean([entropy(np.exp(one))[best.layer, best.head] for one in logits.values()])
+    )
+    without = profile_heads(shards(tmp_path), Qrels(GRADES))
+    with pytest.raises(HeadRankError, match=r"hold no largest logits.*max_logits: true"):
+        without.select(options)
+
+
 def test_a_damaged_profile_is_refused(tmp_path):
     path = tmp_path / "p.npz"
     with pytest.raises(HeadRankError, match=r"p\.npz: no such profile"):

@@ -1,5 +1,7 @@
 """The attention function: what it records, what it leaves alone, what it never allocates."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -71,6 +73,28 @@ def test_recorded_mass_is_the_softmax_by_hand(states, form, allowed):
     expected = np.stack([rows[:, 1:3].sum(1), rows[:, 4:7].sum(1)], axis=1)
     np.testing.assert_allclose(recorder.mass[5][0].numpy(), expected, atol=1e-6)
     np.testing.assert_allclose(recorder.tokens[5][0].numpy(), rows[:, [1, 2, 4, 5, 6]], atol=1e-6)
+
+
+@pytest.mark.parametrize("allowed", [causal, window])
+def test_the_largest_logit_of_a_document_by_hand(states, allowed):
+    query, key = states
+    seen = torch.tensor([[allowed(row, t) for t in range(10)] for row in range(4, 10)])
+    recorder = Recorder(targets=(TARGET,), keep_max_logits=True)
+    recorder.observe(5, query, key, seen[None, None], 0.7)
+    expected = np.zeros((4, 2))
+    for head, (number, tokens) in itertools.product(range(4), enumerate([(1, 2), (4, 5, 6)])):
+        for row in (7, 8):
+            logits = [
+                0.7 * float(query[0, head, row - 4] @ key[0, head // 2, t])
+                for t in tokens
+                if allowed(row, t)
+            ]
+            expected[head, number] += max(logits, default=-np.inf) / 2
+    np.testing.assert_allclose(recorder.max_logits[5][0].numpy(), expected, rtol=1e-5)
+    assert np.isinf(expected).any() == (allowed is window)
+    bare = Recorder(targets=(TARGET,))
+    bare.observe(5, query, key, seen[None, None], 0.7)
+    assert torch.equal(bare.mass[5][0], recorder.mass[5][0]) and not bare.max_logits
 
 
 def test_chosen_heads_are_rows_of_all_heads(states):

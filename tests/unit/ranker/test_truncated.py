@@ -25,6 +25,7 @@ FOLDS = (
     Fold(),
     Fold(aggregation="log-sum"),
     Fold(aggregation="mean-log-share"),
+    Fold(aggregation="max-logit"),
     Fold(calibrate=True),
     Fold(calibrate=True, aggregation="mean-z"),
     Fold(calibrate=True, outliers=True),
@@ -66,7 +67,8 @@ def test_scores_equal_the_fold_of_the_full_reading(architecture, options):
     full = load_model(tiny.folder(architecture))
     builder = builder_for(full)
     expected = [
-        fold(read_list(full, builder, c, keep_tokens=True)[0], HEADS, options) for c in lists()
+        fold(read_list(full, builder, c, keep_tokens=True, keep_max_logits=True)[0], HEADS, options)
+        for c in lists()
     ]
     model = cut_model(architecture)
     prompts = prompts_of(builder, options, lists())

@@ -33,6 +33,7 @@ def reading(query="q1"):
         tokens.sum(axis=(0, 1)),
         tokens,
         distance=ends,
+        max_logits=np.log(query_mass),
     )
 
 

@@ -29,6 +29,7 @@ def reading(query_id="q1", documents=3, seed=0, tokens=True):
         spans=spans,
         contrast=(query - calibration).sum((0, 1)),
         tokens=query - calibration if tokens else None,
+        max_logits=np.log(sums[0]) if seed % 2 else None,
     )
 
 

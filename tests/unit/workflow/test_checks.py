@@ -128,6 +128,13 @@ REFUSED = [
     ("methods/core/heads", None, "methods.core.heads is missing"),
     ("methods/core/calibrate", False, "methods.core.outliers is true; allowed: false, since"),
     ("methods/core/aggregation", "log-sum", "allowed with calibrate: sum, mean-z"),
+    ("methods/core/aggregation", "max-logit", "allowed with calibrate: sum, mean-z (logits are"),
+    (
+        "methods/headrank-untuned/aggregation",
+        "max-logit",
+        "methods.headrank-untuned.aggregation is 'max-logit'; allowed: another one, since reading.",
+    ),
+    ("selections/core/criterion", "max-logit", "selections.core.criterion is 'max-logit'; allowed"),
     ("methods/core/aggregation", "mean-z", "allowed with outliers: sum"),
     ("methods/minilm/encoder", "mpnet", "methods.minilm.encoder is 'mpnet'; allowed: minilm"),
     ("methods/bm25/heads", "all", "methods.bm25.heads is not a key; allowed: kind"),

@@ -103,11 +103,13 @@ def test_the_size_of_an_adapter_grows_with_rank_and_projections(options, expecte
 
 
 @pytest.mark.parametrize("calibrate, keep_tokens", [(True, True), (True, False), (False, False)])
-def test_the_size_of_a_reading_is_that_of_its_file(tmp_path, calibrate, keep_tokens):
+@pytest.mark.parametrize("logits", [False, True])
+def test_the_size_of_a_reading_is_that_of_its_file(tmp_path, calibrate, keep_tokens, logits):
     shape, documents, tokens = Shape(28, 16), 40, 2000
-    lists = [reading(n, shape, documents, tokens, calibrate, keep_tokens) for n in range(5)]
+    kept = {"calibrate": calibrate, "keep_tokens": keep_tokens, "max_logits": logits}
+    lists = [reading(n, shape, documents, tokens, **kept) for n in range(5)]
     save_readings(tmp_path / "0.npz", lists, {})
-    told = 5 * list_bytes(shape, documents, tokens, calibrate=calibrate, keep_tokens=keep_tokens)
+    told = 5 * list_bytes(shape, documents, tokens, **kept)
     assert (tmp_path / "0.npz").stat().st_size == pytest.approx(told, rel=0.02)
 
 

@@ -11,7 +11,7 @@ from headrank.collections.builders import BUILDERS, bright, repositories
 from headrank.errors import HeadRankError
 from headrank.heads.criteria import CRITERIA
 from headrank.options import selection
-from headrank.options.fold import AGGREGATIONS, Fold
+from headrank.options.fold import AGGREGATIONS, MAX_LOGIT, Fold
 from headrank.settings.fields import choices_of, fields_of
 from headrank.workflow.config.checks import configure, form_problems
 from headrank.workflow.config.keys import QuerySet
@@ -83,6 +83,6 @@ def test_the_config_names_what_the_library_knows():
     assert set(named[0]) == set(BUILDERS)
     assert [*named[1], *named[2]] == list(repositories.BUILDERS)
     # The functions behind the names of options.
-    assert set(selection.CRITERIA) == set(CRITERIA)
+    assert set(selection.CRITERIA) == {*CRITERIA, MAX_LOGIT}
     declared = choices_of(fields_of(QuerySet)["role"].annotation)
     assert {*declared, "validation"} == set(ROLES)
