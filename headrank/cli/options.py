@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 METHODS = ("headrank", "icr", "qrhead", "core")
 CRITERIA = ("graded", "contrastive", "contrastive-z", "mass", "max-logit")
 DTYPES = ("float32", "bfloat16")
-LAYOUTS = ("joint", "block", "block+query")
+LAYOUTS = ("joint", "block", "block+query", "block-tenth")
 QUERY_OFFSET = 256
 TIES = ("trec_eval", "file-rank")
 BUDGETS = ("fit", "heads")
@@ -190,7 +190,8 @@ def add_prompt(parser: argparse.ArgumentParser, fit: bool = False, ordered: bool
         "--layout",
         choices=LAYOUTS,
         help="joint: all passages in one text (default); block: each is read apart, so their order "
-        "changes nothing and long lists cost less; block+query: apart, each behind the query too",
+        "changes nothing and long lists cost less; block+query: apart, each behind the query too; "
+        "block-tenth: as block, but the query sees every tenth token of a passage alone",
     )
     group.add_argument(
         "--query-offset",

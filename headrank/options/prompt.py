@@ -11,11 +11,17 @@ from headrank.settings.words import shown
 
 Rows = Literal["query", "suffix"]
 Overlong = Literal["error", "truncate"]
-Layout = Literal["joint", "block", "block+query"]
+Layout = Literal["joint", "block", "block+query", "block-tenth"]
 LAYOUTS = get_args(Layout)
 QUERY_OFFSET = 256
-MARKERS = {"joint": "[{number}] ", "block": "Passage: ", "block+query": "Passage: "}
+MARKERS = {name: "[{number}] " if name == "joint" else "Passage: " for name in LAYOUTS}
 """What stands before each document unless the options say otherwise."""
+
+EVERY = {"block-tenth": 10}
+"""Of a document's text the query sees each so many-th token in these layouts, the last included."""
+
+STORABLE = ("block", "block-tenth")
+"""Layouts in which a document sees no other text of the list, so it can be kept."""
 
 ONLY_BLOCK = ("layout", "query_offset")
 """Options that a joint prompt does not have: its digests and cards do not name them."""
@@ -57,7 +63,9 @@ class PromptOptions:
     """`joint`: all documents in one causal text [paper]. `block`: each document sees the shared
     header and itself, and the query behind them sees all; the order of a list then changes
     nothing, and reading grows with its tokens, not their square [ours]. `block+query`: so too,
-    with the query before each document as well [ours]. Heads and adapters belong to a layout.
+    with the query before each document as well [ours]. `block-tenth`: as `block`, but the query
+    sees every tenth token of a document's text alone, counted back from its last one (CompRank's
+    share), so a stored document takes a tenth. Heads and adapters belong to a layout.
     """
     query_offset: whole(1) = QUERY_OFFSET
     """In block layouts, tokens from the shared header to the query. No document may take more,

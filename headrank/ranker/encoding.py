@@ -12,6 +12,7 @@ from headrank.data.candidates import Passage, as_candidates
 from headrank.errors import HeadRankError
 from headrank.reading.apart import PASS_TOKENS, encode_documents
 from headrank.reading.document_store import DocumentStore, Shelf, check_layout, identity_of
+from headrank.reading.packed import Packed
 from headrank.reading.passes import passes
 
 if TYPE_CHECKING:
@@ -88,10 +89,11 @@ def encode_passages(
 def _missing(ranker: HeadRanker, prompt, shelf: Shelf) -> list[int]:
     """Return the places of documents that the store lacks, by length, each text once."""
     blocks, layers = prompt.blocks, ranker.model.layers
+    packed = Packed.of(prompt, len(blocks.head(0)))
     found: dict[str, int] = {}
     for place in blocks.order:
-        start, stop = blocks.documents[place]
-        key = shelf.key(blocks.head(0), prompt.prefix[start:stop], layers)
+        ids, part = packed.ids([place]), packed.part(place)
+        key = shelf.key(blocks.head(0), ids, layers, part)
         if key not in found and not shelf.store.has(key):
             found[key] = place
     return list(found.values())

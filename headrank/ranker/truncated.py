@@ -126,7 +126,7 @@ def score_prompts(
             _check(mass)
         if options.outliers:
             tokens = [_joined(recorder.tokens, item) for recorder in recorders]
-            spans = _spans(prompt)
+            spans = prompt.token_spans
             contrasts = [(own - tokens[-1]).sum(axis=0, dtype=np.float64) for own in tokens[:-1]]
             scores.append([without_outliers(contrast, spans) for contrast in contrasts])
             continue
@@ -155,10 +155,3 @@ def _check(mass: np.ndarray) -> None:
 def _joined(layers: dict[int, list[torch.Tensor]], item: int) -> np.ndarray:
     """Return ``[heads, ...]`` of one sequence: all recorded layers, one under the other."""
     return torch.cat([layers[layer][item] for layer in sorted(layers)]).cpu().numpy()
-
-
-def _spans(prompt: Prompt) -> np.ndarray:
-    """Return ``[docs, 2]``: each document's tokens among the document tokens."""
-    widths = np.array([stop - start for start, stop in prompt.spans])
-    ends = widths.cumsum()
-    return np.stack([ends - widths, ends], axis=1)

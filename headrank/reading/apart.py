@@ -21,7 +21,7 @@ from headrank.reading.document_store import Shelf
 from headrank.reading.list_cache import Room
 from headrank.reading.packed import Packed
 from headrank.reading.passes import grouped, passes
-from headrank.reading.prompt import Prompt
+from headrank.reading.prompt import Prompt, Suffix
 
 TRACED_WASTE = 1.0
 """Most padding of a group in training: its lists are short, and each group costs a kernel a layer,
@@ -73,7 +73,7 @@ def read_blocks(
             keep_max_logits=keep_max_logits,
         )
         positions = torch.from_numpy(packed.suffix_positions(suffix)).to(model.device)
-        room.places = slice(packed.tokens, packed.tokens + len(suffix.ids))
+        room.write_at(packed.tokens + np.arange(len(suffix.ids)), model.device)
         room.suffix = True
         attention = BlockAttention(
             packed.head, suffix=len(suffix.ids), positions=positions, room=room
@@ -88,7 +88,7 @@ def read_blocks(
 def encode_documents(
     model: LoadedModel, prompt: Prompt, shelf: Shelf, budget: int = PASS_TOKENS
 ) -> None:
-    """Compute the documents of a prompt of layout ``block``, and no query, and keep them."""
+    """Compute the documents of a prompt, and no query, and keep them."""
     head = prompt.blocks.head(0)
     packed = Packed.of(prompt, len(head))
     room = Room(model.layers, packed.tokens, 0)
@@ -126,13 +126,12 @@ def fill(
         own = 0 if has_prefix else packed.head
         has_prefix = True
         ids, places = packed.ids(documents), packed.places(documents)
-        positions = packed.positions(documents)
+        positions, rows = packed.positions(documents), packed.rows(documents)
         if own:
-            ids = [*head, *ids]
-            places, positions = (
-                np.concatenate([np.arange(own), these]) for these in (places, positions)
-            )
-        room.write_at(places, model.device)
+            ids, before = [*head, *ids], np.arange(own)
+            places, positions = (np.concatenate([before, one]) for one in (places, positions))
+            rows = None if rows is None else np.concatenate([before, own + rows])
+        room.write_at(places, model.device, rows)
         attention = BlockAttention(
             packed.head,
             prefix=own,
@@ -164,7 +163,7 @@ class _Kept:
         """Return the keys of a prefix and of the documents behind it."""
         order, layers = packed.prompt.blocks.order, room.layers
         shared = shelf.key(head, (), layers) if packed.head else None
-        keys = {one: shelf.key(head, packed.ids([one]), layers) for one in order}
+        keys = {one: shelf.key(head, packed.ids([one]), layers, packed.part(one)) for one in order}
         return cls(shelf, packed, room, shared, keys)
 
     def take(self, model: LoadedModel, lookup: bool) -> tuple[list[int], bool]:
@@ -186,11 +185,9 @@ class _Kept:
 
         What is kept in 8 bits is read so at once: the first query sees what later ones see.
         """
-        room, widths = self.room, self.packed.prompt.blocks.widths
-        entries = {}
+        room, entries = self.room, {}
         for one in documents:
-            start = int(self.packed.starts[one])
-            stop = start + int(widths[one])
+            start, stop = int(self.packed.starts[one]), self.packed.stop(one)
             entry = room.part(start, stop)
             if self.shelf.store.int8:
                 entry = entry.in_8_bits()
@@ -241,6 +238,7 @@ def trace_blocks(
     attention = BlockAttention(
         packed.head,
         prefix=packed.head,
+        seen=_seen(packed, suffix, model.device),
         groups=grouped(
             blocks.widths[list(blocks.order)], packed.head, model.device, waste=TRACED_WASTE
         ),
@@ -248,9 +246,22 @@ def trace_blocks(
         positions=positions,
     )
     ids = [*blocks.head(0), *packed.ids(blocks.order), *suffix.ids]
+    documents = torch.from_numpy(packed.positions(blocks.order)).to(model.device)
+    places = [positions[: packed.head], documents, positions[packed.tokens :]]
     with _kernel(model.device, int(blocks.widths.max())):
-        forward(model, ids, positions, attention, recorder)
+        forward(model, ids, torch.cat(places), attention, recorder)
     return recorder
+
+
+def _seen(packed: Packed, suffix: Suffix, device: torch.device) -> torch.Tensor | None:
+    """Return the rows that the suffix of one pass over everything sees; None for all."""
+    blocks = packed.prompt.blocks
+    rows = packed.rows(blocks.order)
+    if rows is None:
+        return None
+    behind = packed.head + int(blocks.widths.sum())
+    parts = [np.arange(packed.head), packed.head + rows, behind + np.arange(len(suffix.ids))]
+    return torch.from_numpy(np.concatenate(parts)).to(device)
 
 
 def _kernel(device: torch.device, widest: int) -> contextlib.AbstractContextManager:

@@ -28,6 +28,7 @@ class BlockAttention:
         groups: of the documents in this pass.
         suffix: rows of the suffix, the last of the pass.
         positions: ``[keys]`` of all that the suffix sees, its own rows last; None without one.
+        seen: rows of the pass that the suffix sees, if not all; None where a room tells it.
         room: holds keys and values; None keeps all in the pass itself (training).
     """
 
@@ -36,6 +37,7 @@ class BlockAttention:
     groups: Sequence[Group] = ()
     suffix: int = 0
     positions: torch.Tensor | None = None
+    seen: torch.Tensor | None = None
     room: Room | None = None
     masks: dict[object, torch.Tensor | None] = field(default_factory=dict)
 
@@ -61,8 +63,11 @@ class BlockAttention:
         """
         first = query.shape[2] - self.suffix
         tail = self.mask("suffix", sliding_window, query.device) if self.suffix else None
+        behind = (key, value)
+        if self.seen is not None:
+            behind = tuple(states.index_select(2, self.seen) for states in behind)
         if recorder is not None:
-            recorder.observe(module.layer_idx, query[:, :, first:], key, tail, scaling)
+            recorder.observe(module.layer_idx, query[:, :, first:], behind[0], tail, scaling)
 
         def sdpa(rows: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask):
             return sdpa_attention_forward(
@@ -88,7 +93,7 @@ class BlockAttention:
             mask = self.mask(group.width, sliding_window, query.device)
             parts.append(group.rows(sdpa(group.batch(query), *seen, mask)))
         if self.suffix and self.room is None:
-            parts.append(sdpa(query[:, :, first:], key, value, tail))
+            parts.append(sdpa(query[:, :, first:], *behind, tail))
         elif self.suffix:
             parts.append(self._suffix(query[:, :, first:], key, value, scaling, sliding_window))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)

@@ -25,6 +25,7 @@ import torch
 
 from headrank.errors import HeadRankError
 from headrank.io.files import json_sha256, sha256
+from headrank.options.prompt import STORABLE
 from headrank.reading.entries import Encoded
 from headrank.reading.layout import shared_prefix
 from headrank.reading.list_cache import Lender
@@ -240,11 +241,11 @@ def identity_of(
 
 def check_layout(layout: str) -> None:
     """Refuse a layout in which a document sees more than the shared header and itself."""
-    if layout != "block":
+    if layout not in STORABLE:
         raise HeadRankError(
-            f"layout is {layout}; a store of encoded documents needs layout block, where nothing "
-            "that a document sees belongs to a query or list: prompt={'layout': 'block'} or "
-            "--layout block"
+            f"layout is {layout}; a store of encoded documents needs layout block or block-tenth, "
+            "where nothing that a document sees belongs to a query or list: "
+            "prompt={'layout': 'block'} or --layout block"
         )
 
 
@@ -266,10 +267,16 @@ class Shelf:
     def _known(self) -> dict[tuple[tuple[int, ...], int], hashlib._Hash]:
         return {}
 
-    def key(self, head: Sequence[int], ids: Sequence[int], layers: int) -> str:
+    def key(
+        self,
+        head: Sequence[int],
+        ids: Sequence[int],
+        layers: int,
+        part: Sequence[int] | None = None,
+    ) -> str:
         """Return the key of a document behind a shared prefix, read to so many layers.
 
-        Without ids it is that of the prefix.
+        Without ids it is that of the prefix. ``part`` names the tokens that are kept, if not all.
         """
         common = (tuple(head), layers)
         if common not in self._known:
@@ -277,6 +284,8 @@ class Shelf:
             self._known[common] = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
         found = self._known[common].copy()
         found.update(np.asarray(ids, dtype=np.int64).tobytes())
+        if part is not None:
+            found.update(b"part" + np.asarray(part, dtype=np.int64).tobytes())
         return found.hexdigest() if len(ids) else PREFIX + found.hexdigest()
 
     def find(self, key: str) -> Encoded | None:

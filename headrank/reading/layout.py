@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headrank.errors import HeadRankError
+from headrank.options.prompt import EVERY, STORABLE
 from headrank.reading.token_spans import token_spans
 from headrank.reading.tokenised import Tokenised
 
@@ -42,12 +43,15 @@ class Blocks:
         order: places of the documents in the order in which they are computed: by length, tokens
             and id. It depends on the documents alone, so any order of a list gives the same bits.
         offset: tokens from the end of the shared prefix to the first of a suffix.
+        every: the query sees every so many-th token of a document's text alone, counted back from
+            its last one; None: all tokens of the document.
     """
 
     heads: tuple[tuple[int, ...], ...]
     documents: tuple[tuple[int, int], ...]
     order: tuple[int, ...]
     offset: int
+    every: int | None = None
 
     def head(self, suffix: int) -> tuple[int, ...]:
         """Return the shared prefix of a suffix."""
@@ -168,19 +172,19 @@ def build_blocks(
         prefix += ids
     keys = [(len(ids), ids, name) for (ids, _), name in zip(found, candidates.doc_ids, strict=True)]
     order = sorted(range(len(found)), key=keys.__getitem__)
-    blocks = Blocks(heads, tuple(bounds), tuple(order), offset)
+    blocks = Blocks(heads, tuple(bounds), tuple(order), offset, EVERY.get(builder.options.layout))
     return tuple(prefix), tuple(spans), blocks, uncut
 
 
 def shared_prefix(builder: PromptBuilder) -> tuple[int, ...]:
-    """Return the ids that all documents of layout ``block`` stand behind."""
+    """Return the ids that all documents stand behind where no query does."""
     return _heads(builder, ())[0]
 
 
 def _heads(builder: PromptBuilder, queries: Sequence[str]) -> tuple[tuple[int, ...], ...]:
     """Return the ids before the documents: one for all queries, or one a query that it sees."""
     options = builder.options
-    if options.layout == "block":
+    if options.layout in STORABLE:
         texts = [options.header]
     else:
         texts = [

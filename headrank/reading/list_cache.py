@@ -44,11 +44,12 @@ class Room:
 
     Attributes:
         layers: read.
-        tokens: of prefix and documents.
+        tokens: of prefix and documents that the query sees.
         spare: tokens of the longest suffix.
         keys, values: ``[layers, key heads, tokens + spare, dim]``, the values of one layer less;
             made when the first pass tells their shape.
         places: where the pass at hand writes: a slice, or positions.
+        rows: which rows of the pass are written there; None for all.
         lender: whose memory is used and, by :meth:`leave`, given back; None takes fresh memory.
     """
 
@@ -58,6 +59,7 @@ class Room:
     keys: torch.Tensor | None = None
     values: torch.Tensor | None = None
     places: slice | torch.Tensor = field(default_factory=lambda: slice(0, 0))
+    rows: torch.Tensor | None = None
     suffix: bool = False
     lender: Lender | None = None
     _memory: torch.Tensor | None = None
@@ -100,13 +102,21 @@ class Room:
         return seen, values if last else self.values[layer_idx, None, :, :stop]
 
     def _write(self, own: torch.Tensor, new: torch.Tensor) -> None:
+        if self.rows is not None:
+            new = new.index_select(1, self.rows)
         if isinstance(self.places, slice):
             own[:, self.places] = new
         else:
             own.index_copy_(1, self.places, new)
 
-    def write_at(self, places: np.ndarray, device: torch.device) -> None:
-        """Let the next pass write at these places; those that follow one another are a slice."""
+    def write_at(
+        self, places: np.ndarray, device: torch.device, rows: np.ndarray | None = None
+    ) -> None:
+        """Let the next pass write some of its rows, or all, at these places.
+
+        Places that follow one another are a slice.
+        """
+        self.rows = None if rows is None else torch.from_numpy(rows).to(device)
         first, last = int(places[0]), int(places[-1]) + 1
         if last - first == len(places):
             self.places = slice(first, last)

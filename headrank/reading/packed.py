@@ -1,4 +1,8 @@
-"""Where the tokens of a list read apart stand in one sequence, and at which positions."""
+"""Where the tokens of a list read apart stand in one sequence, and at which positions.
+
+A pass computes all tokens of its documents. What the query sees of them stands in the room: all,
+or in some layouts a part.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +18,19 @@ from headrank.reading.prompt import Prompt, Suffix
 
 @dataclass(frozen=True)
 class Packed:
-    """Where the documents of a prompt stand in the sequence, in the order they are computed.
+    """Where the documents of a prompt stand in the room, in the order they are computed.
 
     Attributes:
         head: tokens of the shared prefix.
-        starts: ``[docs]`` first token of each document (by its place in the prompt).
-        tokens: of prefix and documents.
+        kept: of each document (by its place in the prompt) its tokens that the query sees, counted
+            from its first one.
+        starts: ``[docs]`` place of the first of them in the room.
+        tokens: of prefix and documents in the room.
     """
 
     prompt: Prompt
     head: int
+    kept: tuple[np.ndarray, ...]
     starts: np.ndarray
     tokens: int
 
@@ -31,28 +38,47 @@ class Packed:
     def of(cls, prompt: Prompt, head: int) -> Packed:
         """Return the places behind a shared prefix of so many tokens."""
         blocks = prompt.blocks
-        widths = blocks.widths
+        if blocks.every is None:
+            kept = tuple(np.arange(width) for width in blocks.widths)
+        else:
+            kept = tuple(
+                prompt.seen(number) - start for number, (start, _) in enumerate(blocks.documents)
+            )
+        counts = np.array([len(places) for places in kept])
         order = list(blocks.order)
-        starts = np.empty(len(widths), dtype=np.int64)
-        starts[order] = head + np.cumsum(widths[order]) - widths[order]
-        return cls(prompt, head, starts, head + int(widths.sum()))
+        starts = np.empty(len(counts), dtype=np.int64)
+        starts[order] = head + np.cumsum(counts[order]) - counts[order]
+        return cls(prompt, head, kept, starts, head + int(counts.sum()))
 
     def ids(self, documents: Sequence[int]) -> list[int]:
         """Return the token ids of documents, one behind the other."""
         bounds = self.prompt.blocks.documents
         return [i for one in documents for i in self.prompt.prefix[slice(*bounds[one])]]
 
+    def part(self, document: int) -> tuple[int, ...] | None:
+        """Return which tokens of a document are in the room; None if all of them always are."""
+        return None if self.prompt.blocks.every is None else tuple(self.kept[document].tolist())
+
+    def stop(self, document: int) -> int:
+        """Return the place behind a document in the room."""
+        return int(self.starts[document]) + len(self.kept[document])
+
     def places(self, documents: Sequence[int]) -> np.ndarray:
-        """Return where their tokens stand in the sequence."""
-        widths = self.prompt.blocks.widths
-        parts = [self.starts[one] + np.arange(widths[one]) for one in documents]
-        return np.concatenate([np.empty(0, dtype=np.int64), *parts])
+        """Return where their tokens stand in the room."""
+        return _joined([np.arange(self.starts[one], self.stop(one)) for one in documents])
+
+    def rows(self, documents: Sequence[int]) -> np.ndarray | None:
+        """Return which rows of a pass of documents go into the room; None for all."""
+        if self.prompt.blocks.every is None:
+            return None
+        widths = self.prompt.blocks.widths[list(documents)]
+        firsts = widths.cumsum() - widths
+        return _joined([at + self.kept[one] for at, one in zip(firsts, documents, strict=True)])
 
     def positions(self, documents: Sequence[int]) -> np.ndarray:
-        """Return the positions of their tokens: each document follows the prefix."""
+        """Return the positions of all their tokens: each document follows the prefix."""
         widths = self.prompt.blocks.widths
-        parts = [self.head + np.arange(widths[one]) for one in documents]
-        return np.concatenate([np.empty(0, dtype=np.int64), *parts])
+        return _joined([self.head + np.arange(widths[one]) for one in documents])
 
     def target(self, suffix: Suffix, device: torch.device) -> Target:
         """Return what is recorded of a suffix; masses are told in the prompt's order."""
@@ -60,9 +86,11 @@ class Packed:
         told = []
         bounds = self.prompt.blocks.documents
         for number, (start, stop) in enumerate(self.prompt.spans):
-            place = self.starts[number] + start - bounds[number][0]
-            index[place : place + stop - start] = number
-            told.append(np.arange(place, place + stop - start))
+            kept, first = self.kept[number], bounds[number][0]
+            inside = (kept >= start - first) & (kept < stop - first)
+            own = self.starts[number] + np.flatnonzero(inside)
+            index[own] = number
+            told.append(own)
         return Target(
             rows=(self.tokens + suffix.rows[0], self.tokens + suffix.rows[1]),
             index=torch.from_numpy(index).to(device),
@@ -71,12 +99,16 @@ class Packed:
         )
 
     def suffix_positions(self, suffix: Suffix) -> np.ndarray:
-        """Return the positions of prefix, documents and suffix, as the suffix sees them."""
+        """Return the positions of what the suffix sees: prefix, documents, itself."""
         blocks = self.prompt.blocks
         return np.concatenate(
             [
                 np.arange(self.head),
-                self.positions(blocks.order),
+                *(self.head + self.kept[one] for one in blocks.order),
                 self.head + blocks.offset + np.arange(len(suffix.ids)),
             ]
         )
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.empty(0, dtype=np.int64), *parts])

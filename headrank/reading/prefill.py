@@ -258,9 +258,6 @@ def _reading(
     keep_tokens: bool,
 ) -> ListReading:
     """Return the reading that one list's masses make."""
-    widths = np.array([stop - start for start, stop in prompt.spans])
-    ends = widths.cumsum()
-    spans = np.stack([ends - widths, ends], axis=1)
     calibration = contrast = tokens = None
     if calibrate:
         difference = masses[0].tokens - masses[1].tokens
@@ -273,10 +270,10 @@ def _reading(
         doc_ids=candidates.doc_ids,
         query=masses[0].documents,
         calibration=calibration,
-        max_logits=masses[0].max_logits,
-        spans=spans,
+        spans=prompt.token_spans,
         contrast=contrast,
         tokens=tokens,
+        max_logits=masses[0].max_logits,
         windows=windows,
         distance=None if windows is None else distances(prompt),
         cut={
@@ -296,10 +293,10 @@ def read_lists(
     builder: PromptBuilder,
     lists: Iterable[CandidateList],
     *,
-    keep_max_logits: bool = False,
     calibrate: bool = True,
     deepest: int | None = None,
     keep_tokens: bool = False,
+    keep_max_logits: bool = False,
     budget: TokenBudget | None = None,
     label: str = "reading",
     progress: bool = True,
@@ -348,10 +345,10 @@ def _read_batches(
     prompts: Sequence[Prompt],
     budget: TokenBudget,
     *,
-    keep_max_logits: bool,
     deepest: int | None,
     calibrate: bool,
     keep_tokens: bool,
+    keep_max_logits: bool,
 ) -> Iterator[tuple[int, ListReading, int]]:
     """Yield number, reading and tokens of each list, longest first, as many at once as fit."""
     if not calibrate:

@@ -58,6 +58,19 @@ class Prompt:
         """Return the tokens that each document keeps."""
         return tuple(stop - start for start, stop in self.spans)
 
+    def seen(self, number: int) -> np.ndarray:
+        """Return the places in the prefix of a document's text tokens that the query sees."""
+        start, stop = self.spans[number]
+        every = 1 if self.blocks is None or self.blocks.every is None else self.blocks.every
+        return np.arange(stop - 1, start - 1, -every)[::-1]
+
+    @property
+    def token_spans(self) -> np.ndarray:
+        """Return ``[docs, 2]``: each document's tokens among those whose mass is told."""
+        counts = np.array([len(self.seen(number)) for number in range(len(self.spans))])
+        ends = counts.cumsum()
+        return np.stack([ends - counts, ends], axis=1)
+
     @property
     def length(self) -> int:
         """Return the tokens of prefix and longest suffix; in layout joint its last position."""

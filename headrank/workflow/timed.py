@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from headrank.options.prompt import STORABLE
 from headrank.report.names import label
 from headrank.workflow.config.layouts import prompt_in
 from headrank.workflow.config.usage import split_method
@@ -84,7 +85,7 @@ def timed_attention(x: Experiment, model: str) -> dict[str, dict[str, Any]]:
             "stored": False,
         }
         # In the other layouts a document's numbers depend on its neighbours or the query.
-        if x.layout_of(name) == "block":
+        if x.layout_of(name) in STORABLE:
             timed[f"{name}{STORED}"] = timed[name] | {"stored": True}
     return timed
 

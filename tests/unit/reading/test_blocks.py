@@ -25,10 +25,13 @@ HEADS = HeadSet((Head(2, 3), Head(1, 0), Head(2, 1)))
 FOLD = Fold(aggregation="log-sum")
 
 
-def random_blocks(seed=0, documents=7, suffixes=2, heads=1, offset=19, longest=14, double=False):
+def random_blocks(
+    seed=0, documents=7, suffixes=2, heads=1, offset=19, longest=14, double=False, every=None
+):
     """Return a block prompt of random ids; with ``heads`` above 1 each suffix has its own.
 
-    With ``double`` the last document says what the first does.
+    With ``double`` the last document says what the first does. With ``every`` the suffixes see
+    every so many-th token of a document's text.
     """
     generator = np.random.default_rng(seed)
 
@@ -53,7 +56,10 @@ def random_blocks(seed=0, documents=7, suffixes=2, heads=1, offset=19, longest=1
     tails = [ids(8 - 2 * number) for number in range(suffixes)]
     ends = tuple(Suffix(tail, (2, len(tail) - number)) for number, tail in enumerate(tails))
     return Prompt(
-        prefix, tuple(spans), ends, blocks=Blocks(shared, tuple(bounds), tuple(order), offset)
+        prefix,
+        tuple(spans),
+        ends,
+        blocks=Blocks(shared, tuple(bounds), tuple(order), offset, every),
     )
 
 
@@ -77,20 +83,33 @@ def permuted(prompt, order):
     )
 
 
-@torch.no_grad()
 def reference(model, prompt, number=0):
-    """Return ``[layers, heads, docs]`` and ``[layers, heads, tokens]`` of eager attention.
+    """Return ``[layers, heads, docs]`` and ``[layers, heads, tokens]`` of eager attention."""
+    rows, texts = attention_rows(model, prompt, number)
+    rows = rows.mean(axis=2)
+    tokens = np.concatenate([rows[:, :, text] for text in texts], axis=-1)
+    return np.stack([rows[:, :, text].sum(axis=-1) for text in texts], axis=-1), tokens
+
+
+@torch.no_grad()
+def attention_rows(model, prompt, number=0):
+    """Return eager attention ``[layers, heads, rows, keys]`` and each document's keys.
 
     Documents in the prompt's own order, one pass, one matrix of who sees whom.
     """
     own, suffix = prompt.blocks, prompt.suffixes[number]
     head = own.head(number)
     ids, positions, owner = list(head), list(range(len(head))), [-1] * len(head)
-    texts = []
+    texts, hidden = [], set()
     for place, ((start, stop), (first, last)) in enumerate(
         zip(own.documents, prompt.spans, strict=True)
     ):
-        texts.append(range(len(ids) + first - start, len(ids) + last - start))
+        behind = len(ids) + last - start - 1
+        text = range(len(ids) + first - start, behind + 1)
+        if own.every is not None:
+            text = [key for key in text if (behind - key) % own.every == 0]
+            hidden |= {len(ids) + at for at in range(stop - start)} - set(text)
+        texts.append(text)
         ids += prompt.prefix[start:stop]
         positions += range(len(head), len(head) + stop - start)
         owner += [place] * (stop - start)
@@ -102,7 +121,10 @@ def reference(model, prompt, number=0):
     seen = torch.zeros(count, count, dtype=torch.bool)
     for row in range(count):
         for key in range(row + 1):
-            seen[row, key] = owner[row] == -2 or owner[key] in (-1, owner[row])
+            if owner[row] == -2:
+                seen[row, key] = key not in hidden
+            else:
+                seen[row, key] = owner[key] in (-1, owner[row])
     window = getattr(model.decoder.config, "sliding_window", None)
     at = torch.tensor(positions)
     least = torch.finfo(model.decoder.dtype).min
@@ -125,16 +147,15 @@ def reference(model, prompt, number=0):
             output_attentions=True,
         )
     attentions = torch.cat(result.attentions).double().numpy()
-    rows = attentions[:, :, begin + suffix.rows[0] : begin + suffix.rows[1]].mean(axis=2)
-    tokens = np.concatenate([rows[:, :, text] for text in texts], axis=-1)
-    return np.stack([rows[:, :, text].sum(axis=-1) for text in texts], axis=-1), tokens
+    return attentions[:, :, begin + suffix.rows[0] : begin + suffix.rows[1]], texts
 
 
 @pytest.mark.parametrize("architecture", models.ARCHITECTURES)
 @pytest.mark.parametrize("heads", [1, 2])
-def test_all_heads_equal_eager_attention_under_the_mask(architecture, heads):
+@pytest.mark.parametrize("every", [None, 3, 10])
+def test_all_heads_equal_eager_attention_under_the_mask(architecture, heads, every):
     model = models.loaded(architecture)
-    prompt = random_blocks(3, heads=heads)
+    prompt = random_blocks(3, heads=heads, every=every)
     masses = read_prompt(model, prompt, keep_tokens=True)
     assert len(masses) == 2
     for number, mass in enumerate(masses):
@@ -145,18 +166,38 @@ def test_all_heads_equal_eager_attention_under_the_mask(architecture, heads):
 
 
 @pytest.mark.parametrize("architecture", models.ARCHITECTURES)
-def test_any_order_gives_the_same_bits(architecture):
+def test_largest_logits_differ_as_the_logarithms_of_eager_attention_do(architecture):
+    """A softmax shifts a row's logits by one number, so differences between documents stay."""
+    model = models.loaded(architecture)
+    prompt = random_blocks(3)
+    for number, mass in enumerate(read_prompt(model, prompt, keep_max_logits=True)):
+        rows, texts = attention_rows(model, prompt, number)
+        with np.errstate(divide="ignore"):
+            largest = [np.log(rows[..., text].max(axis=-1)).mean(axis=-1) for text in texts]
+        expected, found = np.stack(largest, axis=-1), mass.max_logits
+        # A document out of a sliding window has none.
+        seen = np.isfinite(expected)
+        assert np.array_equal(np.isfinite(found), seen) and (seen.sum(axis=-1) > 1).all()
+        shift = np.where(seen, found, np.nan) - np.where(seen, expected, np.nan)
+        assert np.nanmax(np.nanmax(shift, axis=-1) - np.nanmin(shift, axis=-1)) < 1e-4
+        assert (np.nanstd(np.where(seen, found, np.nan), axis=-1) > 1e-3).all()
+
+
+@pytest.mark.parametrize("architecture", models.ARCHITECTURES)
+@pytest.mark.parametrize("every", [None, 2])
+def test_any_order_gives_the_same_bits(architecture, every):
     model = models.loaded(architecture)
     # Some lengths equal, and one document twice: its double must not take its place.
-    prompt = random_blocks(4, documents=9, longest=7, double=True)
-    expected = read_prompt(model, prompt, keep_tokens=True)
-    widths = [stop - start for start, stop in prompt.spans]
+    prompt = random_blocks(4, documents=9, longest=7, double=True, every=every)
+    expected = read_prompt(model, prompt, keep_tokens=True, keep_max_logits=True)
+    widths = [stop - start for start, stop in prompt.token_spans]
     tokens = np.split(expected[0].tokens, np.cumsum(widths)[:-1], axis=-1)
     for seed in range(4):
         order = np.random.default_rng(seed).permutation(9)
-        found = read_prompt(model, permuted(prompt, order), keep_tokens=True)
+        found = read_prompt(model, permuted(prompt, order), keep_tokens=True, keep_max_logits=True)
         for one, other in zip(found, expected, strict=True):
             assert np.array_equal(one.documents, other.documents[..., order])
+            assert np.array_equal(one.max_logits, other.max_logits[..., order])
         moved = np.concatenate([tokens[i] for i in order], axis=-1)
         assert np.array_equal(found[0].tokens, moved)
 
@@ -181,9 +222,10 @@ def test_a_cut_model_scores_as_the_whole_one(architecture):
 
 
 @pytest.mark.parametrize("architecture", models.ARCHITECTURES)
-def test_training_reads_the_same_with_gradients_of_every_layer(architecture):
+@pytest.mark.parametrize("every", [None, 3])
+def test_training_reads_the_same_with_gradients_of_every_layer(architecture, every):
     model = models.loaded(architecture)
-    prompt = random_blocks(6)
+    prompt = random_blocks(6, every=every)
     expected = read_prompt(model, prompt)[0].documents
     wrapped = models.with_adapter(model, HEADS)
     mass = selected_mass(model, prompt, HEADS)

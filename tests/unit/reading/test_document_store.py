@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from headrank.align import adapter
-from headrank.data.candidates import Passage
+from headrank.data.candidates import Passage, as_candidates
 from headrank.data.heads import Head, HeadSet
 from headrank.errors import HeadRankError
-from headrank.options.prompt import PromptOptions
+from headrank.options.prompt import STORABLE, PromptOptions
 from headrank.ranker.ranker import HeadRanker
 from headrank.reading import apart
 from headrank.reading.document_store import DocumentStore, state_of
@@ -48,10 +48,14 @@ def ranker(store=None, architecture="gemma3", prompt=BLOCK, **changes):
 
 @pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
 @pytest.mark.parametrize("method", ["headrank", "core"])
-def test_a_stored_list_scores_the_same_bits_and_computes_nothing(architecture, method, computed):
+@pytest.mark.parametrize("layout", STORABLE)
+def test_a_stored_list_scores_the_same_bits_and_computes_nothing(
+    architecture, method, layout, computed
+):
     store = DocumentStore(10**8)
     one = tiny.candidates()
-    changes = {"architecture": architecture, "method": method}
+    prompt = BLOCK.changed(layout=layout)
+    changes = {"architecture": architecture, "method": method, "prompt": prompt}
     expected = [ranker(**changes).rerank(query, one.passages) for query in QUERIES]
     own = ranker(store, **changes)
     computed.clear()
@@ -122,6 +126,7 @@ def test_nothing_that_decides_a_document_may_differ(tmp_path, computed):
         "beside": lambda: ranker(store, adapter=folders[0], merge=False),
         "bfloat16": lambda: ranker(store, dtype="bfloat16"),
         "header": lambda: ranker(store, prompt=replace(BLOCK, header="Texts:\n\n")),
+        "tenth": lambda: ranker(store, prompt=BLOCK.changed(layout="block-tenth")),
         "marker": lambda: ranker(store, prompt=replace(BLOCK, marker="Text: ")),
         "separator": lambda: ranker(store, prompt=replace(BLOCK, separator="\n")),
         "tokens": lambda: ranker(store, prompt=replace(BLOCK, document_tokens=5)),
@@ -206,6 +211,26 @@ def test_a_store_holds_what_it_says(computed):
     tokens = sum(held.entry.tokens for held in store._entries.values())
     assert store.bytes == tokens * 2 * 8 * 4 * (3 + 2)
     assert store.bytes == sum(held.entry.bytes for held in store._entries.values())
+
+
+def test_of_a_document_a_tenth_is_stored(computed):
+    """Of 60 words 6 tokens; of one that is shorter than ten its last one."""
+    store = DocumentStore(10**8)
+    own = ranker(store, architecture="llama", prompt=BLOCK.changed(layout="block-tenth"))
+    words = ["and", "the", "of", "how"]
+    long = " ".join(words[n % 4] for n in range(60))
+    own.encode([long, "and"])
+    tokens = own.builder.build(as_candidates("any", [long, "and"])).widths
+    kept = sorted(held.entry.tokens for held in store._entries.values())
+    head = len(own.builder.build(as_candidates("any", ["and"])).blocks.heads[0])
+    assert kept == sorted([-(-tokens[0] // 10), -(-tokens[1] // 10), head])
+    # The key tells it: of the same ids, without markers, either layout keeps its own part.
+    bare = replace(BLOCK, marker="", separator="\n")
+    texts = [long + " and", "the"]
+    for layout, passes in (("block", [2]), ("block-tenth", [2]), ("block", [])):
+        computed.clear()
+        ranker(store, architecture="llama", prompt=bare.changed(layout=layout)).encode(texts)
+        assert computed == passes
 
 
 def test_a_suffix_sees_keys_and_values_where_they_lie(monkeypatch):

@@ -91,7 +91,7 @@ def test_the_order_of_computing_depends_on_the_documents_alone():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"layout": "rows"}, r"prompt\.layout is 'rows'; allowed: joint, block, block\+query"),
+        ({"layout": "rows"}, r"allowed: joint, block, block\+query, block-tenth"),
         (
             {"layout": "block", "marker": "[{number}] "},
             r"allowed in layout block: a text without \{number\}, since each document",
@@ -216,9 +216,10 @@ def test_cards_and_digests_of_a_joint_prompt_are_what_they_were():
             {"layout": "block"},
             {"layout": "block+query"},
             {"layout": "block", "query_offset": 300},
+            {"layout": "block-tenth"},
         )
     }
-    assert len(digests) == 4
+    assert len(digests) == 5
     assert prompt_digest({}) == prompt_digest({"layout": "joint", "marker": "[{number}] "})
     for options in (BLOCK, replace(BEFORE, query_offset=300)):
         assert PromptOptions(**options.described()) == options
