@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from itertools import chain
 
 from headrank.errors import HeadRankError
-from headrank.workflow.config.ablations import settings
-from headrank.workflow.config.layouts import JOINT, method_layout
+from headrank.workflow.config.layouts import JOINT, read_as
 from headrank.workflow.config.usage import (
     expected_documents,
     expected_queries,
-    read_sets,
-    shards,
     split_method,
     used_recipes,
 )
-from headrank.workflow.estimate.terms import UNKNOWN, Known, Shape, Speed, run_bytes
+from headrank.workflow.estimate.terms import UNKNOWN, Known, Shape, Speed, Stage, run_bytes
+from headrank.workflow.experiment import Experiment
+from headrank.workflow.studies import ablated_cells
 
 # A training step computes a list forwards and then twice as much backwards.
 TRAINING_FACTOR = 3
@@ -31,50 +30,35 @@ class Plan:
     """
 
     def __init__(self, config: Mapping, known: Known) -> None:
-        self.config, self.known = config, known
-        self.costs, self.candidates = config["estimate"], config["candidates"]
-        experiment, methods = config["experiment"], config["methods"]
-        self.sets, self.orders = experiment["sets"], len(config["orders"])
-        used = dict.fromkeys(split_method(name)[0] for name in experiment["methods"])
-        self.used = {name: methods[name] for name in used}
-        # Methods of ablated settings alone: they run on the report's set in one order.
-        ablated = settings(config) if config["report"]["ablations"] else []
-        self.ablated = {s.method: methods[s.method] for s in ablated if s.method not in used}
-        self.report_set = config["report"]["set"] or self.sets[0]
-        self.recipes = {name: config["alignments"][name] for name in used_recipes(config)}
-        trained = [[*recipe["training"], recipe["validation"]] for recipe in self.recipes.values()]
-        self.used_sets = list(dict.fromkeys([*read_sets(config), *chain.from_iterable(trained)]))
-        names = dict.fromkeys(config["sets"][name]["collection"] for name in self.used_sets)
-        self.collections = {name: config["collections"][name] for name in names}
-        decoders = experiment["models"] if self.of("attention") or self.of("generative") else []
-        encoders = (m["encoder"] for m in self.used.values() if "encoder" in m)
-        # The config's checks keep the names of models and encoders apart.
-        both = config["encoders"] | config["models"]
-        self.weights = {name: both[name] for name in [*decoders, *encoders]}
+        self.config, self.known, self.costs = config, known, config["estimate"]
+        self.x = Experiment(config, "results")
+        self.candidates, self.budget = config["candidates"], config["prompt"].get("document_tokens")
+        # An ablated setting of the experiment's own is a run of it.
+        ablated = ablated_cells(self.x) if config["report"]["ablations"] else []
+        self.cells = list(dict.fromkeys([*self.x.cells, *ablated]))
+        first = used_recipes(config)
+        trained = {self.x.adapters[cell[2]] for cell in self.cells if cell[2] in self.x.adapters}
+        self.recipes = [*first, *(n for n in self.x.recipes if n in trained and n not in first)]
 
-    def of(self, kind: str) -> dict[str, Mapping]:
+    def of(self, kind: str) -> list[str]:
         """Return the experiment's methods of a kind."""
-        return {name: method for name, method in self.used.items() if method["kind"] == kind}
-
-    def seeds(self, method: Mapping) -> int:
-        """Return how many adapters a method is evaluated with; 1 without."""
-        return (
-            len(self.config["alignments"][method["adapter"]]["seeds"]) if "adapter" in method else 1
-        )
+        names = dict.fromkeys(split_method(name)[0] for name in self.x.methods)
+        return [name for name in names if self.x.declared[name]["kind"] == kind]
 
     def queries(self, *names: str) -> float:
         """Return the queries of some sets."""
-        return sum(
-            _first(self.known.queries.get(n), expected_queries(self.config, n)) for n in names
-        )
+        return self._sum(self.known.queries, expected_queries, names)
 
     def documents(self, *names: str) -> float:
         """Return the documents of some collections."""
-        found = ((self.known.documents.get(n), expected_documents(self.config, n)) for n in names)
-        return sum(_first(*counts) for counts in found)
+        return self._sum(self.known.documents, expected_documents, names)
+
+    def _sum(self, known: Mapping[str, int], expected: Callable, names: Iterable[str]) -> float:
+        counts = [known.get(name, expected(self.config, name)) for name in names]
+        return UNKNOWN if None in counts else sum(counts)
 
     def document_tokens(self, name: str, budget: int | None) -> float:
-        """Return the tokens of one document: read, or bounded by the budget."""
+        """Return the tokens of one document of a set: read, or bounded by the budget."""
         told = self.known.document_tokens.get(name, self.costs["document_tokens"])
         bounds = [value for value in (told, budget) if value is not None]
         if not bounds:
@@ -89,57 +73,57 @@ class Plan:
         one = self.document_tokens(name, budget) + self.costs["marker_tokens"]
         return documents * one + self.costs["prompt_tokens"]
 
-    def lists(
+    def read(self, model: str) -> tuple[Counter, Counter, Counter]:
+        """Return how often a model reads each set.
+
+        Without an adapter, with one, and by methods that read for themselves. In a joint prompt
+        each order is read, and without an adapter too: studies compare both. Profiled sets are
+        read in one order, of each layout whose heads are selected or that a study shows.
+        """
+        plain, aligned, own, profiled = {}, {}, {}, {}
+        for name, of, adapter, order, method in self.cells:
+            entry = self.x.declared[split_method(method)[0]]
+            if of != model or entry["kind"] != "attention":
+                continue
+            layout = self.x.layout_of(method)
+            order = read_as(layout, order)
+            if layout == JOINT or adapter == "none":
+                plain[name, order] = None
+            if layout == JOINT or entry["heads"] != "all":
+                profiled["none", layout] = None
+            if adapter != "none":
+                aligned[name, adapter, order] = None
+            if entry["reselect"]:
+                profiled[adapter, layout] = None
+            if entry["truncated"]:
+                own[name, split_method(method)[0], adapter, order] = None
+        counts = [Counter(name for name, *_ in found) for found in (plain, aligned, own)]
+        for adapter, _ in profiled:
+            counts[adapter != "none"].update(self.config["profiling"]["sets"])
+        return tuple(counts)
+
+    def stage(
         self,
-        times: Iterable[tuple[str, int]],
-        tokens: Callable[[str], float],
-        size: Callable[[str], float] | None = None,
-    ) -> dict[str, float]:
+        title: str,
+        model: str,
+        times: Mapping[str, int],
+        one: Callable[[str], tuple[float, float]],
+    ) -> Stage:
         """Return jobs, queries, tokens and gigabytes of sets that are read or asked.
 
         Args:
-            times: ``(set, how many times)``.
-            tokens: those of one list of a set.
-            size: bytes that one list of a set leaves; None: the lines of a run.
+            times: how often each set is.
+            one: returns the tokens of one list of a set, and the bytes that it leaves.
         """
-        counts = [(name, often, often * self.queries(name)) for name, often in times]
-        queries = sum(count for *_, count in counts)
-        return {
-            "jobs": sum(often * shards(self.config, name) for name, often, _ in counts),
-            "queries": queries,
-            "tokens": sum(count * tokens(name) for name, _, count in counts),
-            "gigabytes": (
-                self.run_gigabytes(queries)
-                if size is None
-                else sum(count * size(name) / 1e9 for name, _, count in counts)
-            ),
-        }
-
-    def times(self, layout: str) -> int:
-        """Return how often a set is read in a layout: in each order, or once where none matters."""
-        return self.orders if layout == JOINT else 1
-
-    def plain(self) -> list[tuple[str, int]]:
-        """Return how often each set is read without an adapter, in all layouts."""
-        methods, found = self.of("attention"), []
-        of = {name: method_layout(self.config, name) for name in methods}
-        for layout in dict.fromkeys(of.values()):
-            own = [methods[name] for name in methods if of[name] == layout]
-            if layout == JOINT or any("adapter" not in method for method in own):
-                found += [(name, self.times(layout)) for name in self.sets]
-            if layout == JOINT or any(method["heads"] != "all" for method in own):
-                found += [(name, 1) for name in self.config["profiling"]["sets"]]
-        return found
-
-    def adapted(self) -> int:
-        """Return how often a set is read with an adapter: one a seed, layout and order."""
-        read = {
-            (method["adapter"], method_layout(self.config, name))
-            for name, method in self.of("attention").items()
-            if "adapter" in method
-        }
-        recipes = self.config["alignments"]
-        return sum(len(recipes[name]["seeds"]) * self.times(layout) for name, layout in read)
+        lists = [(often * self.queries(name), *one(name)) for name, often in times.items()]
+        return Stage(
+            title,
+            model,
+            jobs=sum(often * self.x.shards[name] for name, often in times.items()),
+            queries=sum(count for count, *_ in lists),
+            tokens=sum(count * tokens for count, tokens, _ in lists),
+            gigabytes=sum(count * size / 1e9 for count, _, size in lists),
+        )
 
     def run_gigabytes(self, queries: float) -> float:
         """Return the size of runs that rank so many lists."""
@@ -174,7 +158,7 @@ class Plan:
 
     def speed(self, model: str, kind: str = "reading") -> Speed:
         """Return a model's speed; what was not measured takes that of reading."""
-        found = getattr(self.known, kind).get(model) or self.known.reading.get(model)
+        found = self.known.speeds.get((kind, model)) or self.known.speeds.get(("reading", model))
         why = "no reading of it was recorded here, so its tokens_per_second must be told"
         return found or Speed(self._assumed(model, why)["tokens_per_second"], "assumed")
 
@@ -182,8 +166,3 @@ class Plan:
         if model not in self.costs["models"]:
             raise HeadRankError(f"estimate.models.{model} is missing: {why} (with estimate.source)")
         return self.costs["models"][model]
-
-
-def _first(*counts: float | None) -> float:
-    """Return the first count that is told, else NaN."""
-    return next((count for count in counts if count is not None), UNKNOWN)

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import math
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from headrank.baselines.generation.records import load_records
 from headrank.io.arrays import ArrayFile
 from headrank.io.files import read_json, read_jsonl
 from headrank.workflow.estimate.plan import Plan
 from headrank.workflow.estimate.terms import Known, Shape, Speed
+
+
+class Job(NamedTuple):
+    """One recorded job.
+
+    ``key`` is that of its speed in `Known`, ``work`` counts tokens (or documents), and ``seconds``
+    are wall time. Of a reading: ``name`` of its set, ``documents`` and the tokens ``inside`` them.
+    """
+
+    key: tuple[str, ...]
+    work: float
+    seconds: float
+    name: str = ""
+    documents: int = 0
+    inside: int = 0
 
 
 def known(
@@ -37,35 +53,32 @@ def known(
         HeadRankError: a file is damaged.
     """
     results, resources = Path(results), Path(resources)
-    folders = [results, *map(Path, others)]
-    cards = {n: resources / "collections" / n / "collection.json" for n in config["collections"]}
-    documents = {n: read_json(c)["counts"]["documents"] for n, c in cards.items() if c.is_file()}
-    sampled = {name: results / "sets" / name / "set.json" for name in config["sets"]}
-    models = {n: resources / "models" / n for n in (*config["models"], *config["encoders"])}
+    collections = _cards(resources / "collections", config["collections"], "collection.json")
+    shapes = _cards(resources / "models", config["models"], "config.json")
+    weights = _cards(resources / "models", config["models"] | config["encoders"], "headrank.json")
+    documents = {name: card["counts"]["documents"] for name, card in collections.items()}
+    own = list(_jobs(config, results, documents))
     found = Known(
         documents=documents,
-        queries={n: read_json(card)["queries"] for n, card in sampled.items() if card.is_file()},
-        shapes={
-            name: _shape(read_json(models[name] / "config.json"))
-            for name in config["models"]
-            if (models[name] / "config.json").is_file()
+        queries={
+            name: card["queries"]
+            for name, card in _cards(results / "sets", config["sets"], "set.json").items()
         },
-        weights={
-            name: sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 1e9
-            for name, folder in models.items()
-            if (folder / "headrank.json").is_file()
-        },
-        archives={p.name: p.stat().st_size / 1e9 for p in (resources / "archives").glob("*")},
-        generation=_generation(config, folders),
-        indexing=_speed(
-            (documents[path.stem], _seconds(path))
-            for folder in folders
-            for path in sorted((folder / "benchmarks/indexes").glob("*.jsonl"))
-            if path.stem in documents
-        ),
-        **_readings(config, folders),
+        document_tokens=_rates((job.name, job.inside, job.documents) for job in own),
+        shapes={name: _shape(card) for name, card in shapes.items()},
+        weights={name: _gigabytes((resources / "models" / name).rglob("*")) for name in weights},
+        archives={path.name: _gigabytes([path]) for path in (resources / "archives").glob("*")},
     )
-    return replace(found, training=dict(_training(config, results, found)))
+    jobs = [*own, *(job for folder in others for job in _jobs(config, Path(folder), documents))]
+    jobs += _trainings(config, results, found)
+    speeds = _rates((job.key, job.work, job.seconds) for job in jobs)
+    return replace(found, speeds={key: Speed(rate, "measured") for key, rate in speeds.items()})
+
+
+def _cards(folder: Path, names: Iterable[str], card: str) -> dict[str, dict]:
+    """Return the cards of the folders that are there, by name."""
+    paths = {name: folder / name / card for name in names}
+    return {name: read_json(path) for name, path in paths.items() if path.is_file()}
 
 
 def _shape(card: Mapping) -> Shape:
@@ -74,29 +87,38 @@ def _shape(card: Mapping) -> Shape:
     return Shape(card["num_hidden_layers"], card["num_attention_heads"])
 
 
+def _gigabytes(paths: Iterable[Path]) -> float:
+    return sum(path.stat().st_size for path in paths if path.is_file()) / 1e9
+
+
 def _seconds(path: Path) -> float:
     """Return the wall time of one of Snakemake's benchmark files (JSON lines)."""
     return sum(float(record["s"]) for _, record in read_jsonl(path))
 
 
-def _speed(jobs: Iterable[tuple[float, float]]) -> Speed | None:
-    """Return the speed of jobs, each told as (work, seconds); None if nothing was done."""
-    jobs = list(jobs)
-    work, seconds = sum(work for work, _ in jobs), sum(seconds for _, seconds in jobs)
-    return Speed(work / seconds, "measured") if work and seconds else None
+def _rates(parts: Iterable[tuple[Any, float, float]]) -> dict[Any, float]:
+    """Return the sum of the first numbers over that of the second by key, where both are told."""
+    above, below = Counter(), Counter()
+    for key, one, other in parts:
+        above[key] += one
+        below[key] += other
+    return {key: above[key] / below[key] for key in above if above[key] and below[key]}
 
 
-def _recorded(folders: Sequence[Path], kind: str, suffix: str) -> Iterator[tuple[Path, Path, Path]]:
-    """Yield ``(results, file, its benchmark)`` of the jobs that read or ask a model.
+def _jobs(config: Mapping, folder: Path, documents: Mapping[str, int]) -> Iterator[Job]:
+    """Yield a folder's jobs that index, read or ask a model as this config does.
 
-    Only those whose file is there; it counts from the folder of its kind.
+    Only those whose file is there: benchmarks outlive what was deleted.
     """
-    for folder in folders:
-        times = folder / "benchmarks" / kind
-        for path in sorted(times.glob("*/*/*/*/*.jsonl")):
-            file = path.relative_to(times).with_suffix(suffix)
-            if (folder / kind / file).is_file():
-                yield folder, file, path
+    times = folder / "benchmarks"
+    for path in sorted((times / "indexes").glob("*.jsonl")):
+        if path.stem in documents:
+            yield Job(("indexing",), documents[path.stem], _seconds(path))
+    for kind, suffix, told in (("readings", ".npz", _reading), ("generation", ".jsonl", _answers)):
+        for path in sorted((times / kind).glob("*/*/*/*/*.jsonl")):
+            file = folder / path.relative_to(times).with_suffix(suffix)
+            if path.parts[-4] in config["models"] and file.is_file():
+                yield from told(config, file, _seconds(path))
 
 
 def _as_declared(made: Mapping, declared: Mapping) -> bool:
@@ -104,60 +126,39 @@ def _as_declared(made: Mapping, declared: Mapping) -> bool:
     return made["dtype"] == declared["dtype"] and declared["device"] in ("auto", made["device"])
 
 
-def _readings(config: Mapping, folders: Sequence[Path]) -> dict[str, dict]:
-    """Return what readings tell of `Known`: lengths in the first folder, speeds in all."""
-    costs = config["estimate"]
-    documents, tokens = Counter(), Counter()
-    jobs = {"reading": defaultdict(list), "aligned": defaultdict(list)}
-    for folder, path, time in _recorded(folders, "readings", ".npz"):
-        name, model, adapter, *_ = path.parts
-        if name not in config["sets"] or model not in config["models"]:
-            continue
-        file = ArrayFile(folder / "readings" / path, "reading", "read again")
-        if not _as_declared(file.meta["provenance"], config["models"][model]):
-            continue
-        spans = [file[f"spans.{number}"] for number in range(len(file.meta["queries"]))]
-        read, seconds = sum(map(len, spans)), _seconds(time)
-        inside = sum(int((one[:, 1] - one[:, 0]).sum()) for one in spans)
-        if not (read and seconds):
-            continue
-        if folder == folders[0]:
-            documents[name] += read
-            tokens[name] += inside
-        # The same parts of a prompt as in the estimate's own lists.
-        prompt = inside + read * costs["marker_tokens"] + len(spans) * costs["prompt_tokens"]
-        jobs["reading" if adapter == "none" else "aligned"][model].append((prompt, seconds))
-    return {
-        "document_tokens": {name: tokens[name] / count for name, count in documents.items()},
-        **{kind: {m: _speed(parts) for m, parts in of.items()} for kind, of in jobs.items()},
-    }
+def _reading(config: Mapping, path: Path, seconds: float) -> Iterator[Job]:
+    """Yield the job of a reading ``SET/MODEL/ADAPTER/ORDER/SHARD.npz`` of a declared set."""
+    costs, (name, model, adapter) = config["estimate"], path.parts[-5:-2]
+    if name not in config["sets"]:
+        return
+    file = ArrayFile(path, "reading", "read again")
+    spans = [file[f"spans.{number}"] for number in range(len(file.meta["queries"]))]
+    read, inside = sum(map(len, spans)), sum(int((s[:, 1] - s[:, 0]).sum()) for s in spans)
+    # The same parts of a prompt as in the estimate's own lists.
+    prompt = inside + read * costs["marker_tokens"] + len(spans) * costs["prompt_tokens"]
+    if read and seconds and _as_declared(file.meta["provenance"], config["models"][model]):
+        key = ("reading" if adapter == "none" else "aligned", model)
+        yield Job(key, prompt, seconds, name, read, inside)
 
 
-def _generation(config: Mapping, folders: Sequence[Path]) -> dict[tuple[str, str], Speed]:
-    """Return the speed of each generative method on each model, in tokens of its prompts."""
-    jobs = defaultdict(list)
-    for folder, path, time in _recorded(folders, "generation", ".jsonl"):
-        _, model, _, method, _ = path.parts
-        if model not in config["models"]:
-            continue
-        settings, lists = load_records(folder / "generation" / path)
-        # Lists side by side take another time than one by one.
-        batch = config["methods"].get(method, {}).get("batch")
-        if settings["method"]["batch"] == batch and _as_declared(settings, config["models"][model]):
-            prompts = sum(found["prompt_tokens"] for found in lists)
-            jobs[model, method].append((prompts, _seconds(time)))
-    return {key: speed for key, parts in jobs.items() if (speed := _speed(parts))}
+def _answers(config: Mapping, path: Path, seconds: float) -> Iterator[Job]:
+    """Yield the job of a record of answers ``SET/MODEL/ORDER/METHOD/SHARD.jsonl``.
+
+    Lists side by side take another time than one by one, so the batch is the config's.
+    """
+    model, _, method = path.parts[-4:-1]
+    made, lists = load_records(path)
+    batch = config["methods"].get(method, {}).get("batch")
+    if made["method"]["batch"] == batch and _as_declared(made, config["models"][model]):
+        prompts = sum(one["prompt_tokens"] for one in lists)
+        yield Job(("generation", model, method), prompts, seconds)
 
 
-def _training(config: Mapping, results: Path, found: Known) -> Iterator[tuple[str, Speed]]:
-    """Yield the speed of each model's trainings, those of a kind of work summed."""
+def _trainings(config: Mapping, results: Path, found: Known) -> Iterator[Job]:
+    """Yield the trainings of the config's recipes."""
     plan = Plan(config, found)
-    for model in config["models"]:
-        jobs = []
-        for path in sorted((results / "benchmarks/adapters" / model).glob("*.jsonl")):
-            recipe = config["alignments"].get(path.stem.rpartition("-")[0])
-            work = math.nan if recipe is None else plan.work(recipe)[2]
-            if math.isfinite(work):
-                jobs.append((work, _seconds(path)))
-        if speed := _speed(jobs):
-            yield model, speed
+    for path in sorted((results / "benchmarks/adapters").glob("*/*.jsonl")):
+        recipe, model = config["alignments"].get(path.stem.rpartition("-")[0]), path.parent.name
+        work = math.nan if recipe is None else plan.work(recipe)[2]
+        if model in config["models"] and math.isfinite(work):
+            yield Job(("training", model), work, _seconds(path))

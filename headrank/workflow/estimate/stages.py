@@ -9,14 +9,14 @@ which.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from headrank.baselines.generation import windows
 from headrank.sources.pypi import pinned_files
 from headrank.workflow.config.keys import stored_dtype
-from headrank.workflow.config.layouts import method_layout
-from headrank.workflow.config.usage import mined_as, split_method
+from headrank.workflow.config.usage import split_method
 from headrank.workflow.estimate.plan import Plan
 from headrank.workflow.estimate.terms import (
     UNKNOWN,
@@ -48,9 +48,9 @@ def estimate(config: Mapping, known: Known | None = None) -> list[Stage]:
             neither known nor assumed; the message names the key.
     """
     plan = Plan(config, known or Known())
-    stages = [*_data(plan), *(_weights(plan, name) for name in plan.weights)]
-    for model in config["experiment"]["models"]:
-        stages += _readings(plan, model) if plan.of("attention") else []
+    stages = [*_data(plan), *(_weights(plan, name) for name in plan.x.used_models())]
+    for model in plan.x.model_names:
+        stages += _readings(plan, model)
         stages += [_generation(plan, model, name) for name in plan.of("generative")]
     stages += [_classification(plan, name) for name in plan.of("cross-encoder")]
     return [*stages, _rankings(plan)]
@@ -64,18 +64,19 @@ def adapter_bytes(config: Mapping, options: Mapping) -> float:
 
 def _data(plan: Plan) -> Iterator[Stage]:
     """Yield the rows of downloads, of collections in our layout, their indexes and query sets."""
-    costs, known = plan.costs, plan.known
+    costs, known, x = plan.costs, plan.known, plan.x
+    collections = {name: x.collections[name] for name in x.used_collections()}
     files, fetched, kept = {}, 0.0, 0.0
-    for name, entry in (*plan.collections.items(), *plan.weights.items()):
-        told, pins = costs["downloads"].get(name, {}), pinned_files(entry["source"])
+    for name in (*collections, *x.used_models()):
+        pins = pinned_files((x.collections | x.weights)[name]["source"])
         for pin in pins:
-            size = told.get("gigabytes", UNKNOWN) / len(pins)
+            size = costs["downloads"].get(name, {}).get("gigabytes", UNKNOWN) / len(pins)
             files[pin["file"]] = known.archives.get(pin["file"], size)
     if files:
         size = sum(files.values())
         basis = "measured" if files.keys() <= known.archives.keys() else "assumed"
         yield Stage("archives", "-", len(files), gigabytes=size, basis=basis, fetched=size)
-    exported = [n for n, e in plan.collections.items() if e["source"]["kind"] == "ir_datasets"]
+    exported = [n for n, e in collections.items() if e["source"]["kind"] == "ir_datasets"]
     for name in exported:
         told, documents = costs["downloads"].get(name, {}), plan.documents(name)
         size = told.get("gigabytes", documents * costs["download_bytes"] / 1e9)
@@ -84,29 +85,24 @@ def _data(plan: Plan) -> Iterator[Stage]:
     if exported:
         # What ir_datasets fetches and unpacks; the collections' jobs do it.
         yield Stage("sources", "-", 0, gigabytes=kept, basis="assumed", fetched=fetched)
-    size = plan.documents(*plan.collections) * costs["document_bytes"] / 1e9
-    yield Stage("collections", "-", len(plan.collections), gigabytes=size, basis="assumed")
-    indexed = [name for name, entry in plan.collections.items() if entry["first_stage"] != "own"]
+    size = plan.documents(*collections) * costs["document_bytes"] / 1e9
+    yield Stage("collections", "-", len(collections), gigabytes=size, basis="assumed")
+    indexed = [name for name, entry in collections.items() if entry["first_stage"] != "own"]
     count = plan.documents(*indexed)
     row = Stage("indexes", "-", len(indexed), gigabytes=count * costs["index_bytes"] / 1e9)
-    yield row.at(known.indexing or Speed(costs["documents_per_second"], "assumed"), count)
+    assumed = Speed(costs["documents_per_second"], "assumed")
+    yield row.at(known.speeds.get(("indexing",), assumed), count)
     # A set holds its documents, its candidates and what its first stage keeps.
     one = plan.candidates * costs["document_bytes"] + run_bytes(plan.candidates)
     one += run_bytes(plan.config["first_stage"]["depth"])
-    queries = plan.queries(*plan.used_sets)
-    yield Stage(
-        "query sets",
-        "-",
-        len(plan.used_sets),
-        queries,
-        gigabytes=queries * one / 1e9,
-        basis="assumed",
-    )
+    queries = plan.queries(*x.used_roles())
+    size = queries * one / 1e9
+    yield Stage("query sets", "-", len(x.used_roles()), queries, gigabytes=size, basis="assumed")
 
 
 def _weights(plan: Plan, name: str) -> Stage:
     """Return the row of a model's weights, as they lie in `resources/models`."""
-    entry, costs = plan.weights[name], plan.costs
+    entry, costs = plan.x.weights[name], plan.costs
     form, hub = entry.get("format", "safetensors"), entry["source"]["kind"] == "huggingface"
     parameters = costs["models"].get(name, {}).get("parameters")
     kept = stored_dtype(entry) if form == "gguf" else "bfloat16"
@@ -120,63 +116,45 @@ def _weights(plan: Plan, name: str) -> Stage:
 
 def _readings(plan: Plan, model: str) -> Iterator[Stage]:
     """Yield the rows of what one model reads head by head, and of what is trained in between."""
-    config, recipes = plan.config, plan.config["alignments"]
-    profiled, calibrate = config["profiling"]["sets"], config["reading"]["calibrate"]
-    yield _reading(plan, "readings", model, plan.plain(), calibrate)
-    ablated = {m["adapter"] for m in plan.ablated.values() if "adapter" in m}
-    apart = [name for name in recipes if name in ablated and name not in plan.recipes]
-    mined, first = set(), mined_as(config)
-    for name in [*plan.recipes, *apart]:
+    calibrate = plan.config["reading"]["calibrate"]
+    plain, aligned, own = plan.read(model)
+    if plain:
+        yield _reading(plan, "readings", model, plain, calibrate)
+    mined = set()
+    for name in plan.recipes:
         pairs, trained = _training(plan, model, name)
-        yield from [trained] if first[name] in mined else [pairs, trained]
-        mined.add(first[name])
-    if times := plan.adapted():
-        aligned = [(name, times) for name in plan.sets]
-        aligned += [(plan.report_set, len(recipes[name]["seeds"])) for name in apart]
-        methods = [*plan.of("attention").values(), *plan.ablated.values()]
-        chosen = {method["adapter"] for method in methods if method["reselect"]}
-        again = sum(len(recipes[name]["seeds"]) for name in chosen)
-        aligned += [(name, again) for name in profiled]
+        yield from [trained] if plan.x.mined_as[name] in mined else [pairs, trained]
+        mined.add(plan.x.mined_as[name])
+    if aligned:
         yield _reading(plan, "aligned readings", model, aligned, False)
-    times = sum(
-        plan.seeds(method) * plan.times(method_layout(config, name))
-        for name, method in plan.of("attention").items()
-        if method["truncated"]
-    )
-    once = sum(plan.seeds(m) for m in plan.ablated.values() if m["truncated"])
-    if times or once:
-        own = [(name, times) for name in plan.sets] + [(plan.report_set, once)]
+    if own:
         # They read as much, at most, and keep only the ranking.
         row = _reading(plan, "truncated rankings", model, own, calibrate)
         yield replace(row, gigabytes=plan.run_gigabytes(row.queries))
 
 
 def _reading(
-    plan: Plan, stage: str, model: str, times: list[tuple[str, int]], calibrate: bool
+    plan: Plan, title: str, model: str, times: Mapping[str, int], calibrate: bool
 ) -> Stage:
     """Return the reading of sets, each so many times, by one model."""
-    documents, budget = plan.candidates, plan.config["prompt"].get("document_tokens")
-    keep, shape = plan.config["reading"]["tokens"] == "all", plan.shape(model)
+    documents, budget, shape = plan.candidates, plan.budget, plan.shape(model)
+    reading = plan.config["reading"]
+    kept = {"calibrate": calibrate, "keep_tokens": reading["tokens"] == "all"}
+    kept["max_logits"] = reading["max_logits"]
 
-    def size(name: str) -> float:
+    def one(name: str) -> tuple[float, float]:
         inside = documents * plan.document_tokens(name, budget)
-        return list_bytes(
-            shape,
-            documents,
-            inside,
-            calibrate=calibrate,
-            keep_tokens=keep,
-            max_logits=plan.config["reading"]["max_logits"],
-        )
+        size = list_bytes(shape, documents, inside, **kept)
+        return plan.list_tokens(name, documents, budget), size
 
-    counts = plan.lists(times, lambda name: plan.list_tokens(name, documents, budget), size)
-    speed = plan.speed(model, "aligned" if stage.startswith("aligned") else "reading")
-    return Stage(stage, model, **counts).at(speed, counts["tokens"])
+    row = plan.stage(title, model, times, one)
+    speed = plan.speed(model, "aligned" if title.startswith("aligned") else "reading")
+    return row.at(speed, row.tokens)
 
 
 def _training(plan: Plan, model: str, name: str) -> tuple[Stage, Stage]:
     """Return the mining of a recipe's pairs and the training of its adapters."""
-    recipe = plan.config["alignments"][name]
+    recipe = plan.x.recipes[name]
     queries, seeds = plan.queries(*recipe["training"]), len(recipe["seeds"])
     if recipe["queries"] is not None:
         queries = min(queries, recipe["queries"])
@@ -192,25 +170,27 @@ def _training(plan: Plan, model: str, name: str) -> tuple[Stage, Stage]:
 
 def _generation(plan: Plan, model: str, name: str) -> Stage:
     """Return the answers of one generative method; without a say of order, asked once."""
-    config, costs, entry = plan.config, plan.costs, plan.used[name]
-    ordered = entry["protocol"] == "listwise"
-    orders = len(entry["orders"] or config["orders"]) if ordered else 1
-    budget = config["prompt"].get("document_tokens")
+    costs, entry = plan.costs, plan.x.declared[name]
 
-    def one(given: str) -> windows.Work:
-        document = plan.document_tokens(given, budget) + costs["marker_tokens"]
+    def work(given: str) -> windows.Work:
+        document = plan.document_tokens(given, plan.budget) + costs["marker_tokens"]
         return windows.work(entry, plan.candidates, document, costs["prompt_tokens"])
 
-    def size(given: str) -> float:
-        work = one(given)
-        answers = 0 if entry["protocol"] == "query-likelihood" else work.passes
-        return record_bytes(plan.candidates, answers, work.places, work.new_tokens)
+    def one(given: str) -> tuple[float, float]:
+        made = work(given)
+        answers = 0 if entry["protocol"] == "query-likelihood" else made.passes
+        size = record_bytes(plan.candidates, answers, made.places, made.new_tokens)
+        return made.prompt_tokens, size
 
-    times = [(given, orders) for given in plan.sets]
-    counts = plan.lists(times, lambda given: one(given).prompt_tokens, size)
-    prompt, new = counts["tokens"], counts["queries"] * one(plan.sets[0]).new_tokens
-    row = Stage(f"generation by {name}", model, **counts | {"tokens": prompt + new})
-    if speed := plan.known.generation.get((model, name)):
+    asked = dict.fromkeys(
+        (given, *plan.x.generations(given, model, order, name))
+        for given, of, _, order, method in plan.cells
+        if of == model and split_method(method)[0] == name
+    )
+    row = plan.stage(f"generation by {name}", model, Counter(given for given, *_ in asked), one)
+    prompt, new = row.tokens, row.queries * work(plan.x.sets[0]).new_tokens
+    row = replace(row, tokens=prompt + new)
+    if speed := plan.known.speeds.get(("generation", model, name)):
         return row.at(speed, prompt)
     # A step writes a token of each list of the batch.
     seconds = prompt / plan.speed(model).per_second
@@ -224,28 +204,17 @@ def _classification(plan: Plan, name: str) -> Stage:
 
     Its texts are cut at the encoder's own limit alone, so that bounds their tokens.
     """
-    encoder = plan.used[name]["encoder"]
-    one = plan.candidates * plan.config["encoders"][encoder]["max_tokens"]
-    counts = plan.lists([(given, 1) for given in plan.sets], lambda given: one)
+    encoder = plan.x.declared[name]["encoder"]
+    tokens = plan.candidates * plan.x.weights[encoder]["max_tokens"]
+    one = (tokens, run_bytes(plan.candidates))
+    row = plan.stage(f"scores of {name}", encoder, Counter(plan.x.sets), lambda given: one)
     told = plan.costs["models"].get(encoder, {}).get("tokens_per_second", UNKNOWN)
-    return Stage(f"scores of {name}", encoder, **counts).at(
-        Speed(told, "assumed"), counts["tokens"]
-    )
+    return row.at(Speed(told, "assumed"), row.tokens)
 
 
 def _rankings(plan: Plan) -> Stage:
     """Return the cheap rest: one job a run."""
-    config, models, times = plan.config, len(plan.config["experiment"]["models"]), 0
-    for name in config["experiment"]["methods"]:
-        entry = plan.used[split_method(name)[0]]
-        if entry["kind"] in ("attention", "generative"):
-            orders = len(entry.get("orders") or config["orders"])
-            times += models * orders * plan.seeds(entry)
-        else:
-            times += 1
-    alone = models * sum(plan.seeds(entry) for entry in plan.ablated.values())
-    runs = times * len(plan.sets) + alone
-    lists = times * plan.queries(*plan.sets) + alone * plan.queries(plan.report_set)
+    runs, lists = len(plan.cells), plan.queries(*(cell[0] for cell in plan.cells))
     hours = runs * plan.costs["seconds_per_run"] / 3600
     size = plan.run_gigabytes(lists)
     return Stage("rankings", "-", runs, lists, gigabytes=size, hours=hours, basis="assumed")

@@ -22,15 +22,15 @@ _COLUMNS = [
     Column("basis", "Basis"),
 ]
 _NUMBERS = ["queries", "tokens", "gigabytes", "fetched", "hours", "per_second"]
+_SUMS = ["jobs", "tokens", "gigabytes", "fetched", "hours"]
 UNKNOWN = "unknown"
 
 
 def table(stages: Iterable[Stage]) -> pd.DataFrame:
     """Return one row a stage and their total; a sum with an unknown part is unknown."""
     frame = pd.DataFrame([vars(stage) for stage in stages]).astype(dict.fromkeys(_NUMBERS, float))
-    total = {"stage": "total", "model": "-", "queries": 0.0, "per_second": 0.0, "basis": ""}
-    for name in ("jobs", "tokens", "gigabytes", "fetched", "hours"):
-        total[name] = frame[name].sum(skipna=False)
+    sums = {name: frame[name].sum(skipna=False) for name in _SUMS}
+    total = vars(Stage("total", "-", 0)) | sums
     return pd.concat([frame, pd.DataFrame([total])], ignore_index=True)
 
 

@@ -55,10 +55,10 @@ class Known:
         shapes: ``{model: shape}`` of models that are there.
         weights: ``{model or encoder: gigabytes}`` of those that are there.
         archives: ``{file: gigabytes}`` of those that were fetched.
-        reading, aligned: ``{model: measured speed}`` of readings without and with an adapter.
-        training: the same of training, in tokens of `headrank.workflow.estimate.plan.Plan.work`.
-        generation: ``{(model, method): speed}`` in prompt tokens, with all that is written.
-        indexing: documents a second.
+        speeds: measured, in tokens a second, by what was done: ``("reading", model)``, the same of
+            ``aligned`` (with an adapter) and of ``training`` (as many tokens as
+            `headrank.workflow.estimate.plan.Plan.work` counts), ``("generation", model, method)``
+            (of prompts, with all that is written), and ``("indexing",)`` in documents.
     """
 
     documents: Mapping[str, int] = field(default_factory=dict)
@@ -67,11 +67,7 @@ class Known:
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     archives: Mapping[str, float] = field(default_factory=dict)
-    reading: Mapping[str, Speed] = field(default_factory=dict)
-    aligned: Mapping[str, Speed] = field(default_factory=dict)
-    training: Mapping[str, Speed] = field(default_factory=dict)
-    generation: Mapping[tuple[str, str], Speed] = field(default_factory=dict)
-    indexing: Speed | None = None
+    speeds: Mapping[tuple[str, ...], Speed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def test_what_is_generated():
     assert judged.hours == pytest.approx(judged.tokens / 100 / 3600)
     # bm25 once, the others in each of their orders.
     assert found["rankings", "-"].jobs == 1 + 2 + 3 + 2
-    known = Known(generation={("smollm2", "ask"): Speed(20.0, "measured")})
+    known = Known(speeds={("generation", "smollm2", "ask"): Speed(20.0, "measured")})
     told = rows(config, known)["generation by ask", "smollm2"]
     assert (told.hours, told.basis) == (pytest.approx(prompts / 20 / 3600), "measured")
 
@@ -115,8 +115,10 @@ def test_what_is_known_goes_before_what_is_assumed():
         queries={"lee": 24},
         document_tokens={"lee": 30.0},
         shapes={"smollm2": Shape(2, 3)},
-        reading={"smollm2": Speed(50.0, "measured")},
-        indexing=Speed(500.0, "measured"),
+        speeds={
+            ("reading", "smollm2"): Speed(50.0, "measured"),
+            ("indexing",): Speed(500.0, "measured"),
+        },
     )
     found = rows(experiment(), told)
     readings = found["readings", "smollm2"]
