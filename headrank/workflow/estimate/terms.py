@@ -115,14 +115,14 @@ def list_bytes(
         tokens: tokens of all its documents.
     """
     mass = FLOAT32 * shape.layers * shape.heads
-    arrays, size = 2, (mass + 2 * 8 + ID_BYTES) * documents
+    arrays = [mass * documents, 2 * 8 * documents]
     if calibrate:
-        arrays, size = arrays + 2, size + mass * documents + FLOAT32 * tokens
+        arrays += [mass * documents, FLOAT32 * tokens]
     if calibrate and keep_tokens:
-        arrays, size = arrays + 1, size + mass * tokens
+        arrays.append(mass * tokens)
     if max_logits:
-        arrays, size = arrays + 1, size + mass * documents
-    return size + arrays * ARRAY_BYTES
+        arrays.append(mass * documents)
+    return sum(arrays) + len(arrays) * ARRAY_BYTES + ID_BYTES * documents
 
 
 def run_bytes(documents: int) -> int:

@@ -16,10 +16,12 @@ from pathlib import Path
 
 import yaml
 
+from headrank.collections.layout import CANDIDATES
 from headrank.errors import HeadRankError
 from headrank.io.files import json_sha256, read_json, sha256, utc, write_text
 from headrank.io.texts import read_text
 from headrank.workflow.config.layouts import method_layout, prompt_in
+from headrank.workflow.config.shown import BM25, first_stage_of
 from headrank.workflow.config.usage import split_method
 from headrank.workflow.provenance.manifest import (
     alignment_prompt_digest,
@@ -89,7 +91,9 @@ def run_metadata(
     config, (name, _) = shared.config, split_method(cell["method"])
     method, sampled = config["methods"][name], config["sets"][cell["set"]]
     card = read_json(shared.collections[sampled["collection"]])
-    bm25 = _is_bm25(config["collections"][sampled["collection"]], sampled["split"], card)
+    local = config["collections"][sampled["collection"]]["source"]["kind"] == "local"
+    own = local and CANDIDATES in card["sha256"]
+    bm25 = first_stage_of(config, cell["set"], lambda collection: own) == BM25
     readers = distinct(part.reader for part in made_from.values())
     return {
         "schema version": SCHEMA_VERSION,
@@ -170,13 +174,6 @@ def _platform(host: Host, readers: Sequence[Mapping]) -> dict:
             "libraries": {"python": [f"{name}=={version}" for name, version in sorted(libraries)]}
         },
     }
-
-
-def _is_bm25(collection: Mapping, split: str, card: Mapping) -> bool:
-    """Return whether the candidates of a split come from BM25, not from a run made elsewhere."""
-    given = collection["source"]["kind"] == "local" and "candidates.run" in card["sha256"]
-    own = collection["first_stage"] == "own" or (collection["first_stage"] == "auto" and given)
-    return not own and split not in collection["runs"]
 
 
 def _method(config: Mapping, tag: str, bm25: bool) -> dict:
