@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
 
@@ -49,13 +49,17 @@ def command(
 
 
 def snakemake(
-    folder: Path, config: Path | list[Path], *arguments: str, cores: int | None = 2
+    folder: Path,
+    config: Path | list[Path],
+    *arguments: str,
+    cores: int | None = 2,
+    env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess:
-    """Run Snakemake to its end; stdout and stderr are joined."""
+    """Run Snakemake to its end, with more variables; stdout and stderr are joined."""
     program = [sys.executable, "-m", "snakemake"]
     whole = command(folder, config, *arguments, cores=cores)
     assert whole[: len(program)] == program
-    return snakemake_server.run(whole[len(program) :], environment())
+    return snakemake_server.run(whole[len(program) :], environment() | dict(env or {}))
 
 
 def workdir(folder: Path) -> Path:

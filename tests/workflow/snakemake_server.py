@@ -2,20 +2,25 @@
 
 Snakemake and the workflow's modules take most of the time of a small run. A fork is a process of
 its own, with its own working folder, environment and ``sys.argv``, and ends as the program does.
-The server is a fresh interpreter: it has neither pytest's modules nor its threads.
+The server is a fresh interpreter: it has neither pytest's modules nor its threads. What its jobs
+import is shared too, see `job_server`.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 ROOT = Path(__file__).parents[2]
 _server: subprocess.Popen | None = None
@@ -54,13 +59,19 @@ def run(
 
 def _serve() -> None:
     """Answer each line of stdin, a request, with the status of its run."""
-    import snakemake.cli
 
     # What every start loads, by what a first one has loaded in the end.
     for name in _loaded_by(["--snakefile", str(ROOT / "Snakefile"), "--list-target-rules"]):
         if name.startswith(("headrank.", "snakemake.")):
             importlib.import_module(name)
     answers = os.fdopen(os.dup(1), "w")
+    with tempfile.TemporaryDirectory(prefix="jobs-") as folder, _jobs(Path(folder) / "socket"):
+        _answer_each(answers)
+
+
+def _answer_each(answers: TextIO) -> None:
+    import snakemake.cli
+
     for line in sys.stdin:
         arguments, env, cwd, shown = json.loads(line)
         child = os.fork()
@@ -75,6 +86,37 @@ def _serve() -> None:
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         answers.write(f"{status}\n")
         answers.flush()
+
+
+@contextlib.contextmanager
+def _jobs(path: Path) -> Iterator[None]:
+    """Let scripts run in forks of a server that listens there, while the block lasts.
+
+    Those of an environment of conda's run in it, as they do everywhere.
+    """
+    from snakemake.script import PythonScript
+
+    program = [sys.executable, str(ROOT / "tests/workflow/job_server.py")]
+    server = subprocess.Popen([*program, "serve", str(path)], stdin=subprocess.PIPE)
+    end = time.monotonic() + 60
+    while not path.exists():
+        if server.poll() is not None or time.monotonic() > end:
+            raise RuntimeError(f"the server of jobs does not listen (status {server.returncode})")
+        time.sleep(0.01)
+    start = shlex.join([program[0], "-I", "-S", program[1], "run", str(path)])
+    as_program = PythonScript.execute_script
+
+    def execute(script: PythonScript, fname: str, edit: bool = False) -> None:
+        if script.conda_env or script.container_img or script.env_modules:
+            as_program(script, fname, edit)
+        else:
+            script._execute_cmd(f"{start} {{fname:q}}", fname=fname, is_python_script=True)
+
+    PythonScript.execute_script = execute
+    try:
+        yield
+    finally:
+        server.communicate()
 
 
 def _end_as(main, arguments: list[str]) -> None:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.fault.experiment import TARGETS, write
-from tests.workflow.running import ROOT, command, environment
+from tests.workflow.running import ROOT, command, environment, snakemake
 from tests.workflow.test_style import CUDA as CUDA_LIBRARY
 from tests.workflow.test_style import TOOLS, canonical, pip_pins
 
@@ -162,7 +162,7 @@ def test_retrieval_reading_and_evaluation_run_in_their_environments(built, conda
     assert result.stdout.count("Activating conda environment") >= len(rules)
     plain = tmp_path / "plain"
     plain.mkdir()
-    result = run(command(plain, write(plain, small), *TARGETS), conda)
+    result = snakemake(plain, write(plain, small), *TARGETS)
     assert result.returncode == 0, result.stdout
     made = sorted(path.relative_to(plain) for path in (plain / "results/runs").rglob("*.run"))
     assert len(made) == 3
