@@ -20,11 +20,16 @@ rule job:
 """
 SCRIPT = """
 import json, os, time
+from pathlib import Path
 from headrank.workflow.job import one_gpu
 
 with one_gpu("cuda"):
     began = time.monotonic()
-    time.sleep(0.5)
+    # The first job waits for the second, however slowly that one starts.
+    Path(f"begun-{snakemake.wildcards.n}").touch()
+    while len(list(Path().glob("begun-*"))) < 2 and time.monotonic() < began + 120:
+        time.sleep(0.01)
+    time.sleep(0.2)
     seen = os.environ["CUDA_VISIBLE_DEVICES"]
     span = [began, time.monotonic()]
 with open(snakemake.output[0], "w") as file:
