@@ -1,6 +1,7 @@
 """Style of code and rules, and pins that agree with each other."""
 
 import ast
+import functools
 import importlib.metadata
 import re
 import subprocess
@@ -203,7 +204,8 @@ def needs(packages: Iterable[str]) -> set[str]:
     return {name for name, _ in seen if not CUDA.match(name)}
 
 
-def imported(path: Path) -> set[str]:
+@functools.cache
+def imported(path: Path) -> frozenset[str]:
     """Return the top-level packages that a file's import statements name."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -211,7 +213,7 @@ def imported(path: Path) -> set[str]:
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module.split(".")[0])
-    return found
+    return frozenset(found)
 
 
 def test_lock_holds_the_direct_pins_and_no_address(root):
