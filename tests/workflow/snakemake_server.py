@@ -98,7 +98,7 @@ def _jobs(path: Path) -> Iterator[None]:
 
     program = [sys.executable, str(ROOT / "tests/workflow/job_server.py")]
     server = subprocess.Popen([*program, "serve", str(path)], stdin=subprocess.PIPE)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not path.exists():
         if server.poll() is not None or time.monotonic() > end:
             raise RuntimeError(f"the server of jobs does not listen (status {server.returncode})")
