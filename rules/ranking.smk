@@ -56,6 +56,7 @@ rule rank_truncated:
         fold=lambda wildcards: experiment.fold_of(wildcards.method),
         seed=config["seed"],
         shards=lambda wildcards: experiment.shards[wildcards.set],
+        encode_once=config["reading"]["encode_once"],
         batch_tokens=config["reading"]["batch_tokens"],
         code=code("rank_truncated"),
     message:

@@ -33,6 +33,7 @@ rule read:
         calibrate=config["reading"]["calibrate"],
         tokens=config["reading"]["tokens"],
         max_logits=config["reading"]["max_logits"],
+        encode_once=config["reading"]["encode_once"],
         batch_tokens=config["reading"]["batch_tokens"],
         code=code("read_set"),
     message:

@@ -40,6 +40,9 @@ WEIGHTS, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 MEMORY = 2 * 10**9
 """Bytes in memory in front of a folder, unless told otherwise."""
 
+OF_A_JOB = 10**9
+"""Bytes that one job of a workflow keeps in memory where it reads each document once."""
+
 _ENTRIES = 30_000  # most in memory: each may be a map of a file, which the system limits
 _FRESH = 600  # seconds after which a folder's entry that memory serves is marked as used again
 # Of a model's config: what says where it came from, or is told otherwise.
@@ -64,17 +67,24 @@ class DocumentStore:
         limit: bytes at most, in memory.
         int8: entries are kept in 8 bits, with a scale a token and key head. What is read of a
             document is then the same in its first list and in later ones.
+        alone: what else is in a pass has the least say in a document's numbers, so that lists
+            hardly depend on those before them (see :func:`headrank.reading.apart.fill`).
         folder: keeps them on disk; None keeps them in memory alone.
         bytes: that are taken in memory.
         hits, misses: documents that were found, and not, since the store was made or opened.
     """
 
     def __init__(
-        self, limit: int = MEMORY, *, int8: bool = False, folder: StoreFolder | None = None
+        self,
+        limit: int = MEMORY,
+        *,
+        int8: bool = False,
+        alone: bool = False,
+        folder: StoreFolder | None = None,
     ) -> None:
         if limit < 1:
             raise HeadRankError(f"the store's limit is {limit} bytes; give at least 1")
-        self.limit, self.int8, self.folder = limit, int8, folder
+        self.limit, self.int8, self.alone, self.folder = limit, int8, alone, folder
         self.bytes = self.hits = self.misses = 0
         self._asked: dict[str, object] = {}
         self._entries: OrderedDict[str, _Held] = OrderedDict()
@@ -185,6 +195,16 @@ class DocumentStore:
             self.bytes -= gone.entry.bytes
         self._entries[key] = _Held(entry)
         self.bytes += entry.bytes
+
+
+def job_store(encode_once: bool, layout: str) -> DocumentStore | None:
+    """Return the store of a job that reads each document once; None for one that does not.
+
+    In layouts in which a document sees other text nothing can be kept.
+    """
+    if not (encode_once and layout in STORABLE):
+        return None
+    return DocumentStore(OF_A_JOB, alone=True)
 
 
 def state_of(model: LoadedModel, adapter: str | os.PathLike | None) -> dict[str, object]:

@@ -171,18 +171,23 @@ def read_prompt(
     deepest: int | None = None,
     keep_tokens: bool = False,
     keep_max_logits: bool = False,
+    shelf: Shelf | None = None,
 ) -> list[SuffixMass]:
     """Return the masses of all heads for every suffix of one prompt; see ``read_prompts``."""
     kept = {"keep_tokens": keep_tokens, "keep_max_logits": keep_max_logits}
-    (masses,) = _read_side_by_side(model, [prompt], deepest, kept)
+    (masses,) = _read_side_by_side(model, [prompt], deepest, kept, shelf)
     return masses
 
 
 def _read_side_by_side(
-    model: LoadedModel, prompts: Sequence[Prompt], deepest: int | None, kept: Mapping[str, bool]
+    model: LoadedModel,
+    prompts: Sequence[Prompt],
+    deepest: int | None,
+    kept: Mapping[str, bool],
+    shelf: Shelf | None = None,
 ) -> list[list[SuffixMass]]:
     """Return the masses of all heads for every suffix of each prompt of a batch."""
-    recorders = read_prompts(model, prompts, deepest=deepest, **kept)
+    recorders = read_prompts(model, prompts, deepest=deepest, shelf=shelf, **kept)
     return [
         [
             SuffixMass(
@@ -231,6 +236,7 @@ def read_list(
     deepest: int | None = None,
     keep_tokens: bool = False,
     keep_max_logits: bool = False,
+    shelf: Shelf | None = None,
 ) -> tuple[ListReading, int]:
     """Return the reading of one list (documents in prompt order) and its prompt's tokens."""
     queries = None if calibrate else (candidates.query,)
@@ -241,6 +247,7 @@ def read_list(
         deepest=deepest,
         keep_tokens=keep_tokens or calibrate,
         keep_max_logits=keep_max_logits,
+        shelf=shelf,
     )
     reading = _reading(
         model, candidates, prompt, masses, calibrate=calibrate, keep_tokens=keep_tokens
@@ -298,6 +305,7 @@ def read_lists(
     keep_tokens: bool = False,
     keep_max_logits: bool = False,
     budget: TokenBudget | None = None,
+    shelf: Shelf | None = None,
     label: str = "reading",
     progress: bool = True,
 ) -> Iterator[ListReading]:
@@ -307,6 +315,7 @@ def read_lists(
         budget: of the tokens of lists read side by side; by default, and in block layouts, whose
             documents fill a pass already, every list is read alone. Side by side masses are those
             of single lists up to rounding.
+        shelf: in a layout whose documents can be kept, those that are there are not read again.
     """
     lists = list(lists)
     kept = {
@@ -320,7 +329,7 @@ def read_lists(
         for candidates in lists:
             builder.build(candidates)
         found = (
-            (number, *read_list(model, builder, candidates, deepest=deepest, **kept))
+            (number, *read_list(model, builder, candidates, deepest=deepest, shelf=shelf, **kept))
             for number, candidates in enumerate(lists)
         )
     else:

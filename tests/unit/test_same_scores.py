@@ -88,6 +88,7 @@ def by_workflow(tmp_path, lists, model, heads, adapter, dtype, prompt):
     weights = {"dtype": dtype, "device": "cpu"}
     shared = {"weights": weights, "prompt": prompt, "order": "shuffled", "seed": 13}
     part = {"shard": 0, "shards": 1, "threads": 1, "code": "digest", "batch_tokens": "auto"}
+    part["encode_once"] = False
     fold = METHODS["headrank"]
     fold = {"calibrate": fold.calibrate, "outliers": fold.outliers, "aggregation": fold.aggregation}
     script("rank_truncated").main(
@@ -108,6 +109,7 @@ def by_workflow(tmp_path, lists, model, heads, adapter, dtype, prompt):
         adapter=adapter,
         calibrate=True,
         tokens="none",
+        max_logits=False,
         **shared,
         **part,
     )

@@ -14,6 +14,7 @@ from headrank.options.fold import Fold
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.ranker import HeadRanker
 from headrank.reading.batches import TokenBudget
+from headrank.reading.document_store import job_store
 from headrank.workflow.provenance.process import save_reader
 from headrank.workflow.script import Folder, run_job
 
@@ -33,6 +34,7 @@ def main(
     shard: int,
     shards: int,
     threads: int,
+    encode_once: bool,
     batch_tokens: int | str,
     code: str,
     method: str,
@@ -51,6 +53,7 @@ def main(
         # Documents that are read apart have no order: any gives the same scores.
         order=order if options.layout == "joint" else "first-stage",
         seed=seed,
+        store=job_store(encode_once, options.layout),
         **weights,
     )
     found = load_lists(lists)[shard::shards]

@@ -20,6 +20,7 @@ from headrank.models.decoder import load_model
 from headrank.options.prompt import PromptOptions
 from headrank.reading import sliding_window
 from headrank.reading.batches import TokenBudget
+from headrank.reading.document_store import Shelf, job_store, state_of
 from headrank.reading.prefill import read_lists
 from headrank.reading.prompt import PromptBuilder
 from headrank.reading.readings import save_readings
@@ -43,6 +44,7 @@ def main(
     tokens: str,
     max_logits: bool,
     threads: int,
+    encode_once: bool,
     batch_tokens: int | str,
     code: str,
 ) -> None:
@@ -69,6 +71,9 @@ def main(
     # As asked for, not as measured: shards of a set may be read on different cards.
     together = not budget.alone and options.layout == "joint"
     side_by_side = {"batch_tokens": batch_tokens} if together else {}
+    store, shelf = job_store(encode_once, options.layout), None
+    if store is not None:
+        shelf = Shelf(store, state_of(loaded, adapter), loaded.device)
     readings = read_lists(
         loaded,
         builder,
@@ -78,6 +83,7 @@ def main(
         keep_max_logits=max_logits,
         deepest=deepest,
         budget=budget,
+        shelf=shelf,
         label=lists.name,
     )
     provenance = {
@@ -92,6 +98,7 @@ def main(
         "prompt": options.described(),
         "wrapper": builder.wrapper,
         **side_by_side,
+        **({} if store is None else {"encode_once": True}),
         "order": order,
         "seed": seed,
         "versions": {

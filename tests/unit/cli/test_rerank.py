@@ -253,6 +253,8 @@ def test_rerank_gives_the_numbers_of_the_workflow(tmp_path, heads, collection, m
             shards=2,
             calibrate=True,
             tokens="all",
+            max_logits=False,
+            encode_once=False,
             threads=1,
             batch_tokens="auto",
             code="digest",
