@@ -80,6 +80,7 @@ class Plan:
         each order is read, and without an adapter too: studies compare both. Profiled sets are
         read in one order, of each layout whose heads are selected or that a study shows.
         """
+        # Each reading once, however many methods fold it; keys keep their order.
         plain, aligned, own, profiled = {}, {}, {}, {}
         for name, of, adapter, order, method in self.cells:
             entry = self.x.declared[split_method(method)[0]]
@@ -97,10 +98,10 @@ class Plan:
                 profiled[adapter, layout] = None
             if entry["truncated"]:
                 own[name, split_method(method)[0], adapter, order] = None
-        counts = [Counter(name for name, *_ in found) for found in (plain, aligned, own)]
+        plain, aligned, own = (Counter(key[0] for key in found) for found in (plain, aligned, own))
         for adapter, _ in profiled:
-            counts[adapter != "none"].update(self.config["profiling"]["sets"])
-        return tuple(counts)
+            (plain if adapter == "none" else aligned).update(self.config["profiling"]["sets"])
+        return plain, aligned, own
 
     def stage(
         self,
