@@ -48,8 +48,9 @@ test: environment
 		$(foreach name,insuranceqa semanlink lee,resources/collections/$(name)/collection.json)
 	python -m pytest
 
+# In as many processes as there are cores, four at most; a module's tests share one.
 test-fast: environment
-	python -m pytest -m "not slow"
+	python -m pytest -m "not slow" --numprocesses logical --maxprocesses 4 --dist loadfile
 
 test-cluster: environment $(VENV)/cluster/complete
 	PYTHONPATH=$(VENV)/cluster python -m pytest -rs tests/cluster
