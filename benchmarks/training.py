@@ -18,10 +18,11 @@ from benchmarks.cases import compared
 from benchmarks.command import run
 from benchmarks.material import bare_model, passages, prefill, some_heads, tokens_of
 from headrank.align.adapter import PROJECTIONS, add_adapter
-from headrank.align.lists import Judged, pair_lists
+from headrank.align.forward import HeadReader
+from headrank.align.lists import Judged
+from headrank.align.loop import Training, TrainingData
 from headrank.align.options import AlignOptions
 from headrank.align.pairs import mine_pairs
-from headrank.align.train import Training, TrainingData
 from headrank.baselines.generation.model import load_generator
 from headrank.data.trec import Qrels
 from headrank.models.decoder import load_model
@@ -87,9 +88,9 @@ def compare(
     qrels = Qrels({candidates.query_id: {candidates.doc_ids[0]: 1}})
     # Pairs are those of a list whose heads tell no document apart.
     even = [(candidates.query_id, candidates.doc_ids, np.zeros(documents))]
-    matched = pair_lists([candidates], mine_pairs(even, qrels.grades, PairOptions(), seed=1), qrels)
+    pairs = mine_pairs(even, qrels.grades, PairOptions(), seed=1)
     # A step alone is timed: nothing is held out.
-    data = TrainingData(matched, qrels, Judged([], Qrels({})))
+    data = TrainingData(Judged([candidates], qrels), pairs, Judged([], Qrels({})))
     tasks: dict[str, Callable[[], object]] = {}
     for projections, name in NAMES.items():
         settings = AlignOptions(projections=projections, batch=1)
@@ -103,7 +104,7 @@ def compare(
             projections=projections,
             seed=1,
         )
-        training = Training(loaded, builder, heads, wrapped, data, settings, seed=1)
+        training = Training(HeadReader(loaded, builder, heads), wrapped, data, settings, seed=1)
         tasks[f"aligned, {name}"] = lambda one=training: one.take_step([0])
         tasks[f"fine-tuned, {name}"] = fine_tuning(
             writers[projections].model, settings, ids, answer

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from headrank.align.options import AlignOptions
     from headrank.data.candidates import Passage
-    from headrank.fitting import LabelledQuery, profile_heads
+    from headrank.fitting import AlignRecipe, LabelledQuery, profile_heads
     from headrank.fitting import align as align_heads
     from headrank.options.prompt import PromptOptions
     from headrank.options.selection import SelectionOptions
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 __all__ = [
     "AlignOptions",
+    "AlignRecipe",
     "HeadRanker",
     "LabelledQuery",
     "Passage",
@@ -29,6 +30,7 @@ __all__ = [
 # in seconds, and `headrank --help` needs neither.
 _HOMES = {
     "AlignOptions": "headrank.align.options:AlignOptions",
+    "AlignRecipe": "headrank.fitting:AlignRecipe",
     "HeadRanker": "headrank.ranker.ranker:HeadRanker",
     "LabelledQuery": "headrank.fitting:LabelledQuery",
     "Passage": "headrank.data.candidates:Passage",

@@ -1,7 +1,7 @@
 """Profiling and aligning heads on a user's own labelled queries, in two calls.
 
 heads = profile_heads("my/model", examples).select(SelectionOptions(entropy_weight=0.1))
-align("my/model", heads, examples, "my-adapter")
+align("my/model", heads, examples, "my-adapter", recipe=AlignRecipe(seed=1))
 ranker = HeadRanker.from_pretrained("my/model", adapter="my-adapter")
 """
 
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Unpack
 
 import pandas as pd
 
-from headrank.align.lists import Judged, trim_all
+from headrank.align.forward import HeadReader
+from headrank.align.lists import Judged, trim_judged
 from headrank.align.mine import mine_with_model
 from headrank.align.options import AlignOptions
 from headrank.align.places import check_folders
@@ -25,6 +27,7 @@ from headrank.errors import HeadRankError
 from headrank.heads.profile import Profile, profile_readings
 from headrank.io.texts import normalised
 from headrank.models.decoder import LoadedModel, load_model
+from headrank.options.loading import LoadOptions, check_keywords
 from headrank.options.pairs import PairOptions
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.origin import Origin
@@ -81,23 +84,24 @@ def profile_heads(
     prompt: PromptOptions | None = None,
     order: str = "shuffled",
     seed: int = 13,
-    dtype: str = "float32",
-    device: str = "cpu",
-    revision: str | None = None,
     max_logits: bool = False,
     progress: bool = True,
+    **load: Unpack[LoadOptions],
 ) -> Profile:
     """Return the profile of every head of a model; ``.select(...)`` gives the heads to read.
 
     Args:
         max_logits: also profile largest logits, by which criterion ``max-logit`` selects.
+        load: ``dtype`` (by default float32), ``device`` and ``revision``; see
+            `headrank.options.loading.LoadOptions`.
 
     Raises:
         HeadRankError: the model cannot be loaded, a list does not fit, or no query has
             passages of two grades.
     """
+    check_keywords(load, LoadOptions, "profile_heads")
     lists, qrels = as_lists(examples)
-    loaded = load_model(model, dtype=dtype, device=device, revision=revision)
+    loaded = load_model(model, **load)
     return profile_lists(
         loaded,
         lists,
@@ -154,69 +158,68 @@ def _checked(readings: Iterable[ListReading]) -> Iterator[ListReading]:
         yield reading
 
 
+@dataclass(frozen=True)
+class AlignRecipe:
+    """How an adapter is made from labelled queries.
+
+    Attributes:
+        options: of the training.
+        pairs: which pairs of passages it prefers.
+        documents: passages a training list keeps: the relevant ones and the best others.
+        prompt: by default the one that the heads were selected with.
+        seed: of orders, dropout, the adapter's first weights and the held-out share.
+        checkpoint: folder from which a killed run goes on, to the same adapter.
+    """
+
+    options: AlignOptions = field(default_factory=AlignOptions)
+    pairs: PairOptions = field(default_factory=PairOptions)
+    documents: int = 12
+    prompt: PromptOptions | None = None
+    seed: int = 13
+    checkpoint: str | os.PathLike | None = None
+
+
 def align(
     model: str | os.PathLike,
     heads: HeadSet,
     examples: Iterable[LabelledQuery],
     target: str | os.PathLike,
     *,
-    validation: Iterable[LabelledQuery] | None = None,
-    hold_out: float = 0.2,
-    documents: int = 12,
-    options: AlignOptions | None = None,
-    pairs: PairOptions | None = None,
-    prompt: PromptOptions | None = None,
-    seed: int = 13,
-    dtype: str | None = None,
-    device: str = "cpu",
-    revision: str | None = None,
-    checkpoint: str | os.PathLike | None = None,
+    validation: Iterable[LabelledQuery] | float = 0.2,
+    recipe: AlignRecipe | None = None,
     progress: bool = True,
+    **load: Unpack[LoadOptions],
 ) -> pd.DataFrame:
     """Write an adapter of the heads to ``target``; return nDCG@10 by epoch on held-out queries.
 
     Args:
         heads: the heads to align, selected on this model.
-        validation: held-out queries; by default a seeded share ``hold_out`` of the examples.
-        documents: passages a training list keeps: the relevant ones and the best others.
-        prompt: by default the one that the heads were selected with.
-        dtype: of the weights; by default the one that the heads were selected in.
-        checkpoint: folder from which a killed run goes on.
+        validation: held-out queries, or the share of the examples that is held out.
+        recipe: how the adapter is trained; by default ``AlignRecipe()``.
+        load: ``dtype`` (by default the heads' own), ``device`` and ``revision``; see
+            `headrank.options.loading.LoadOptions`.
 
     Raises:
         HeadRankError: as ``profile_heads``; heads of another model; too few queries to hold
             any out or to fill a step; a validation query that also trains; a folder that
             holds anything but an adapter that was written there, or a checkpoint inside it.
     """
-    check_folders(target, checkpoint)
-    if prompt is not None:
-        check_heads(heads, prompt.layout)
+    check_keywords(load, LoadOptions, "align_heads")
+    recipe = recipe or AlignRecipe()
+    check_folders(target, recipe.checkpoint)
+    if recipe.prompt is not None:
+        check_heads(heads, recipe.prompt.layout)
     lists, qrels = as_lists(examples)
-    if validation is None:
-        lists, held_out = split(lists, hold_out, seed)
+    if isinstance(validation, (int, float)):
+        lists, held_out = split(lists, validation, recipe.seed)
         validated = Judged(held_out, qrels)
     else:
         validated = as_lists(validation)
-    loaded = load_model(
-        model,
-        dtype=dtype or Origin({}, heads).dtype() or "float32",
-        device=device,
-        layers=heads.deepest + 1,
-        revision=revision,
-    )
+    load = Origin({}, heads).loading(load)
+    loaded = load_model(model, layers=heads.deepest + 1, **load)
+    training = Judged(lists, qrels)
     return align_lists(
-        loaded,
-        heads,
-        Judged(lists, qrels),
-        target,
-        validation=validated,
-        documents=documents,
-        options=options,
-        pairs=pairs,
-        prompt=prompt,
-        seed=seed,
-        checkpoint=checkpoint,
-        progress=progress,
+        loaded, heads, training, target, validation=validated, recipe=recipe, progress=progress
     )
 
 
@@ -227,41 +230,30 @@ def align_lists(
     target: str | os.PathLike,
     *,
     validation: Judged,
-    documents: int = 12,
-    options: AlignOptions | None = None,
-    pairs: PairOptions | None = None,
-    prompt: PromptOptions | None = None,
-    seed: int = 13,
-    checkpoint: str | os.PathLike | None = None,
+    recipe: AlignRecipe,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Trim lists, mine their pairs under the unaligned heads and train; see ``align``."""
+    from headrank.align.loop import TrainingData
     from headrank.align.train import align as train
 
-    check_folders(target, checkpoint)
+    check_folders(target, recipe.checkpoint)
     heads.check_model(model.layers, model.heads, model.digest)
     _check_held_out(training.lists, validation.lists)
-    if prompt is None:
-        prompt = Origin({}, heads).prompt() or PromptOptions()
+    prompt = recipe.prompt or Origin({}, heads).prompt() or PromptOptions()
     check_heads(heads, prompt.layout)
-    builder = PromptBuilder(model.tokenizer, prompt, model.context)
-    builder.check_wrapper(heads.provenance, "the heads")
-    trimmed = trim_all(*training, documents)
-    mined = mine_with_model(
-        model, builder, heads, trimmed, training.qrels, pairs or PairOptions(), seed, progress
-    )
+    reader = HeadReader.of(model, prompt, heads)
+    reader.builder.check_wrapper(heads.provenance, "the heads")
+    trimmed = trim_judged(training, recipe.documents)
+    pairs = mine_with_model(reader, trimmed, recipe.pairs, recipe.seed, progress)
+    held = trim_judged(validation, recipe.documents)
     return train(
-        model,
-        builder,
-        heads,
-        Judged(trimmed, training.qrels),
-        mined,
+        reader,
+        TrainingData(trimmed, pairs, held, labelled=len(training.lists)),
         target,
-        validation=Judged(trim_all(*validation, documents), validation.qrels),
-        options=options or AlignOptions(),
-        seed=seed,
-        checkpoint=checkpoint,
-        labelled_queries=len(training.lists),
+        options=recipe.options,
+        seed=recipe.seed,
+        checkpoint=recipe.checkpoint,
         progress=progress,
     )
 

@@ -4,15 +4,56 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
+from headrank.align.losses import relevance
+from headrank.data.candidates import CandidateList, arrange
 from headrank.data.heads import HeadSet
 from headrank.models.attention import ReadingComplete, Recorder, Target
 from headrank.models.decoder import LoadedModel
+from headrank.options.prompt import PromptOptions
 from headrank.reading.apart import trace_blocks
-from headrank.reading.prompt import Prompt
+from headrank.reading.prompt import Prompt, PromptBuilder
 from headrank.reading.sliding_window import check_prompt
+
+
+@dataclass(frozen=True)
+class HeadReader:
+    """The heads that are read of a model, and the prompt that they are read in."""
+
+    model: LoadedModel
+    builder: PromptBuilder
+    heads: HeadSet
+
+    @classmethod
+    def of(cls, model: LoadedModel, prompt: PromptOptions, heads: HeadSet) -> HeadReader:
+        """Return a reader in a prompt of these options."""
+        return cls(model, PromptBuilder(model.tokenizer, prompt, model.context), heads)
+
+    @property
+    def layout(self) -> str:
+        """Return the prompt's layout."""
+        return self.builder.options.layout
+
+    def in_layout(self, layout: str) -> HeadReader:
+        """Return a reader of the same heads in another layout."""
+        return HeadReader.of(self.model, self.builder.options.changed(layout=layout), self.heads)
+
+    def masses(self, lists: Sequence[CandidateList]) -> list[torch.Tensor]:
+        """Return ``[selected heads, docs]`` float32 masses of each list; see `selected_masses`."""
+        prompts = [self.builder.build(one, (one.query,)) for one in lists]
+        return selected_masses(self.model, prompts, self.heads)
+
+    @torch.no_grad()
+    def shuffled_relevance(
+        self, candidates: CandidateList, seed: int
+    ) -> tuple[CandidateList, torch.Tensor]:
+        """Return a list in a seeded shuffled order, and the relevance ``[docs]`` read there."""
+        moved = arrange(candidates, "shuffled", seed)
+        (mass,) = self.masses([moved])
+        return moved, relevance(mass)
 
 
 def selected_mass(model: LoadedModel, prompt: Prompt, heads: HeadSet) -> torch.Tensor:

@@ -103,6 +103,11 @@ def trim_all(lists: Iterable[CandidateList], qrels: Qrels, documents: int) -> li
     return trimmed
 
 
+def trim_judged(judged: Judged, documents: int) -> Judged:
+    """Return the trimmed lists that hold two grades, with the judgments; see `trim_all`."""
+    return Judged(trim_all(*judged, documents), judged.qrels)
+
+
 def shuffled(
     candidates: CandidateList, qrels: Qrels, pairs: list[Pair], seed: int, epoch: int
 ) -> TrainingList:

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import torch
-
-from headrank.align.forward import selected_mass
-from headrank.align.losses import relevance
+from headrank.align.forward import HeadReader
+from headrank.align.lists import Judged
 from headrank.align.pairs import PairSet, mine_pairs
-from headrank.data.candidates import CandidateList, arrange
-from headrank.data.heads import HeadSet
-from headrank.data.trec import Qrels
+from headrank.data.candidates import CandidateList
 from headrank.io.progress import follow
-from headrank.models.decoder import LoadedModel
 from headrank.options.pairs import PairOptions
 from headrank.reading.layout import check_heads
-from headrank.reading.prompt import PromptBuilder
 
 
-@torch.no_grad()
 def mine_with_model(
-    model: LoadedModel,
-    builder: PromptBuilder,
-    heads: HeadSet,
-    lists: Sequence[CandidateList],
-    qrels: Qrels,
+    reader: HeadReader,
+    training: Judged,
     options: PairOptions,
     seed: int,
     progress: bool = True,
@@ -35,13 +23,15 @@ def mine_with_model(
     Raises:
         HeadRankError: heads of another model or layout, or no list with two grades.
     """
-    heads.check_model(model.layers, model.heads, model.digest)
-    check_heads(heads, builder.options.layout)
+    model = reader.model
+    reader.heads.check_model(model.layers, model.heads, model.digest)
+    check_heads(reader.heads, reader.layout)
 
     def read(candidates: CandidateList) -> tuple[str, tuple[str, ...], object]:
-        moved = arrange(candidates, "shuffled", seed)
-        mass = selected_mass(model, builder.build(moved, (moved.query,)), heads)
-        return moved.query_id, moved.doc_ids, relevance(mass).cpu().numpy()
+        moved, values = reader.shuffled_relevance(candidates, seed)
+        return moved.query_id, moved.doc_ids, values.cpu().numpy()
 
-    bar = follow(lists, desc="mining pairs", unit="query", disable=not progress)
-    return mine_pairs((read(candidates) for candidates in bar), qrels.grades, options, seed)
+    bar = follow(training.lists, desc="mining pairs", unit="query", disable=not progress)
+    return mine_pairs(
+        (read(candidates) for candidates in bar), training.qrels.grades, options, seed
+    )

@@ -2,57 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import math
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from headrank import __version__
 from headrank.align import adapter as adapters
-from headrank.align import losses
-from headrank.align.checkpoint import Checkpoint, Progress, State
-from headrank.align.divergence import check_gradient, check_trend, check_weights
-from headrank.align.forward import selected_masses
-from headrank.align.lists import Judged, TrainingList, pair_lists, shuffled
+from headrank.align.checkpoint import Checkpoint
+from headrank.align.forward import HeadReader
+from headrank.align.loop import Training, TrainingData
 from headrank.align.options import AlignOptions
-from headrank.align.pairs import Pair, PairSet
 from headrank.align.places import check_folders
-from headrank.align.validate import validation_ndcg
-from headrank.data.candidates import CandidateList, query_generator
-from headrank.data.heads import HeadSet
-from headrank.data.trec import Qrels
 from headrank.errors import HeadRankError
 from headrank.io.folders import ADAPTER, atomic_dir
-from headrank.io.progress import follow
-from headrank.models.decoder import LoadedModel
-from headrank.models.devices import OutOfMemory, fits
-from headrank.models.versions import versions
-from headrank.reading.layout import TRAINED, check_heads, other_layout
-from headrank.reading.prompt import PromptBuilder
+from headrank.reading.layout import check_heads
 
 logger = logging.getLogger(__name__)
 
 
 def align(
-    model: LoadedModel,
-    builder: PromptBuilder,
-    heads: HeadSet,
-    training: Judged,
-    pairs: PairSet,
+    reader: HeadReader,
+    data: TrainingData,
     target: str | os.PathLike,
     *,
-    validation: Judged,
     options: AlignOptions,
     seed: int,
     checkpoint: str | os.PathLike | None = None,
-    labelled_queries: int | None = None,
     provenance: dict | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -63,14 +41,10 @@ def align(
     epoch; epoch 0 is the unaligned model, and is kept with a warning if it is the best).
 
     Args:
-        training: trimmed lists; every epoch draws each list's order anew.
-        pairs: mined on these lists.
-        validation: held-out lists, read in a seeded shuffled order.
+        reader: the heads that are trained; its model is changed in place.
         checkpoint: folder from which a killed run goes on, with the same result as an
             unbroken one. Its own files are removed at the end, and it with them if nothing
             else is in it and it was made here.
-        labelled_queries: how many queries the lists were made from, for the card; None: as
-            many as there are lists.
         provenance: noted on the card; its ``code``, a digest of the modules, must also be a
             checkpoint's.
 
@@ -80,25 +54,23 @@ def align(
             code or packages, or a folder as `headrank.align.places.check_folders` refuses.
     """
     check_folders(target, checkpoint)
-    check_heads(heads, builder.options.layout)
-    matched = pair_lists(training.lists, pairs, training.qrels)
-    if len(matched) < options.batch:
+    check_heads(reader.heads, reader.layout)
+    if len(data.matched) < options.batch:
         raise HeadRankError(
-            f"{len(matched)} training queries have pairs, fewer than one step takes (batch "
+            f"{len(data.matched)} training queries have pairs, fewer than one step takes (batch "
             f"{options.batch}); give more labelled queries, or lower batch"
         )
     wrapped = adapters.add_adapter(
-        model,
-        heads,
+        reader.model,
+        reader.heads,
         rank=options.rank,
         alpha=options.alpha,
         dropout=options.dropout,
         projections=options.projections,
         seed=seed,
     )
-    data = TrainingData(matched, training.qrels, validation)
     code = (provenance or {}).get("code")
-    run = Training(model, builder, heads, wrapped, data, options, seed, code)
+    run = Training(reader, wrapped, data, options, seed, code)
     store = None if checkpoint is None else Checkpoint(Path(checkpoint), run.fingerprint())
     if store is not None and (state := store.load()) is not None:
         run.load_state(state)
@@ -109,22 +81,22 @@ def align(
             "no epoch ranks the %d validation queries better than the unaligned model (nDCG@10 "
             "%.4f): the adapter changes nothing. Validate on more queries, train on more, or lower "
             "learning_rate (now %g)",
-            len(validation.lists),
+            len(data.validation.lists),
             run.progress.best,
             options.learning_rate,
         )
     card = {
         "headrank": __version__,
-        "model": Path(model.name).name,
-        "model_digest": model.digest,
+        "model": Path(reader.model.name).name,
+        "model_digest": reader.model.digest,
         "options": asdict(options),
-        "dtype": model.dtype,
-        "prompt": builder.options.described(),
-        "wrapper": builder.wrapper,
+        "dtype": reader.model.dtype,
+        "prompt": reader.builder.options.described(),
+        "wrapper": reader.builder.wrapper,
         "seed": seed,
-        "labelled_queries": len(training.lists) if labelled_queries is None else labelled_queries,
-        "training_queries": len(matched),
-        "pairs": len(pairs.pairs),
+        "labelled_queries": len(data.training.lists) if data.labelled is None else data.labelled,
+        "training_queries": len(data.matched),
+        "pairs": len(data.pairs.pairs),
         "best_epoch": run.progress.best_epoch,
         "validation_ndcg@10": run.progress.best,
         "provenance": provenance or {},
@@ -138,310 +110,3 @@ def align(
     if store is not None:
         store.remove()
     return table
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What a training sees.
-
-    Attributes:
-        matched: each list with its pairs, by `headrank.align.lists.pair_lists`.
-        qrels: judgments of these lists.
-        validation: held-out lists.
-    """
-
-    matched: Sequence[tuple[CandidateList, list[Pair]]]
-    qrels: Qrels
-    validation: Judged
-
-
-class Training:
-    """The loop's state: model, data, optimiser, progress.
-
-    Args:
-        wrapped: the model with the adapter that is trained.
-        code: digest of the code that trains, if the caller knows it.
-    """
-
-    def __init__(
-        self,
-        model: LoadedModel,
-        builder: PromptBuilder,
-        heads: HeadSet,
-        wrapped: torch.nn.Module,
-        data: TrainingData,
-        options: AlignOptions,
-        seed: int,
-        code: str | None = None,
-    ) -> None:
-        self.model, self.builder, self.heads, self.wrapped = model, builder, heads, wrapped
-        self.data, self.options, self.seed, self.code = data, options, seed, code
-        self.builders = [builder]  # each list is read by all of them in a step
-        if options.both_layouts:
-            other = builder.options.changed(layout=other_layout(builder.options.layout))
-            self.builders.append(PromptBuilder(model.tokenizer, other, model.context))
-        self.micro_batch = (
-            options.micro_batch
-            if options.micro_batch != "auto"
-            else options.batch
-            if model.device.type == "cuda"
-            else 1
-        )
-        self.parameters = [p for p in wrapped.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(
-            self.parameters, lr=options.learning_rate, weight_decay=0.0
-        )
-        self.steps = math.ceil(len(data.matched) / options.batch)  # an epoch
-        self.progress = Progress()
-        self.best_state = adapters.adapter_state(wrapped)
-
-    def state(self) -> State:
-        """Return all that a resumed run needs to go on as this one."""
-        return State(
-            adapter=adapters.adapter_state(self.wrapped),
-            best=self.best_state,
-            moments=self.optimiser.state_dict()["state"],
-            progress=self.progress,
-        )
-
-    def load_state(self, state: State) -> None:
-        """Go on from a state of a run of the same `fingerprint`."""
-        adapters.restore_state(self.wrapped, state.adapter)
-        self.best_state, self.progress = state.best, state.progress
-        whole = self.optimiser.state_dict()
-        whole["state"] = state.moments
-        self.optimiser.load_state_dict(whole)
-
-    def fingerprint(self) -> str:
-        """Return what a checkpoint must agree with, as JSON."""
-        return json.dumps(
-            {
-                "options": {
-                    k: v for k, v in asdict(self.options).items() if k != "checkpoint_every"
-                },
-                "prompt": self.builder.options.described(),
-                "wrapper": self.builder.wrapper,
-                "heads": self.heads.pairs,
-                "model": self.model.digest,
-                "dtype": str(self.model.decoder.dtype),
-                "seed": self.seed,
-                "data": self.data_digest(),
-                "code": self.code,
-                "versions": versions(),
-            },
-            sort_keys=True,
-        )
-
-    def data_digest(self) -> str:
-        """Return the SHA-256 of every text, grade and pair that training or validation sees."""
-        data = self.data
-        training = Judged([candidates for candidates, _ in data.matched], data.qrels)
-        grades = [
-            qrels.only(c.query_id for c in lists).grades
-            for lists, qrels in (training, data.validation)
-        ]
-        seen = repr((data.matched, data.validation.lists, grades))
-        return hashlib.sha256(seen.encode()).hexdigest()
-
-    def rate(self) -> float:
-        """Return the learning rate of the next step: linear warm-up, then the schedule."""
-        total = self.steps * self.options.epochs
-        warm = max(1, round(self.options.warmup * total))
-        done = self.progress.total
-        if done < warm:
-            return self.options.learning_rate * (done + 1) / warm
-        share = (done - warm) / max(1, total - warm)
-        factor = {
-            "constant": 1.0,
-            "linear": 1 - share,
-            "cosine": 0.5 * (1 + math.cos(math.pi * share)),
-        }[self.options.schedule]
-        return self.options.learning_rate * factor
-
-    def train(self, store: Checkpoint | None, progress: bool) -> None:
-        """Run the remaining epochs."""
-        if not self.progress.validation:
-            self.validate(0)
-        done = self.progress.total
-        bar = follow(
-            total=self.steps * self.options.epochs,
-            initial=done,
-            desc="aligning",
-            unit="step",
-            disable=not progress,
-        )
-        with bar:
-            while not self.finished():
-                order = query_generator(self.seed, "lists", str(self.progress.epoch)).permutation(
-                    len(self.data.matched)
-                )
-                while self.progress.step < self.steps:
-                    first = self.progress.step * self.options.batch
-                    self.take_step(order[first : first + self.options.batch])
-                    bar.update()
-                    bar.set_postfix_str(f"loss {self.progress.log[-1]['loss']:.3f}")
-                    every = self.options.checkpoint_every
-                    if store is not None and self.progress.total % every == 0:
-                        store.save(self.state())
-                self.progress.epoch += 1
-                self.progress.step = 0
-                self.validate(self.progress.epoch)
-                if store is not None:
-                    store.save(self.state())
-
-    def finished(self) -> bool:
-        """Return whether all epochs are done, or too many passed without a better one.
-
-        Asked before each epoch, so a run resumed at its end stops where it would have.
-        """
-        waited = self.progress.epoch - self.progress.best_epoch
-        return self.progress.epoch >= self.options.epochs or waited >= self.options.patience
-
-    def take_step(self, chosen: Sequence[int]) -> None:
-        """Accumulate the gradients of a batch of lists and update the adapter once."""
-        self.wrapped.train()
-        # Dropout draws from the global generator; a step draws the same after a resume.
-        step = query_generator(self.seed, "step", str(self.progress.total))
-        torch.manual_seed(int(step.integers(2**62)))
-        rate = self.rate()
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        sums = {"loss": 0.0, "preference": 0.0, "regulariser": 0.0, "misordered": 0.0}
-        waiting = [
-            shuffled(candidates, self.data.qrels, pairs, self.seed, self.progress.epoch)
-            for candidates, pairs in (self.data.matched[number] for number in chosen)
-        ]
-        while waiting:
-            group = waiting[: self.micro_batch]
-            parts = self.accumulate(group, len(chosen) * len(self.builders))
-            if parts is None:
-                continue
-            waiting = waiting[len(group) :]
-            for part in parts:
-                for name in sums:
-                    sums[name] += part[name]
-        norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.options.clip))
-        number, peak = self.progress.total + 1, self.options.learning_rate
-        check_gradient(number, sums["loss"], norm, peak)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
-        check_weights(number, self.parameters, peak)
-        self.progress.step += 1
-        self.progress.total += 1
-        self.progress.log.append(
-            {"step": self.progress.total, "epoch": self.progress.epoch + 1}
-            | sums
-            | {"gradient_norm": norm, "learning_rate": rate}
-        )
-        check_trend([entry["loss"] for entry in self.progress.log], peak)
-
-    def accumulate(self, items: Sequence[TrainingList], count: int) -> list[dict] | None:
-        """Add to the gradient what some lists give; return each one's share of the step's log.
-
-        Returns None, with the gradient as it was and half of ``micro_batch``, if several lists
-        do not fit the GPU's memory at once.
-
-        Args:
-            count: losses that the step is the mean of.
-
-        Raises:
-            OutOfMemory: a list that does not fit alone.
-        """
-        # What a pass that fails half way has added must go again.
-        before = None
-        if len(items) > 1:
-            before = [None if p.grad is None else p.grad.clone() for p in self.parameters]
-        named = ", ".join(item.candidates.query_id for item in items)
-        failed, found = None, []
-        try:
-            with fits(
-                f"a training step of {'queries' if before else 'query'} {named}",
-                "train on fewer documents a list or a smaller document_tokens, adapt "
-                "projections: query-key, or use dtype bfloat16",
-            ):
-                for builder in self.builders:
-                    joint = builder.options.layout == "joint"
-                    # One graph at a time: the gradients add up.
-                    for group in [items] if joint else [[item] for item in items]:
-                        parts = self.losses(group, builder)
-                        (torch.stack([part["loss"] for part in parts]).sum() / count).backward()
-                        found += [
-                            {k: float(v.detach()) / count for k, v in p.items()} for p in parts
-                        ]
-        except OutOfMemory as error:
-            if before is None:
-                raise
-            # The error holds the frames of the pass, and they hold its memory.
-            failed = str(error)
-        if failed is None:
-            return found
-        self.micro_batch = len(items) // 2
-        logger.warning("%s; from here on micro_batch %d", failed, self.micro_batch)
-        for parameter, gradient in zip(self.parameters, before, strict=True):
-            parameter.grad = gradient
-        torch.cuda.empty_cache()
-        return None
-
-    def served_heads(self) -> HeadSet:
-        """Return the heads as the adapter's folder has them: with all layouts that they serve."""
-        if len(self.builders) == 1:
-            return self.heads
-        layouts = [builder.options.layout for builder in self.builders]
-        return replace(self.heads, provenance={**self.heads.provenance, TRAINED: layouts})
-
-    def losses(
-        self, items: Sequence[TrainingList], builder: PromptBuilder | None = None
-    ) -> list[dict[str, torch.Tensor]]:
-        """Return the loss of each list and its parts, by default in the heads' own layout."""
-        builder = builder or self.builder
-        prompts = [builder.build(item.candidates, (item.candidates.query,)) for item in items]
-        reference = [None] * len(items)
-        if self.options.reference == "frozen":
-            with adapters.frozen(self.wrapped):
-                reference = selected_masses(self.model, prompts, self.heads)
-        masses = selected_masses(self.model, prompts, self.heads)
-        return [self.parts(*one) for one in zip(items, masses, reference, strict=True)]
-
-    def parts(
-        self, item: TrainingList, mass: torch.Tensor, reference: torch.Tensor | None
-    ) -> dict[str, torch.Tensor]:
-        """Return the loss of one list and its parts.
-
-        Args:
-            mass: ``[selected heads, docs]``.
-            reference: that of the unaligned model, if the loss compares with it.
-        """
-        options = self.options
-        chosen = torch.from_numpy(item.chosen).to(self.model.device)
-        rejected = torch.from_numpy(item.rejected).to(self.model.device)
-        z = losses.relevance(mass, options.scale)
-        before = None
-        if reference is not None:
-            unaligned = losses.relevance(reference, options.scale)
-            before = unaligned[chosen] - unaligned[rejected]
-        preference = losses.preference_loss(z, chosen, rejected, options.beta, before)
-        if options.regulariser == "graded-kl":
-            grades = torch.from_numpy(item.grades).to(z.device)
-            regulariser = losses.graded_kl(z, grades)
-        elif options.regulariser == "middle-spread":
-            regulariser = losses.middle_spread(z, options.spread_floor)
-        else:
-            regulariser = torch.zeros_like(preference)
-        with torch.no_grad():
-            misordered = (z[chosen] <= z[rejected]).float().mean()
-        return {
-            "loss": preference + options.regulariser_weight * regulariser,
-            "preference": preference.detach(),
-            "regulariser": regulariser.detach(),
-            "misordered": misordered,
-        }
-
-    def validate(self, epoch: int) -> None:
-        """Measure nDCG@10 on the held-out lists; keep the adapter if it is the best so far."""
-        self.wrapped.eval()
-        lists, qrels = self.data.validation
-        value = validation_ndcg(self.model, self.builder, self.heads, lists, qrels, self.seed)
-        self.progress.validation.append({"epoch": epoch, "ndcg@10": value, "queries": len(lists)})
-        if value > self.progress.best:
-            self.progress.best, self.progress.best_epoch = value, epoch
-            self.best_state = adapters.adapter_state(self.wrapped)

@@ -10,6 +10,7 @@ from headrank.cli.options import (
     add_input,
     add_model,
     add_prompt,
+    load_options,
     number,
     prepare_torch,
     prompt_options,
@@ -84,7 +85,7 @@ def run(args: argparse.Namespace) -> None:
     prepare_torch(args)
     from headrank.align.lists import Judged
     from headrank.align.options import AlignOptions
-    from headrank.fitting import align_lists, split
+    from headrank.fitting import AlignRecipe, align_lists, split
     from headrank.models.decoder import load_model
     from headrank.models.safe_loading import load_config
     from headrank.ranker.origin import Origin
@@ -116,24 +117,20 @@ def run(args: argparse.Namespace) -> None:
         validation = Judged([one.candidates for one in held], labels(held))
     if "published" in heads.provenance:
         check_published(heads, args.model, load_config(args.model, args.revision))
-    model = load_model(
-        args.model,
-        dtype=args.dtype or origin.dtype() or "float32",
-        device=args.device,
-        layers=heads.deepest + 1,
-        revision=args.revision,
-    )
+    model = load_model(args.model, layers=heads.deepest + 1, **origin.loading(load_options(args)))
     table = align_lists(
         model,
         heads,
         training,
         args.output,
         validation=validation,
-        documents=args.documents,
-        options=options,
-        prompt=prompt,
-        seed=seed,
-        checkpoint=args.checkpoint,
+        recipe=AlignRecipe(
+            options=options,
+            documents=args.documents,
+            prompt=prompt,
+            seed=seed,
+            checkpoint=args.checkpoint,
+        ),
         progress=not args.quiet,
     )
     for row in table.to_dict("records"):

@@ -13,6 +13,7 @@ from headrank.errors import HeadRankError
 from headrank.io.files import read_json
 
 if TYPE_CHECKING:
+    from headrank.options.loading import LoadOptions
     from headrank.options.prompt import PromptOptions
 
 # Written out, so that `headrank --help` imports nothing; a test holds them against the library.
@@ -151,6 +152,11 @@ def add_model(parser: argparse.ArgumentParser, what: str) -> None:
     group.add_argument(
         "--threads", type=whole(1), metavar="N", help="CPU threads (default: all of the machine)"
     )
+
+
+def load_options(args: argparse.Namespace) -> LoadOptions:
+    """Return what the arguments of `add_model` say of the weights."""
+    return {"dtype": args.dtype, "device": args.device, "revision": args.revision}
 
 
 def add_prompt(parser: argparse.ArgumentParser, fit: bool = False, ordered: bool = True) -> None:

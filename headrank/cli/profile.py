@@ -12,6 +12,7 @@ from headrank.cli.options import (
     add_input,
     add_model,
     add_prompt,
+    load_options,
     number,
     prepare_torch,
     prompt_options,
@@ -83,9 +84,7 @@ def run(args: argparse.Namespace) -> None:
     from headrank.fitting import profile_lists
     from headrank.models.decoder import load_model
 
-    model = load_model(
-        args.model, dtype=args.dtype or "float32", device=args.device, revision=args.revision
-    )
+    model = load_model(args.model, **load_options(args))
     profile = profile_lists(
         model,
         [one.candidates for one in lists],

@@ -66,7 +66,7 @@ class LoadedModel:
 def load_model(
     path: str | os.PathLike,
     *,
-    dtype: str = "float32",
+    dtype: str | None = None,
     device: str = "cpu",
     layers: int | None = None,
     revision: str | None = None,
@@ -75,7 +75,7 @@ def load_model(
 
     Args:
         path: a folder of safetensors, config and tokenizer, or a hub repository.
-        dtype: ``float32`` or ``bfloat16``.
+        dtype: ``float32``, which None means too, or ``bfloat16``.
         device: as torch names it, or ``auto``: a GPU where torch sees one, else the CPU.
         layers: keep only this many layers (depth truncation); None keeps all.
         revision: the hub's commit, for a repository.
@@ -85,6 +85,7 @@ def load_model(
             safetensors, an unsupported architecture or one that brings code of its own,
             more layers than the model has, or weights that are absent or hold NaN.
     """
+    dtype = dtype or "float32"
     check_dtype(dtype)
     device = check_device(device)
     config, tokenizer = load_tokenizer(path, revision=revision)

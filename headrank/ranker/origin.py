@@ -14,6 +14,7 @@ from headrank.heads.named import load_heads
 from headrank.io.files import read_json
 from headrank.models.decoder import DTYPES
 from headrank.options.fold import Fold
+from headrank.options.loading import LoadOptions
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.options import BUDGETS, RankerOptions, check_budget
 
@@ -79,6 +80,10 @@ class Origin:
                     )
                 return provenance["dtype"]
         return None
+
+    def loading(self, asked: LoadOptions) -> LoadOptions:
+        """Return how the weights are loaded: as asked, by default in the heads' own type."""
+        return {**asked, "dtype": asked.get("dtype") or self.dtype() or "float32"}
 
     def _made(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield whose provenance it is, and the provenance: of the heads, of the adapter."""

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from headrank.align import train
+from headrank.align.forward import HeadReader
 from headrank.align.lists import Judged
+from headrank.align.loop import TrainingData
 from headrank.align.mine import mine_with_model
 from headrank.align.options import AlignOptions
 from headrank.data.heads import Head, HeadSet
@@ -45,14 +47,11 @@ def inputs(options=OPTIONS, architecture="llama"):
     """Return everything ``align`` takes, on a fresh model of three layers."""
     model = models.loaded(architecture, num_hidden_layers=3)
     builder = PromptBuilder(models.tokenizer(), PromptOptions(document_tokens=24))
+    reader = HeadReader(model, builder, HEADS)
     training = task(5)
-    pairs = mine_with_model(model, builder, HEADS, *training, PairOptions(), 0, progress=False)
-    return (model, builder, HEADS, training, pairs), {
-        "validation": task(2, first=90),
-        "options": options,
-        "seed": 3,
-        "progress": False,
-    }
+    pairs = mine_with_model(reader, training, PairOptions(), 0, progress=False)
+    data = TrainingData(training, pairs, task(2, first=90))
+    return (reader, data), {"options": options, "seed": 3, "progress": False}
 
 
 def run(target, options=OPTIONS, checkpoint=None, **changes):

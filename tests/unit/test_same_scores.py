@@ -16,7 +16,7 @@ from headrank.data.candidates import CandidateList, Passage
 from headrank.data.heads import Head, HeadSet
 from headrank.data.trec import Qrels, Run
 from headrank.errors import HeadRankError
-from headrank.fitting import LabelledQuery, align, profile_heads
+from headrank.fitting import AlignRecipe, LabelledQuery, align, profile_heads
 from headrank.models.card import record_model
 from headrank.options.prompt import PromptOptions
 from headrank.options.selection import SelectionOptions
@@ -137,8 +137,8 @@ def trained(request, tmp_path_factory):
     profile = profile_heads(model, examples, dtype=dtype, prompt=prompt, progress=False)
     heads = profile.select(SelectionOptions(heads=3))
     heads.save(folder / "heads.json")
-    options = AlignOptions(epochs=2, learning_rate=0.05)
-    align(model, heads, examples, folder / "adapter", options=options, progress=False)
+    recipe = AlignRecipe(AlignOptions(epochs=2, learning_rate=0.05))
+    align(model, heads, examples, folder / "adapter", recipe=recipe, progress=False)
     card = json.loads((folder / "adapter/headrank.json").read_text())
     assert card["dtype"] == heads.provenance["dtype"] == dtype
     assert card["wrapper"] == heads.provenance["wrapper"]

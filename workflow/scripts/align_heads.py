@@ -8,7 +8,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 
 import headrank
+from headrank.align.forward import HeadReader
 from headrank.align.lists import Judged, load_training
+from headrank.align.loop import TrainingData
 from headrank.align.options import AlignOptions
 from headrank.align.pairs import PairSet
 from headrank.align.places import check_folders
@@ -20,7 +22,6 @@ from headrank.models.card import verify_model
 from headrank.models.decoder import load_model
 from headrank.models.versions import versions
 from headrank.options.prompt import PromptOptions
-from headrank.reading.prompt import PromptBuilder
 from headrank.workflow.provenance.process import source
 from headrank.workflow.script import Folder, run_job
 
@@ -49,23 +50,23 @@ def main(
     verify_model(model)
     chosen = HeadSet.load(heads)
     loaded = load_model(model, layers=chosen.deepest + 1, **weights)
-    builder = PromptBuilder(loaded.tokenizer, PromptOptions(**prompt), loaded.context)
-    builder.check_wrapper(chosen.provenance, f"{heads}: the heads")
+    reader = HeadReader.of(loaded, PromptOptions(**prompt), chosen)
+    reader.builder.check_wrapper(chosen.provenance, f"{heads}: the heads")
     training = load_training(sets, documents, queries)
-    mined = PairSet.load(pairs)
-    align(
-        loaded,
-        builder,
-        chosen,
+    data = TrainingData(
         training,
-        mined,
+        PairSet.load(pairs),
+        Judged(load_lists(validation), Qrels.load(validation / "qrels.tsv")),
+        # A smaller number of queries counts those with pairs alone; else all of the sets' do.
+        labelled=len(training.qrels.grades) if queries is None else queries,
+    )
+    align(
+        reader,
+        data,
         target,
-        validation=Judged(load_lists(validation), Qrels.load(validation / "qrels.tsv")),
         options=AlignOptions(**options),
         seed=seed,
         checkpoint=checkpoint,
-        # A smaller number of queries counts those with pairs alone; else all of the sets' do.
-        labelled_queries=len(training.qrels.grades) if queries is None else queries,
         provenance={
             "training": [path.name for path in sets],
             "validation": validation.name,

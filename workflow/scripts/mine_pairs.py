@@ -6,6 +6,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 
+from headrank.align.forward import HeadReader
 from headrank.align.lists import load_training
 from headrank.align.mine import mine_with_model
 from headrank.data.heads import HeadSet
@@ -14,7 +15,6 @@ from headrank.models.card import verify_model
 from headrank.models.decoder import load_model
 from headrank.options.pairs import PairOptions
 from headrank.options.prompt import PromptOptions
-from headrank.reading.prompt import PromptBuilder
 from headrank.workflow.script import Folder, run_job
 
 
@@ -38,9 +38,9 @@ def main(
     verify_model(model)
     chosen = HeadSet.load(heads)
     loaded = load_model(model, layers=chosen.deepest + 1, **weights)
-    builder = PromptBuilder(loaded.tokenizer, PromptOptions(**prompt), loaded.context)
-    lists, qrels = load_training(sets, documents, queries)
-    mined = mine_with_model(loaded, builder, chosen, lists, qrels, PairOptions(**options), seed)
+    reader = HeadReader.of(loaded, PromptOptions(**prompt), chosen)
+    training = load_training(sets, documents, queries)
+    mined = mine_with_model(reader, training, PairOptions(**options), seed)
     mined.save(pairs)
     with atomic(summary) as temporary:
         mined.summary().to_csv(temporary, index=False)

@@ -9,7 +9,7 @@ import torch
 
 from headrank.align import train
 from headrank.align.adapter import add_adapter, check_adapter
-from headrank.align.lists import pair_lists, shuffled
+from headrank.align.lists import shuffled
 from headrank.align.validate import validation_ndcg
 from headrank.cli import align as command
 from headrank.data.candidates import query_generator
@@ -27,13 +27,12 @@ JOINT = {"prompt": {"layout": "joint"}}
 
 def training(options=BOTH):
     """Return a training at its start, and the items of its first step."""
-    (model, builder, heads, (lists, qrels), pairs), settings = inputs(options)
-    wrapped = add_adapter(model, heads, rank=4, alpha=8, dropout=0.0, seed=settings["seed"])
-    matched = pair_lists(lists, pairs, qrels)
-    data = train.TrainingData(matched, qrels, settings["validation"])
-    one = train.Training(model, builder, heads, wrapped, data, options, settings["seed"])
-    order = query_generator(settings["seed"], "lists", "0").permutation(5)[: options.batch]
-    items = [shuffled(c, qrels, p, settings["seed"], 0) for c, p in (matched[i] for i in order)]
+    (reader, data), settings = inputs(options)
+    seed, qrels = settings["seed"], data.training.qrels
+    wrapped = add_adapter(reader.model, reader.heads, rank=4, alpha=8, dropout=0.0, seed=seed)
+    one = train.Training(reader, wrapped, data, options, seed)
+    order = query_generator(seed, "lists", "0").permutation(5)[: options.batch]
+    items = [shuffled(c, qrels, p, seed, 0) for c, p in (data.matched[i] for i in order)]
     return one, items
 
 
@@ -51,10 +50,10 @@ def test_a_step_descends_the_mean_loss_of_both_layouts(tmp_path):
     run(tmp_path / "a", BOTH)
     first = pd.read_csv(tmp_path / "a" / "training.csv").iloc[0]
     one, items = training()
-    assert [builder.options.layout for builder in one.builders] == ["joint", "block"]
+    assert [reader.layout for reader in one.readers] == ["joint", "block"]
     by_layout = {
-        builder.options.layout: gradient(one, [part["loss"] for part in one.losses(items, builder)])
-        for builder in one.builders
+        reader.layout: gradient(one, [part["loss"] for part in one.losses(items, reader)])
+        for reader in one.readers
     }
     (joint, loss), (block, other) = by_layout["joint"], by_layout["block"]
     assert loss != pytest.approx(other, rel=1e-3)
@@ -66,19 +65,17 @@ def test_a_step_descends_the_mean_loss_of_both_layouts(tmp_path):
 
 def test_the_heads_own_layout_decides_pairs_and_the_best_epoch(tmp_path):
     table = run(tmp_path / "a", BOTH)
-    (model, builder, heads, *_), settings = inputs(BOTH)
-    held, qrels = settings["validation"]
-    start = validation_ndcg(model, builder, heads, held, qrels, settings["seed"])
+    (reader, data), settings = inputs(BOTH)
+    start = validation_ndcg(reader, data.validation, settings["seed"])
     assert table["ndcg@10"].iloc[0] == start
     card = json.loads((tmp_path / "a/headrank.json").read_text())
     assert "layout" not in card["prompt"] and card["options"]["both_layouts"] is True
 
 
 def test_its_adapter_serves_both_layouts_and_no_third(tmp_path):
-    (_, _, heads, *_), _ = inputs()
-    profiled = HeadSet(heads.heads, JOINT)
-    args, settings = inputs(BOTH)
-    train.align(*args[:2], profiled, *args[3:], tmp_path / "both", **settings)
+    (reader, data), settings = inputs(BOTH)
+    profiled = HeadSet(reader.heads.heads, JOINT)
+    train.align(replace(reader, heads=profiled), data, tmp_path / "both", **settings)
     run(tmp_path / "one", replace(BOTH, both_layouts=False))
     for layout in ("joint", "block"):
         check_adapter(tmp_path / "both", layout)
@@ -93,7 +90,7 @@ def test_its_adapter_serves_both_layouts_and_no_third(tmp_path):
 
 def test_a_ranker_takes_it_in_either_layout(tmp_path):
     from headrank.align.lists import Judged
-    from headrank.fitting import align_lists
+    from headrank.fitting import AlignRecipe, align_lists
     from headrank.models.decoder import load_model
     from tests.helpers.alignment import HEADS, task
 
@@ -106,7 +103,7 @@ def test_a_ranker_takes_it_in_either_layout(tmp_path):
         Judged(lists, qrels),
         tmp_path / "a",
         validation=Judged(held, held_qrels),
-        options=BOTH,
+        recipe=AlignRecipe(BOTH),
         progress=False,
     )
     scores = {}

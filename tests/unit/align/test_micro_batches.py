@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from headrank.align import train
+from headrank.align import forward
 from headrank.align.forward import selected_mass, selected_masses
 from headrank.align.losses import relevance
 from headrank.models.devices import OutOfMemory
@@ -46,10 +46,11 @@ def test_a_training_side_by_side_is_one_of_single_lists(tmp_path, monkeypatch, c
     passes = []
 
     def noted(model, prompts, heads):
-        passes.append(len(prompts))
+        if torch.is_grad_enabled():
+            passes.append(len(prompts))
         return selected_masses(model, prompts, heads)
 
-    monkeypatch.setattr(train, "selected_masses", noted)
+    monkeypatch.setattr(forward, "selected_masses", noted)
     run(tmp_path / "alone", replace(ALONE, **changes))
     assert set(passes) == {1}
     run(tmp_path / "two", replace(ALONE, micro_batch=2, **changes))
@@ -81,13 +82,14 @@ def test_out_of_memory_halves_the_lists_at_once_and_changes_no_weight(
     calls = []
 
     def scarce(model, prompts, heads):
-        calls.append(len(prompts))
+        if torch.is_grad_enabled():
+            calls.append(len(prompts))
         # The joint pass of three lists has added to the gradient by then.
         if calls == [3, 1]:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return selected_masses(model, prompts, heads)
 
-    monkeypatch.setattr(train, "selected_masses", scarce)
+    monkeypatch.setattr(forward, "selected_masses", scarce)
     run(tmp_path / "scarce", replace(options, micro_batch=3))
     assert set(calls[2:]) == {1}
     assert "from here on micro_batch 1" in caplog.text and "Tried to allocate 2.00" in caplog.text
@@ -101,7 +103,7 @@ def test_a_list_that_does_not_fit_alone_ends_the_training(tmp_path, monkeypatch)
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return selected_masses(model, prompts, heads)
 
-    monkeypatch.setattr(train, "selected_masses", full)
+    monkeypatch.setattr(forward, "selected_masses", full)
     with pytest.raises(OutOfMemory, match=r"training step of query q\d .*fewer documents a list"):
         run(tmp_path / "a", replace(OPTIONS, micro_batch=2))
     assert not (tmp_path / "a").exists()

@@ -137,30 +137,29 @@ def interrupted(tmp_path, monkeypatch):
 
 def test_a_checkpoint_of_other_settings_is_refused(interrupted, tmp_path):
     message = "checkpoint was written with other settings, heads, data, code or package versions"
-    args, settings = inputs()
-    _, builder, heads, training, pairs = args
-    lists, qrels = training
+    (reader, data), settings = inputs()
+    (lists, qrels), pairs, held = data.training, data.pairs, data.validation
     last = pairs.pairs[-1]
     other_document = "d4" if last.rejected == "d5" else "d5"
     swapped = PairSet((*pairs.pairs[:-1], replace(last, rejected=other_document)))
     texts = [replace(lists[0], query="what else"), *lists[1:]]
     graded = Qrels({**qrels.grades, "q0": {"d0": 1, "d1": 3}})
     other = PromptBuilder(models.tokenizer(), PromptOptions(document_tokens=23))
-    fewer = {"validation": Judged(settings["validation"].lists[:1], settings["validation"].qrels)}
-    for changed, more in (
-        ((builder, heads, training, pairs), {"options": replace(OPTIONS, beta=2.0)}),
-        ((builder, heads, training, pairs), {"seed": 4}),
-        ((builder, heads, training, pairs), fewer),
-        ((builder, heads, training, swapped), {}),
-        ((builder, heads, Judged(texts, qrels), pairs), {}),
-        ((builder, heads, Judged(lists, graded), pairs), {}),
-        ((builder, HeadSet(HEADS.heads[:2]), training, pairs), {}),
-        ((other, heads, training, pairs), {}),
-        ((builder, heads, training, pairs), {"provenance": {"code": "changed"}}),
+    for read, seen, more in (
+        ({}, {}, {"options": replace(OPTIONS, beta=2.0)}),
+        ({}, {}, {"seed": 4}),
+        ({}, {"validation": Judged(held.lists[:1], held.qrels)}, {}),
+        ({}, {"pairs": swapped}, {}),
+        ({}, {"training": Judged(texts, qrels)}, {}),
+        ({}, {"training": Judged(lists, graded)}, {}),
+        ({"heads": HeadSet(HEADS.heads[:2])}, {}, {}),
+        ({"builder": other}, {}, {}),
+        ({}, {}, {"provenance": {"code": "changed"}}),
     ):
-        fresh = models.loaded("llama", num_hidden_layers=3)
+        fresh = replace(reader, model=models.loaded("llama", num_hidden_layers=3), **read)
+        changed = settings | {"checkpoint": interrupted} | more
         with pytest.raises(HeadRankError, match=message):
-            train.align(fresh, *changed, tmp_path / "a", checkpoint=interrupted, **settings | more)
+            train.align(fresh, replace(data, **seen), tmp_path / "a", **changed)
     # How often it is written is no setting of the result.
     run(tmp_path / "a", replace(OPTIONS, checkpoint_every=5), checkpoint=interrupted)
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from headrank.align import train
+from headrank.align import loop, train
 from headrank.align.adapter import add_adapter, load_adapter
 from headrank.align.divergence import Diverged, check_trend
 from headrank.align.forward import selected_mass
-from headrank.align.lists import pair_lists, shuffled
+from headrank.align.lists import shuffled
 from headrank.align.losses import relevance
 from headrank.align.mine import mine_with_model
 from headrank.align.validate import validation_ndcg
@@ -83,13 +83,12 @@ def test_a_step_descends_the_mean_loss_of_its_batch(tmp_path, monkeypatch):
     run(tmp_path / "a", options)
     first = pd.read_csv(tmp_path / "a" / "training.csv").iloc[0]
     assert limits == [0.25, 0.25]
-    (model, builder, heads, (lists, qrels), pairs), settings = inputs(options)
-    wrapped = add_adapter(model, heads, rank=4, alpha=8, dropout=0.0, seed=settings["seed"])
-    matched = pair_lists(lists, pairs, qrels)
-    data = train.TrainingData(matched, qrels, settings["validation"])
-    one = train.Training(model, builder, heads, wrapped, data, options, settings["seed"])
-    order = query_generator(settings["seed"], "lists", "0").permutation(5)[:3]
-    items = [shuffled(c, qrels, p, settings["seed"], 0) for c, p in (matched[i] for i in order)]
+    (reader, data), settings = inputs(options)
+    seed, qrels = settings["seed"], data.training.qrels
+    wrapped = add_adapter(reader.model, reader.heads, rank=4, alpha=8, dropout=0.0, seed=seed)
+    one = train.Training(reader, wrapped, data, options, seed)
+    order = query_generator(seed, "lists", "0").permutation(5)[:3]
+    items = [shuffled(c, qrels, p, seed, 0) for c, p in (data.matched[i] for i in order)]
     loss = torch.stack([part["loss"] for part in one.losses(items)]).mean()
     loss.backward()
     norm = torch.stack([p.grad.norm() for p in one.parameters if p.grad is not None]).norm()
@@ -125,11 +124,9 @@ def test_the_adapter_on_disk_is_the_best_epochs(unbroken, tmp_path):
     best = table.loc[table["ndcg@10"].idxmax()]  # the first of equals
     assert card["best_epoch"] == best["epoch"] > 0
     assert card["validation_ndcg@10"] == best["ndcg@10"]
-    (_, builder, *_), settings = inputs()
-    model = models.loaded("llama", num_hidden_layers=3)
-    load_adapter(model, tmp_path)
-    lists, qrels = settings["validation"]
-    value = validation_ndcg(model, builder, HEADS, lists, qrels, settings["seed"])
+    (reader, data), settings = inputs()
+    load_adapter(reader.model, tmp_path)
+    value = validation_ndcg(reader, data.validation, settings["seed"])
     assert value == pytest.approx(best["ndcg@10"])
     assert (card["labelled_queries"], card["training_queries"], card["seed"]) == (5, 5, 3)
 
@@ -139,12 +136,12 @@ def test_patience_ends_a_run_and_a_resumed_one(tmp_path, monkeypatch):
     values = [0.5, 0.6, 0.4, 0.3, 0.9, 0.9, 0.9]
     asked = []
 
-    def ndcg(model, *_):
-        weights = model.decoder.layers[0].self_attn.q_proj.lora_B.default.weight
+    def ndcg(reader, *_):
+        weights = reader.model.decoder.layers[0].self_attn.q_proj.lora_B.default.weight
         asked.append(weights.detach().clone())
         return values[len(asked) - 1]
 
-    monkeypatch.setattr(train, "validation_ndcg", ndcg)
+    monkeypatch.setattr(loop, "validation_ndcg", ndcg)
     table = run(tmp_path / "a", options)
     assert table["ndcg@10"].tolist() == [0.5, 0.6, 0.4, 0.3]
     assert json.loads(contents(tmp_path / "a")["headrank.json"])["best_epoch"] == 1
@@ -164,7 +161,7 @@ def test_patience_ends_a_run_and_a_resumed_one(tmp_path, monkeypatch):
 
 def test_a_training_in_vain_is_told(tmp_path, monkeypatch, caplog):
     values = iter([0.5, 0.5, 0.4])
-    monkeypatch.setattr(train, "validation_ndcg", lambda *_: next(values))
+    monkeypatch.setattr(loop, "validation_ndcg", lambda *_: next(values))
     run(tmp_path / "a", replace(OPTIONS, epochs=2))
     assert json.loads(contents(tmp_path / "a")["headrank.json"])["best_epoch"] == 0
     assert "no epoch ranks the" in caplog.text and "lower learning_rate" in caplog.text
@@ -176,13 +173,13 @@ def test_a_training_in_vain_is_told(tmp_path, monkeypatch, caplog):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path, monkeypatch, value):
-    loss = train.losses.preference_loss
+    loss = loop.losses.preference_loss
     calls = itertools.count()
 
     def diverging(*args):
         return loss(*args) * (value if next(calls) == 4 else 1)
 
-    monkeypatch.setattr(train.losses, "preference_loss", diverging)
+    monkeypatch.setattr(loop.losses, "preference_loss", diverging)
     with pytest.raises(
         HeadRankError, match=r"step 3: loss (nan|inf), gradient norm .*Lower learning_rate \(now 0"
     ):
@@ -199,13 +196,13 @@ def test_a_diverging_learning_rate_ends_the_run(tmp_path):
 
 
 def test_a_finite_loss_that_runs_away_ends_the_run(tmp_path, monkeypatch):
-    loss = train.losses.preference_loss
+    loss = loop.losses.preference_loss
     calls = itertools.count()
 
     def growing(*args):
         return loss(*args) + 2.0 * next(calls)
 
-    monkeypatch.setattr(train.losses, "preference_loss", growing)
+    monkeypatch.setattr(loop.losses, "preference_loss", growing)
     options = replace(OPTIONS, epochs=20, patience=20)
     message = r"step 2\d: the last 10 steps have a mean loss of .*, the first 10 had .*Lower"
     with pytest.raises(Diverged, match=message):
@@ -246,13 +243,13 @@ def test_fewer_lists_than_a_step_takes_are_refused(tmp_path):
 
 
 def test_heads_of_another_model_are_refused(tmp_path):
-    args, settings = inputs()
+    (reader, data), settings = inputs()
     for heads, message in (
         (HeadSet((Head(3, 0),)), "layer 3, head 0 is selected, but the reading has 3 layers"),
         (replace(HEADS, provenance={"model_digest": "x"}), "selected on weights x"),
     ):
         with pytest.raises(HeadRankError, match=message):
-            train.align(args[0], args[1], heads, *args[3:], tmp_path / "a", **settings)
+            train.align(replace(reader, heads=heads), data, tmp_path / "a", **settings)
 
 
 @pytest.mark.parametrize(
@@ -280,15 +277,13 @@ def test_every_form_of_the_loss_trains(unbroken, tmp_path, changes):
 
 def test_the_reference_is_the_frozen_model(tmp_path):
     """With B drawn, the adapter and the frozen model differ, and the loss must say so."""
-    args, settings = inputs(replace(OPTIONS, reference="frozen", dropout=0.0))
-    model, builder, heads, (lists, qrels), pairs = args
+    (reader, data), settings = inputs(replace(OPTIONS, reference="frozen", dropout=0.0))
+    model, heads, (lists, qrels) = reader.model, reader.heads, data.training
     wrapped = models.with_adapter(model, HEADS)
-    matched = pair_lists(lists, pairs, qrels)
-    data = train.TrainingData(matched, qrels, settings["validation"])
-    one = train.Training(model, builder, heads, wrapped, data, settings["options"], 0)
-    item = shuffled(lists[0], qrels, pairs.by_query()["q0"], 0, 0)
+    one = train.Training(reader, wrapped, data, settings["options"], 0)
+    item = shuffled(lists[0], qrels, data.pairs.by_query()["q0"], 0, 0)
     (parts,) = one.losses([item])
-    prompt = builder.build(item.candidates, (item.candidates.query,))
+    prompt = reader.builder.build(item.candidates, (item.candidates.query,))
     z = relevance(selected_mass(model, prompt, heads)).detach()
     frozen = relevance(selected_mass(models.loaded("llama", num_hidden_layers=3), prompt, heads))
     margins = (z - frozen)[item.chosen] - (z - frozen)[item.rejected]
@@ -300,40 +295,34 @@ def test_the_reference_is_the_frozen_model(tmp_path):
 
 
 def test_mined_margins_are_those_of_the_shuffled_reading():
-    (model, builder, heads, (lists, qrels), pairs), _ = inputs()
+    (reader, data), _ = inputs()
+    builder, heads, lists, pairs = reader.builder, reader.heads, data.training.lists, data.pairs
     assert set(pairs.by_query()) == {one.query_id for one in lists}
     moved = arrange(lists[1], "shuffled", 0)
-    masses = read_prompt(model, builder.build(moved))[0].documents
+    masses = read_prompt(reader.model, builder.build(moved))[0].documents
     z = np.log(sum(masses[layer, head] for layer, head in heads.pairs))
     for pair in pairs.by_query()[moved.query_id]:
         i, j = moved.doc_ids.index(pair.chosen), moved.doc_ids.index(pair.rejected)
         assert (pair.chosen_position, pair.rejected_position) == (i, j)
         assert pair.margin == pytest.approx(float(z[i] - z[j]), abs=1e-4)
     with pytest.raises(HeadRankError, match="selected on weights x"):
-        mine_with_model(
-            model,
-            builder,
-            replace(heads, provenance={"model_digest": "x"}),
-            lists,
-            qrels,
-            PairOptions(),
-            0,
-            progress=False,
-        )
+        other = replace(reader, heads=replace(heads, provenance={"model_digest": "x"}))
+        mine_with_model(other, data.training, PairOptions(), 0, progress=False)
 
 
 def test_validation_is_ndcg_of_the_selected_heads():
-    (model, builder, heads, (lists, qrels), _), _ = inputs()
+    (reader, data), _ = inputs()
+    (lists, qrels), heads = data.training, reader.heads
     values = []
     for one in lists:
         moved = arrange(one, "shuffled", 5)
-        masses = read_prompt(model, builder.build(moved))[0].documents
+        masses = read_prompt(reader.model, reader.builder.build(moved))[0].documents
         scores = sum(masses[layer, head] for layer, head in heads.pairs)
         ranked = [moved.doc_ids[i] for i in np.argsort(-scores)]
         gain = qrels.grades[one.query_id]
         dcg = sum(gain.get(d, 0) / np.log2(rank + 2) for rank, d in enumerate(ranked))
         values.append(dcg / (2 + 1 / np.log2(3)))
-    got = validation_ndcg(model, builder, heads, lists, qrels, 5)
+    got = validation_ndcg(reader, data.training, 5)
     assert got == pytest.approx(np.mean(values), abs=1e-6)
     assert len({round(value, 6) for value in values}) > 1
 

@@ -201,11 +201,11 @@ def test_training_that_was_killed_ends_in_the_same_adapter(device, tmp_path, mon
     from headrank.align import train
     from tests.helpers import alignment
 
-    args, settings = alignment.inputs(replace(alignment.OPTIONS, epochs=2))
+    (reader, data), settings = alignment.inputs(replace(alignment.OPTIONS, epochs=2))
 
     def run(target, checkpoint=None):
         model = on(device, "llama", num_hidden_layers=3)
-        train.align(model, *args[1:], target, checkpoint=checkpoint, **settings)
+        train.align(replace(reader, model=model), data, target, checkpoint=checkpoint, **settings)
 
     def contents(folder):
         return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}

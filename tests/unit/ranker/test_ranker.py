@@ -15,7 +15,7 @@ from headrank.align.options import AlignOptions
 from headrank.data.candidates import Passage, arrange
 from headrank.data.heads import Head, HeadSet, every_head
 from headrank.errors import HeadRankError
-from headrank.fitting import LabelledQuery, align, as_lists, profile_heads, split
+from headrank.fitting import AlignRecipe, LabelledQuery, align, as_lists, profile_heads, split
 from headrank.heads.fold import fold
 from headrank.models.card import record_model
 from headrank.models.decoder import load_model
@@ -71,9 +71,11 @@ def adapter(tmp_path_factory):
         HEADS,
         examples(),
         folder,
-        hold_out=0.3,
-        options=AlignOptions(epochs=2, learning_rate=0.05),
-        prompt=PromptOptions(instruction="Rank."),
+        validation=0.3,
+        recipe=AlignRecipe(
+            options=AlignOptions(epochs=2, learning_rate=0.05),
+            prompt=PromptOptions(instruction="Rank."),
+        ),
         progress=False,
     )
     return folder

@@ -14,7 +14,7 @@ from headrank.cli import main
 from headrank.data.candidates import CandidateList, Passage
 from headrank.data.heads import Head, HeadSet
 from headrank.errors import HeadRankError
-from headrank.fitting import LabelledQuery, align, profile_heads
+from headrank.fitting import AlignRecipe, LabelledQuery, align, profile_heads
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.options import METHODS
 from headrank.ranker.ranker import HeadRanker
@@ -259,7 +259,8 @@ def test_heads_and_adapters_belong_to_their_layout(tmp_path):
     with pytest.raises(HeadRankError, match=message):
         HeadRanker.from_pretrained(folder, heads, prompt=PromptOptions())
     with pytest.raises(HeadRankError, match=message):
-        align(folder, heads, examples(6), tmp_path / "a", prompt=PromptOptions(), progress=False)
+        joint = AlignRecipe(prompt=PromptOptions())
+        align(folder, heads, examples(6), tmp_path / "a", recipe=joint, progress=False)
     check_heads(HEADS, "block")  # a bare list says nothing of its layout
     # What heads were selected with is what is read and trained with, unless told otherwise.
     assert HeadRanker.from_pretrained(folder, heads).options.prompt == block
@@ -268,7 +269,7 @@ def test_heads_and_adapters_belong_to_their_layout(tmp_path):
         heads,
         examples(8),
         tmp_path / "a",
-        options=replace(alignment.OPTIONS, epochs=2),
+        recipe=AlignRecipe(replace(alignment.OPTIONS, epochs=2)),
         progress=False,
     )
     assert len(table) == 3
@@ -290,21 +291,19 @@ def test_heads_and_adapters_belong_to_their_layout(tmp_path):
 def test_alignment_learns_in_a_block_layout(tmp_path):
     """Relevant documents hold one word: training must find it, as it does in layout joint."""
     from headrank.align import train
+    from headrank.align.forward import HeadReader
+    from headrank.align.loop import TrainingData
     from headrank.align.mine import mine_with_model
     from headrank.options.pairs import PairOptions
 
     model = models.loaded("llama", num_hidden_layers=3)
     builder = PromptBuilder(models.tokenizer(), replace(BLOCK, document_tokens=24))
-    training = alignment.task(12)
-    pairs = mine_with_model(model, builder, HEADS, *training, PairOptions(), 0, progress=False)
+    reader, training = HeadReader(model, builder, HEADS), alignment.task(12)
+    pairs = mine_with_model(reader, training, PairOptions(), 0, progress=False)
     table = train.align(
-        model,
-        builder,
-        HEADS,
-        training,
-        pairs,
+        reader,
+        TrainingData(training, pairs, alignment.task(6, first=90)),
         tmp_path / "adapter",
-        validation=alignment.task(6, first=90),
         options=replace(alignment.OPTIONS, epochs=6, patience=9),
         seed=3,
         progress=False,
