@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from headrank.data.candidates import check_order
 from headrank.errors import HeadRankError
 from headrank.options.fold import Fold
+from headrank.options.loading import LoadOptions
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.long_lists import deal
 
 BUDGETS = ("fit", "heads")
-"""Words for a budget of tokens a document; see ``HeadRanker.from_pretrained``."""
+"""Words for a budget of tokens a document; see `RankerKeywords`."""
 
 METHODS = {
     "headrank": Fold(aggregation="log-sum"),
@@ -20,6 +22,31 @@ METHODS = {
     "core": Fold(calibrate=True, outliers=True),
 }
 """How each method joins the heads it reads; all but ICR read a selected few."""
+
+
+class RankerKeywords(LoadOptions, total=False):
+    """What a ranker may be asked for; None or left out: as the saved ranker or the heads have it.
+
+    Keys:
+        method, order, seed, window, fold: see `RankerOptions`.
+        prompt: by default the saved ranker's, else the one that the heads were selected or the
+            adapter was trained with; a mapping changes some of its fields.
+        document_tokens: ``fit`` keeps each passage whole where the context holds the list, and
+            else cuts all to the largest equal budget that fits, but never below the heads' own;
+            ``heads`` cuts to the heads' own budget, as the workflow does; a number cuts to that.
+            By default the saved ranker's, ``fit`` with the heads' prompt, and the prompt's own
+            budget where ``prompt`` names it.
+        dtype, device, revision: see `headrank.options.loading.LoadOptions`. The revision is that
+            of a saved ranker on the hub, whose card names the base model's own.
+    """
+
+    method: str | None
+    prompt: PromptOptions | Mapping[str, object] | None
+    document_tokens: int | str | None
+    order: str | None
+    seed: int | None
+    window: int | None
+    fold: Fold | None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from headrank.models.decoder import DTYPES
 from headrank.options.fold import Fold
 from headrank.options.loading import LoadOptions
 from headrank.options.prompt import PromptOptions
-from headrank.ranker.options import BUDGETS, RankerOptions, check_budget
+from headrank.ranker.options import BUDGETS, RankerKeywords, RankerOptions, check_budget
 
 CARD = "ranker.json"
 HEADS = "heads.json"
@@ -82,8 +82,12 @@ class Origin:
         return None
 
     def loading(self, asked: LoadOptions) -> LoadOptions:
-        """Return how the weights are loaded: as asked, by default in the heads' own type."""
-        return {**asked, "dtype": asked.get("dtype") or self.dtype() or "float32"}
+        """Return how the weights are loaded: as asked, by default in the heads' own type.
+
+        Other keywords are left out.
+        """
+        own = {name: asked[name] for name in LoadOptions.__annotations__ if name in asked}
+        return {**own, "dtype": asked.get("dtype") or self.dtype() or "float32"}
 
     def _made(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield whose provenance it is, and the provenance: of the heads, of the adapter."""
@@ -135,9 +139,9 @@ def _known(value: object, where: str) -> Mapping[str, Any]:
     return value
 
 
-def options_of(origin: Origin, asked: Mapping[str, Any]) -> RankerOptions:
+def options_of(origin: Origin, asked: RankerKeywords) -> RankerOptions:
     """Return the options: what is given, else what was saved, else what the heads know."""
-    saved, given = origin.card.get("options", {}), asked["prompt"]
+    saved, given = origin.card.get("options", {}), asked.get("prompt")
     prompt, fit = given, False
     if not isinstance(given, PromptOptions):
         prompt = origin.prompt() or PromptOptions()
@@ -148,17 +152,17 @@ def options_of(origin: Origin, asked: Mapping[str, Any]) -> RankerOptions:
             if fit and "overlong" in given:
                 # Stop or cut: it is said what happens to a list that does not fit whole.
                 prompt, fit = replace(prompt, document_tokens=None), False
-    budget = asked["document_tokens"]
+    budget = asked.get("document_tokens")
     if budget is not None:
         if budget not in BUDGETS:
             prompt = replace(prompt, document_tokens=check_budget(budget))
         fit = budget == "fit"
     fit = fit and prompt.document_tokens is not None
-    fold, method = asked["fold"], asked["method"]
+    fold, method = asked.get("fold"), asked.get("method")
     if fold is None and method is None and "fold" in saved:
         fold = Fold(**saved["fold"])
     own = {
-        name: saved.get(name) if asked[name] is None else asked[name]
+        name: saved.get(name) if asked.get(name) is None else asked[name]
         for name in ("method", "order", "seed", "window")
     }
     return RankerOptions(

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
@@ -23,11 +23,10 @@ from headrank.data.candidates import (
 from headrank.data.heads import HeadSet
 from headrank.errors import HeadRankError
 from headrank.models.decoder import LoadedModel
-from headrank.options.fold import Fold
-from headrank.options.prompt import PromptOptions
+from headrank.options.loading import check_keywords
 from headrank.ranker.forms import CrossEncoderForms
 from headrank.ranker.long_lists import deal, merge
-from headrank.ranker.options import RankerOptions
+from headrank.ranker.options import RankerKeywords, RankerOptions
 from headrank.ranker.ranking import RankedPassage, cut_note, ranked
 from headrank.ranker.saved import load_parts, save_ranker
 from headrank.reading.document_store import DocumentStore
@@ -94,19 +93,10 @@ class HeadRanker(CrossEncoderForms):
         heads: HeadSet | str | os.PathLike | None = None,
         adapter: str | os.PathLike | None = None,
         *,
-        method: str | None = None,
-        prompt: PromptOptions | Mapping[str, object] | None = None,
-        document_tokens: int | str | None = None,
-        order: str | None = None,
-        seed: int | None = None,
-        window: int | None = None,
-        fold: Fold | None = None,
-        dtype: str | None = None,
-        device: str = "cpu",
-        merge: bool = False,
-        revision: str | None = None,
         model: str | os.PathLike | None = None,
+        merge: bool = False,
         store: DocumentStore | str | os.PathLike | None = None,
+        **asked: Unpack[RankerKeywords],
     ) -> HeadRanker:
         """Return a ranker whose model ends in the deepest head it reads.
 
@@ -116,54 +106,25 @@ class HeadRanker(CrossEncoderForms):
                 ``qrhead-nq/llama-3.1-8b`` (see ``headrank.heads.named``); by default the saved
                 ranker's or the adapter's. ICR reads all heads and needs none.
             adapter: folder that alignment wrote.
-            method, order, seed, window, fold: see ``RankerOptions``; by default the saved
-                ranker's.
-            prompt: by default the saved ranker's, else the one that the heads were selected
-                or the adapter was trained with; a mapping changes some of its fields.
-            document_tokens: ``fit`` keeps each passage whole where the context holds the list,
-                and else cuts all to the largest equal budget that fits, but never below the
-                heads' own; ``heads`` cuts to the heads' own budget, as the workflow does; a
-                number cuts to that. By default the saved ranker's, ``fit`` with the heads'
-                prompt, and the prompt's own budget where ``prompt`` names it.
-            dtype: ``float32`` or ``bfloat16``; by default the saved ranker's, else the one that
-                the heads were selected in, else float32.
-            device: ``cpu``, ``cuda``, ``cuda:1``, ... or ``auto``.
+            model: where a saved ranker's base model lies now, if it was moved.
             merge: add the adapter's weights to the model's, so it costs nothing. In bfloat16
                 the sum is rounded: scores differ from ``merge=False``, which the workflow's
                 readings have, by about two percent of a mass.
-            revision: the hub's commit, for a repository; that of a saved ranker there, whose
-                card names the base model's own.
-            model: where a saved ranker's base model lies now, if it was moved.
             store: keeps the documents that are read in layout ``block``, for later lists: a
                 folder, which is made if it is not there, or a ``DocumentStore``, which says more
                 (``DocumentStore.open`` of a folder); rankers may share one.
+            asked: ``method``, ``prompt``, ``document_tokens``, ``order``, ``seed``, ``window``,
+                ``fold``, ``dtype``, ``device`` and ``revision``; see
+                `headrank.ranker.options.RankerKeywords`. What is not given is the saved ranker's,
+                or the heads' own.
 
         Raises:
             HeadRankError: nothing to load there, an architecture that is not supported,
                 heads or adapter of another model, a method that reads selected heads without
-                any, a saved ranker whose files changed.
+                any, a saved ranker whose files changed, or a keyword that is unknown.
         """
-
-        asked = {
-            "method": method,
-            "prompt": prompt,
-            "document_tokens": document_tokens,
-            "order": order,
-            "seed": seed,
-            "window": window,
-            "fold": fold,
-        }
-        parts = load_parts(
-            path_or_id,
-            heads,
-            adapter,
-            asked,
-            dtype=dtype,
-            device=device,
-            merge=merge,
-            revision=revision,
-            model=model,
-        )
+        check_keywords(asked, RankerKeywords, "from_pretrained")
+        parts = load_parts(path_or_id, heads, adapter, asked, model=model, merge=merge)
         return cls(**parts, store=store)
 
     def save_pretrained(self, folder: str | os.PathLike) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +20,7 @@ from headrank.models.card import PROVENANCE
 from headrank.models.decoder import DTYPES, LoadedModel, load_model
 from headrank.models.safe_loading import load_config
 from headrank.ranker.hub import cached_origin, fetch_ranker, is_folder, shared_base
+from headrank.ranker.options import RankerKeywords
 from headrank.ranker.origin import ADAPTER, CARD, HEADS, Origin, options_of
 from headrank.ranker.truncated import cut_last_layer
 from headrank.reading.layout import check_heads
@@ -36,22 +36,17 @@ def load_parts(
     path_or_id: str | os.PathLike,
     heads: HeadSet | str | os.PathLike | None,
     adapter: str | os.PathLike | None,
-    asked: Mapping[str, Any],
+    asked: RankerKeywords,
     *,
-    dtype: str | None,
-    device: str,
-    merge: bool,
-    revision: str | None,
     model: str | os.PathLike | None,
+    merge: bool,
 ) -> dict[str, Any]:
     """Return the parts of a ranker: ``model``, ``heads``, ``options``, ``adapter``, ``revision``.
 
     Arguments and errors are those of ``HeadRanker.from_pretrained``.
-
-    Args:
-        asked: the arguments that decide the options, None where nothing is asked.
     """
     card: dict = {}
+    revision = asked.get("revision")
     fetched = fetch_ranker(path_or_id, revision)
     name = os.fspath(path_or_id)
     if fetched is not None:
@@ -93,10 +88,8 @@ def load_parts(
         check_published(selected, base, load_config(base, revision))
     loaded = load_model(
         base,
-        dtype=dtype or origin.dtype() or "float32",
-        device=device,
         layers=None if selected is None else selected.deepest + 1,
-        revision=revision,
+        **origin.loading({**asked, "revision": revision}),
     )
     known = card.get("model", {}).get("digest")
     if known is not None and known != loaded.digest:

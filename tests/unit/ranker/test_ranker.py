@@ -500,3 +500,24 @@ def test_a_validation_query_that_trains_is_refused(tmp_path):
 def test_options_refuse_unknown_names():
     with pytest.raises(HeadRankError, match="order 'best' is unknown"):
         RankerOptions(order="best")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: HeadRanker.from_pretrained("m", HEADS, windows=20),
+            r"from_pretrained has no option 'windows'; allowed: dtype, device, revision, method, "
+            r".*\(did you mean 'window'\?\)",
+        ),
+        (lambda: profile_heads("m", [], dtyp="bfloat16"), r"profile_heads .*mean 'dtype'\?"),
+        (
+            lambda: align("m", HEADS, [], "a", devise="cuda"),
+            r"align_heads has no option 'devise'; allowed: dtype, device, revision \(did you",
+        ),
+    ],
+    ids=["from_pretrained", "profile_heads", "align_heads"],
+)
+def test_an_unknown_keyword_is_refused_with_the_one_that_was_meant(call, message):
+    with pytest.raises(HeadRankError, match=message):
+        call()
