@@ -26,6 +26,7 @@ from headrank.report.figures.style import (
     styled,
     subject,
 )
+from headrank.report.subject import Subject
 
 _NO_SCORE = "#e2e2e2"
 
@@ -124,23 +125,24 @@ def draw_head_scores(
     per_query: str,
     *,
     selection: Mapping,
-    measure: str,
-    model: str,
-    name: str,
     first_stage: Sequence[str],
-    names: Mapping[str, str],
+    of: Mapping,
 ) -> Figure:
-    """Return the figure of a profile's files; ``name`` is the set of the controls."""
-    table = pd.read_parquet(per_query)
-    own = table[(table["measure"] == measure) & (table["set"] == name)]
+    """Return the figure of a profile's files.
+
+    Args:
+        of: fields of a ``Subject``, whose set is that of the controls.
+    """
+    about = Subject(**of)
+    own = about.rows(pd.read_parquet(per_query))
     known = own[own["method"].isin(first_stage)]["value"]
     shown = pd.read_csv(controls)
     figure = head_scores(
         Profile.load(profile).scores(SelectionOptions(**selection)),
         HeadSet.load(heads[0]),
         shown,
-        measure=measure,
+        measure=about.measure,
         first_stage=float(known.mean()) if len(known) else None,
     )
-    told = f"(b): {names.get(name, name)}, {counted(shown['n'])}"
-    return subject(figure, names.get(model, model), told)
+    told = f"(b): {about.set_name}, {counted(shown['n'])}"
+    return subject(figure, about.model_name, told)

@@ -18,6 +18,7 @@ from headrank.report.figures.style import (
     styled,
     subject,
 )
+from headrank.report.subject import Subject
 
 
 @styled
@@ -78,22 +79,17 @@ def draw_learning_curve(
     per_run: str,
     cards: Sequence[str],
     *,
-    model: str,
-    name: str,
-    order: str,
-    measure: str,
     references: Sequence[str],
-    names: Mapping[str, str],
+    of: Mapping,
 ) -> Figure:
     """Return the learning curve of a model: one point an adapter, one line a reference.
 
     Args:
         cards: cards of the adapters, ``.../ADAPTER/headrank.json``.
-        name, order: set and prompt order of the values.
+        of: fields of a ``Subject``.
     """
-    table = pd.read_parquet(per_run)
-    table = table[(table["set"] == name) & (table["measure"] == measure)]
-    table = table[table["model"].isin(["-", model]) & table["order"].isin(["-", order])]
+    about = Subject(**of)
+    table = about.rows(pd.read_parquet(per_run))
     alone = table[~table["method"].str.contains("+", regex=False)]
     points = []
     for path in cards:
@@ -112,9 +108,9 @@ def draw_learning_curve(
         method: float(table.loc[table["method"] == method, "value"].mean()) for method in references
     }
     return subject(
-        learning_curve(found, lines, measure=measure, names=names),
-        names.get(model, model),
-        names.get(name, name),
-        names.get(order, order),
+        learning_curve(found, lines, measure=about.measure, names=about.names),
+        about.model_name,
+        about.set_name,
+        about.names.get(about.order, about.order),
         counted(found["n"]),
     )

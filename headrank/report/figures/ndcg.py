@@ -19,6 +19,7 @@ from headrank.report.figures.style import (
     subject,
 )
 from headrank.report.names import label
+from headrank.report.subject import Subject
 
 
 @styled
@@ -119,15 +120,16 @@ def _drawn(
     curves: str,
     per_query: str,
     *,
-    measure: str,
-    model: str,
-    name: str,
     references: Sequence[str],
-    names: Mapping[str, str],
+    of: Mapping,
 ) -> Figure:
-    """Return a figure of curves; methods without heads, ``references``, are lines."""
-    table = pd.read_parquet(per_query)
-    table = table[(table["measure"] == measure) & (table["set"] == name)]
+    """Return a figure of curves; methods without heads, ``references``, are lines.
+
+    Args:
+        of: fields of a ``Subject``.
+    """
+    about = Subject(**of)
+    table = about.rows(pd.read_parquet(per_query))
     lines = {
         method: float(values.mean())
         for method, values in table.groupby("method", sort=False)["value"]
@@ -135,8 +137,8 @@ def _drawn(
     }
     points = pd.read_csv(curves)
     return subject(
-        figure(points, lines, measure=measure, names=names),
-        names.get(model, model),
-        names.get(name, name),
+        figure(points, lines, measure=about.measure, names=about.names),
+        about.model_name,
+        about.set_name,
         counted(points["n"]),
     )

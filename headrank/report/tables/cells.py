@@ -14,9 +14,9 @@ import pandas as pd
 from headrank.errors import HeadRankError
 from headrank.evaluation.significance import bca_interval
 from headrank.report import names as labels
+from headrank.report.subject import FREE
 from headrank.report.tables.table import Column
 
-FREE = "-"
 _CELL = ["set", "model", "adapter", "order", "method"]
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from headrank.errors import HeadRankError
 from headrank.evaluation.significance import bca_interval
 from headrank.report.names import label
+from headrank.report.subject import Subject
 from headrank.report.tables.table import Cell, Column, Row, Table, from_frame, plain
 from headrank.timing.stopwatch import per_list
 
@@ -105,12 +106,9 @@ def _named(kind: str, record: Mapping[str, object]) -> Iterator[tuple[str, objec
 def quality_by_cost(
     costs: pd.DataFrame,
     per_query: pd.DataFrame,
+    of: Subject,
     *,
     methods: Sequence[str],
-    model: str,
-    measure: str,
-    name: str,
-    order: str,
     confidence: float,
     seed: int,
     stored: Mapping[str, str] | None = None,
@@ -123,22 +121,17 @@ def quality_by_cost(
 
     Args:
         costs: rows of ``headrank.timing.stopwatch.costs`` of every timed method.
+        of: what the values are of.
         methods: those to show, in their order; parts that were not timed are left out.
-        name, order: set and prompt order of the values.
         stored: ``{timed: method}`` of methods that were timed behind stored documents as well;
             their values are the method's own, and they stand behind it.
     """
     stored, shown = dict(stored or {}), []
     for method in methods:
-        shown += [method, *(name for name, of in stored.items() if of == method)]
+        shown += [method, *(name for name, own in stored.items() if own == method)]
     timed = per_list(costs).rename(columns={"low": "low_seconds", "high": "high_seconds"})
     timed = timed.set_index("method").astype({"layers": float})
-    values = per_query[
-        (per_query["measure"] == measure)
-        & (per_query["set"] == name)
-        & per_query["model"].isin([model, "-"])
-        & per_query["order"].isin([order, "-"])
-    ]
+    values = of.rows(per_query)
     rows = []
     for method in [*shown, *(m for m in timed.index if m not in shown)]:
         parts = method.split("+")
@@ -170,13 +163,11 @@ def share(part: float, whole: float) -> str:
 
 def latency_table(
     points: pd.DataFrame,
+    of: Subject,
     *,
-    measure: str,
-    model: str,
     gpu: bool,
     about: str,
     generative: Collection[str] = (),
-    names: Mapping[str, str] | None = None,
     stored: Collection[str] = (),
 ) -> Table:
     """Return the table of ``quality_by_cost``.
@@ -199,10 +190,10 @@ def latency_table(
         Column("layers", "Layers", digits=0),
         Column("seconds", unit, digits=3, better="low"),
         Column("malformed", "Malformed answers"),
-        Column("value", measure, digits=3, better="high"),
+        Column("value", of.measure, digits=3, better="high"),
     )
     frame = points.assign(
-        label=[label(method, names) for method in points["method"]],
+        label=[label(method, of.names) for method in points["method"]],
         malformed=[
             share(row.malformed * row.lists, row.passes * row.lists)
             if row.method in generative
@@ -213,7 +204,7 @@ def latency_table(
     if "value" not in frame:
         frame = frame.assign(value=float("nan"), low=float("nan"), high=float("nan"))
     return from_frame(
-        f"Cost of a list and {measure}, {model}",
+        f"Cost of a list and {of.measure}, {of.model}",
         frame,
         columns,
         intervals={"value": ("low", "high")},
@@ -241,29 +232,28 @@ def tabulate_latency(
     costs: Sequence[str],
     per_query: str,
     *,
+    of: Mapping,
     quality: Mapping,
-    lists: int,
-    rounds: int,
-    candidates: int,
+    timed: Mapping[str, int],
     generative: Sequence[str],
-    names: Mapping[str, str],
 ) -> Table:
     """Return the table of what a list costs and yields, of files.
 
     Args:
+        of: fields of a ``Subject``.
         quality: the options of ``quality_by_cost``.
+        timed: numbers of ``lists`` and ``rounds``, and of most ``candidates`` a list.
     """
+    about = Subject(**of)
     measured = pd.concat([pd.read_csv(path) for path in costs])
-    points = quality_by_cost(measured, pd.read_parquet(per_query), **quality)
-    name = names.get(quality["name"], quality["name"])
+    points = quality_by_cost(measured, pd.read_parquet(per_query), about, **quality)
     return latency_table(
         points,
-        measure=quality["measure"],
-        model=quality["model"],
+        about,
         # The first stage is always the CPU's.
         gpu="cuda" in set(measured["device"]),
-        about=f"Lists of {name}: {lists}, with up to {candidates} candidates; rounds: {rounds}.",
+        about=f"Lists of {about.set_name}: {timed['lists']}, with up to {timed['candidates']} "
+        f"candidates; rounds: {timed['rounds']}.",
         generative=generative,
-        names=names,
         stored=quality.get("stored", ()),
     )

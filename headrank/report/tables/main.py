@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,27 @@ from headrank.report.tables.table import Cell, Column, Row, Table, emphasise
 BETTER, WORSE = "†", "‡"
 
 
+@dataclass(frozen=True)
+class Comparisons:
+    """The tested differences, and the method against which the others are marked.
+
+    Attributes:
+        family: columns model, set, order, measure, system, baseline, mean_difference, p_holm.
+        baseline: None marks nothing.
+        alpha: a difference is significant if its corrected p-value lies below.
+    """
+
+    family: pd.DataFrame
+    baseline: str | None = None
+    alpha: float = 0.05
+
+
 def main_table(
     per_query: pd.DataFrame,
-    significance: pd.DataFrame | None,
+    compared: Comparisons | None,
     layout: Layout,
     *,
     measure: str,
-    baseline: str | None = None,
-    alpha: float = 0.05,
     confidence: float = 0.95,
     notes: Sequence[str] = (),
     formatting: Mapping[tuple[str, str], float | None] | None = None,
@@ -39,9 +53,7 @@ def main_table(
     alike: a group counts as one set.
 
     Args:
-        significance: columns model, set, order, measure, system, baseline, mean_difference,
-            p_holm; None marks nothing.
-        baseline: the method against which the others are marked.
+        compared: None where nothing was tested.
         confidence: of the intervals in the tidy numbers.
         notes: printed below the table's own, e.g. how many seeds a row averages.
         formatting: ``{(model, method): share of well-formed answers}`` of the generative
@@ -60,7 +72,7 @@ def main_table(
     values = means.set_index(["model", "method", "set", "order"])["mean"].to_dict()
     counts = means.groupby("set", sort=False)["n"].first()
     queries = {name: int(counts[name]) for name in layout.sets if name in counts}
-    marks = _marks(significance, rows_of, measure, baseline, alpha, model)
+    marks = {} if compared is None else _marks(compared, rows_of, measure, model)
     columns = [Column("method", "Method")]
     shown_sets = layout.benchmarks()
     grid = [(name, order) for name in shown_sets for order in layout.orders]
@@ -101,15 +113,16 @@ def main_table(
         said.append(_group_note(layout))
     said.append("Bold: best of the column" + (", underlined: best of the model" * several))
     said[-1] += "; controls are left out."
-    if significance is not None and baseline is not None:
-        said.append(_mark_note(rows_of, marks, baseline, alpha, len(significance), layout))
-        family = significance.assign(n=significance["set"].map(queries)).dropna(subset=["n"])
-        said += power_notes(family, alpha, layout.names)
-    elif significance is not None:
-        found = int((significance["p_holm"] < alpha).sum())
+    if compared is not None and compared.baseline is not None:
+        said.append(_mark_note(rows_of, marks, compared, layout))
+        family = compared.family.assign(n=compared.family["set"].map(queries)).dropna(subset=["n"])
+        said += power_notes(family, compared.alpha, layout.names)
+    elif compared is not None:
+        found = int((compared.family["p_holm"] < compared.alpha).sum())
         said.append(
-            f"{found} of {len(significance)} declared comparisons differ by a paired permutation "
-            f"test, p < {alpha:g} after Holm's correction: see the table of significance."
+            f"{found} of {len(compared.family)} declared comparisons differ by a paired "
+            f"permutation test, p < {compared.alpha:g} after Holm's correction: see the table of "
+            "significance."
         )
     said += few_note(queries, layout.names)
     if formatting:
@@ -155,22 +168,18 @@ def _form(
 
 
 def _marks(
-    significance: pd.DataFrame | None,
-    rows: Iterable[System],
-    measure: str,
-    baseline: str | None,
-    alpha: float,
-    only: str | None = None,
+    compared: Comparisons, rows: Iterable[System], measure: str, only: str | None = None
 ) -> dict[tuple[str, str, str, str], str]:
     """Return ``{(model, method, set, order): mark}`` of the compared cells; "" if n.s.
 
     A comparison counts in either direction. A method without a model can be marked only if
     its comparison is the same for every model.
     """
-    if significance is None or baseline is None:
+    family, baseline = compared.family, compared.baseline
+    if baseline is None:
         return {}
     known: dict[tuple, set[str]] = {}
-    for row in significance[significance["measure"] == measure].to_dict("records"):
+    for row in family[family["measure"] == measure].to_dict("records"):
         sign = 1 if row["baseline"] == baseline else -1
         if baseline not in (row["system"], row["baseline"]):
             continue
@@ -178,7 +187,7 @@ def _marks(
             continue
         method = row["system"] if sign == 1 else row["baseline"]
         mark = ""
-        if row["p_holm"] < alpha:
+        if row["p_holm"] < compared.alpha:
             mark = BETTER if sign * row["mean_difference"] > 0 else WORSE
         for model in (row.get("model", FREE), FREE):
             known.setdefault((model, method, row["set"], row["order"]), set()).add(mark)
@@ -196,15 +205,13 @@ def _tidy_marks(marks: Mapping[tuple[str, str, str, str], str]) -> pd.DataFrame:
 def _mark_note(
     rows: Sequence[System],
     marks: Mapping[tuple[str, str, str, str], str],
-    baseline: str,
-    alpha: float,
-    family: int,
+    compared: Comparisons,
     layout: Layout,
 ) -> str:
-    name = labels.label(baseline, layout.names)
+    name = labels.label(compared.baseline, layout.names)
     note = (
-        f"{BETTER} above, {WORSE} below {name} by a paired permutation test, p < {alpha:g} after "
-        f"Holm's correction (family of {family})."
+        f"{BETTER} above, {WORSE} below {name} by a paired permutation test, "
+        f"p < {compared.alpha:g} after Holm's correction (family of {len(compared.family)})."
     )
     seen = {key[:2] for key in marks}
     if marks and not any(marks.values()):
@@ -212,7 +219,7 @@ def _mark_note(
     tested = [order for order in layout.orders if any(key[3] == order for key in marks)]
     if marks and len(tested) < len(layout.orders):
         note += f" Tested in order {', '.join(map(layout.name, tested))} only."
-    others = [s for s in rows if (s.model, s.method) not in seen and s.method != baseline]
+    others = [s for s in rows if (s.model, s.method) not in seen and s.method != compared.baseline]
     if others:
         left_out = dict.fromkeys(system.label for system in others)
         note += f" Not compared with it: {'; '.join(left_out)}."
@@ -226,20 +233,22 @@ def tabulate_main(
     cut: Sequence[str],
     *,
     layout: Mapping,
-    notes: Sequence[str],
+    marks: Mapping,
     budget: int | None,
+    notes: Sequence[str],
     **options: object,
 ) -> Table:
     """Return the main table of an evaluation's files; see ``main_table``.
 
     Args:
         cut: counts of cut documents, a file a model: ``.../MODEL/cut.csv``.
+        marks: baseline and alpha of ``Comparisons``.
         budget: tokens of a document in the prompt.
     """
     counts = [pd.read_csv(path) for path in formatting]
     return main_table(
         pd.read_parquet(per_query),
-        pd.read_csv(significance[0]) if significance else None,
+        Comparisons(pd.read_csv(significance[0]), **marks) if significance else None,
         Layout(**layout),
         notes=[*notes, *cut_notes(cut, budget, layout["names"])],
         formatting=success_rates(pd.concat(counts)) if counts else None,

@@ -177,8 +177,7 @@ def main_options(x: Experiment, wildcards: Any) -> dict[str, Any]:
     return {
         "layout": layout(x, None if model is None else [x.report_order]),
         "measure": measure(x),
-        "baseline": x.report["baseline"],
-        "alpha": x.report["alpha"],
+        "marks": {"baseline": x.report["baseline"], "alpha": x.report["alpha"]},
         "notes": x.report["notes"],
         "confidence": confidence(x),
         "model": model,
@@ -191,6 +190,11 @@ def of_model(x: Experiment, wildcards: Any) -> dict[str, Any]:
     return {"model": wildcards.model, "name": x.report_set, "names": names(x)}
 
 
+def of(x: Experiment, wildcards: Any, order: str | None = None) -> dict[str, Any]:
+    """Return the fields of the ``headrank.report.subject.Subject`` of one model."""
+    return of_model(x, wildcards) | {"measure": measure(x), "order": order}
+
+
 def confident(x: Experiment, wildcards: Any) -> dict[str, Any]:
     return {"confidence": confidence(x), "names": names(x)}
 
@@ -200,10 +204,8 @@ def tested(x: Experiment, wildcards: Any) -> dict[str, Any]:
 
 
 def curves(x: Experiment, wildcards: Any) -> dict[str, Any]:
-    return {
-        "measure": measure(x),
-        "references": x.methods_of("first-stage", "dense", "cross-encoder", "random"),
-    } | of_model(x, wildcards)
+    known = x.methods_of("first-stage", "dense", "cross-encoder", "random")
+    return {"references": known, "of": of(x, wildcards)}
 
 
 def orders(x: Experiment) -> dict[str, Any]:

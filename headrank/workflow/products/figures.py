@@ -17,6 +17,7 @@ from headrank.workflow.products.conditions import (
     no_panels,
     no_recipe,
     no_selected,
+    of,
     of_model,
     orders,
     per_query,
@@ -81,10 +82,9 @@ FIGURES = (
         options=lambda x, w: (
             {
                 "selection": x.selection_of(x.declared[x.report["method"]]["heads"]),
-                "measure": measure(x),
                 "first_stage": x.methods_of("first-stage"),
+                "of": of(x, w),
             }
-            | of_model(x, w)
         ),
         lacks=no_method,
         caption="head_scores",
@@ -149,12 +149,8 @@ FIGURES = (
             "cards": adapter_cards(x, w.model, x.report["learning_curve"]),
         },
         options=lambda x, w: {
-            "model": w.model,
-            "name": x.report_set,
-            "order": x.report_order,
-            "measure": measure(x),
             "references": reference_methods(x),
-            "names": names(x),
+            "of": of(x, w, x.report_order),
         },
         lacks=lambda x: "report.learning_curve is []; name methods that differ in queries",
         caption="learning_curve",

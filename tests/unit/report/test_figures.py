@@ -401,12 +401,8 @@ def test_curves_and_ablations_say_what_they_are_of(tmp_path):
     figure = draw_learning_curve(
         str(tmp_path / "per_run.parquet"),
         cards,
-        model="m",
-        name="lee",
-        order="shuffled",
-        measure="nDCG@10",
         references=[],
-        names=names,
+        of={"model": "m", "name": "lee", "measure": "nDCG@10", "order": "shuffled", "names": names},
     )
     assert figure.get_suptitle() == "Model M · Lee · shuffled · n = 6 queries"
     differences = {

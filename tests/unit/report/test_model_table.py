@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from headrank.report.tables.cells import Layout
-from headrank.report.tables.main import main_table
+from headrank.report.tables.main import Comparisons, main_table
 
 KINDS = {"bm25": "first-stage", "listwise": "generative"}
 
@@ -42,7 +42,9 @@ def table(model, baseline="bm25"):
     layout = Layout(
         ["a", "b"], ["shuffled"], ["bm25", "headrank", "listwise"], KINDS, names={"a": "A"}
     )
-    return main_table(values(), family(), layout, measure="nDCG@10", baseline=baseline, model=model)
+    return main_table(
+        values(), Comparisons(family(), baseline), layout, measure="nDCG@10", model=model
+    )
 
 
 def test_columns_are_sets_and_their_average_in_one_named_order():

@@ -10,7 +10,7 @@ import pytest
 from headrank.errors import HeadRankError
 from headrank.report.tables.breakdown import measure_table, order_table
 from headrank.report.tables.cells import average_seeds, cell_means
-from headrank.report.tables.main import cut_notes, main_table
+from headrank.report.tables.main import Comparisons, cut_notes, main_table
 from headrank.report.tables.render import to_html, to_page
 from headrank.report.tables.table import Cell, Column, Row, emphasise
 from tests.helpers.table_values import by_label, layout, per_query, significance
@@ -62,10 +62,9 @@ def test_a_group_counts_as_one_in_the_average_and_keeps_marks_off():
     family = pd.DataFrame([significance(), significance(set="c")])
     table = main_table(
         third,
-        family,
+        Comparisons(family, "bm25"),
         layout(sets=["a", "c", "b"], groups={"ab": ["a", "b"]}, orders=["shuffled"]),
         measure="nDCG@10",
-        baseline="bm25",
     )
     assert [column.key for column in table.columns][1:] == [
         "ab.shuffled",
@@ -122,7 +121,7 @@ def test_several_models_have_sections_and_an_underlined_best():
 )
 def test_marks_against_the_declared_baseline(changes, mark):
     family = pd.DataFrame([significance(**changes)])
-    table = main_table(per_query(), family, layout(), measure="nDCG@10", baseline="bm25")
+    table = main_table(per_query(), Comparisons(family, "bm25"), layout(), measure="nDCG@10")
     rows = by_label(table)
     assert [cell.mark for cell in rows["HeadRank"].cells[1:]] == [mark] + [""] * 5
     assert "† above, ‡ below BM25" in table.notes[2]
@@ -134,24 +133,26 @@ def test_marks_against_the_declared_baseline(changes, mark):
 
 def test_a_test_is_told_though_nothing_is_significant():
     family = pd.DataFrame([significance(p_holm=0.4)] * 8)
-    table = main_table(per_query(), family, layout(), measure="nDCG@10", baseline="bm25")
+    table = main_table(per_query(), Comparisons(family, "bm25"), layout(), measure="nDCG@10")
     text = table.markdown()
     assert "No mark: no tested difference is significant." in text
     # Two queries: 2 ** -1, and Holm's correction over eight rows of so few.
     assert "a (n = 2): 0.5, 1 after the correction" in text
     family = pd.DataFrame([significance()])
-    table = main_table(per_query(), family, layout(), measure="nDCG@10", baseline="bm25")
+    table = main_table(per_query(), Comparisons(family, "bm25"), layout(), measure="nDCG@10")
     assert "No mark" not in table.markdown()
     # Without a baseline no cell can be marked; that tests were made is said all the same.
     family = pd.DataFrame([significance(), significance(p_holm=0.4)])
-    text = main_table(per_query(), family, layout(), measure="nDCG@10").markdown()
+    text = main_table(per_query(), Comparisons(family), layout(), measure="nDCG@10").markdown()
     assert "1 of 2 declared comparisons differ" in text
 
 
 def test_a_page_shows_the_table_as_markdown_does():
     family = pd.DataFrame([significance()])
     names = {"a": "Answers <b>"}
-    table = main_table(per_query(), family, layout(names=names), measure="nDCG@10", baseline="bm25")
+    table = main_table(
+        per_query(), Comparisons(family, "bm25"), layout(names=names), measure="nDCG@10"
+    )
     page = ElementTree.fromstring(to_html(table).partition("\n")[2])
     rows = [[cell for cell in row] for row in page.iter("tr")]
     shown = ["".join(cell.itertext()) for cell in rows[-1]]
@@ -167,7 +168,9 @@ def test_a_page_shows_the_table_as_markdown_does():
 
 
 def test_a_page_of_several_tables_begins_with_its_sentence():
-    table = main_table(per_query(), pd.DataFrame([significance()]), layout(), measure="nDCG@10")
+    table = main_table(
+        per_query(), Comparisons(pd.DataFrame([significance()])), layout(), measure="nDCG@10"
+    )
     page = to_page("Two <tables>", [table, replace(table, title="Below")], "5 < 6")
     body = ElementTree.fromstring(page.partition("\n")[2]).find("body")
     first = body.find("table")
@@ -178,17 +181,17 @@ def test_a_page_of_several_tables_begins_with_its_sentence():
 
 def test_a_method_without_a_model_is_marked_against_one_with_a_model():
     family = pd.DataFrame([significance()])
-    table = main_table(per_query(), family, layout(), measure="nDCG@10", baseline="headrank")
+    table = main_table(per_query(), Comparisons(family, "headrank"), layout(), measure="nDCG@10")
     assert by_label(table)["BM25"].cells[1].mark == "‡"
     # Two models that disagree leave it unmarked.
     family = pd.DataFrame([significance(), significance(model="m2", mean_difference=-0.3)])
-    table = main_table(per_query(), family, layout(), measure="nDCG@10", baseline="headrank")
+    table = main_table(per_query(), Comparisons(family, "headrank"), layout(), measure="nDCG@10")
     assert by_label(table)["BM25"].cells[1].mark == ""
 
 
 def test_tidy_numbers_carry_interval_and_mark(tmp_path):
     family = pd.DataFrame([significance()])
-    table = main_table(per_query(), family, layout(), measure="nDCG@10", baseline="bm25")
+    table = main_table(per_query(), Comparisons(family, "bm25"), layout(), measure="nDCG@10")
     paths = table.save(tmp_path / "main")
     assert [path.name for path in paths] == [
         *("main.csv", "main-wide.csv", "main.md", "main.tex", "main.html")

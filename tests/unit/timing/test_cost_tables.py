@@ -8,6 +8,7 @@ import pytest
 
 from headrank.errors import HeadRankError
 from headrank.report.figures.benchmarks import draw_benchmarks
+from headrank.report.subject import Subject
 from headrank.report.tables.cost import (
     benchmark_table,
     latency_table,
@@ -16,6 +17,7 @@ from headrank.report.tables.cost import (
 )
 from headrank.timing.stopwatch import Work, costs
 
+OF = Subject("m", "s", "nDCG@10", "shuffled")
 READING = pd.DataFrame(
     {
         "case": ["all heads, full depth", "8 heads, calibrated"],
@@ -142,11 +144,8 @@ def points() -> pd.DataFrame:
     return quality_by_cost(
         costs(systems, lists, 2, lambda: now["time"]),
         per_query,
+        OF,
         methods=["bm25", "icr", "headrank", "headrank+bm25", "random"],
-        model="m",
-        measure="nDCG@10",
-        name="s",
-        order="shuffled",
         confidence=0.95,
         seed=1,
     )
@@ -176,12 +175,11 @@ def test_a_method_behind_stored_documents_has_its_own_cost_and_the_method_s_valu
     )
     columns = ["set", "model", "adapter", "order", "method", "query", "value", "measure"]
     rows = [("s", "m", "none", "shuffled", "icr", f"q{n}", n / 4, "nDCG@10") for n in range(4)]
-    named = {"methods": ["icr"], "model": "m", "measure": "nDCG@10", "name": "s"}
     table = quality_by_cost(
         measured,
         pd.DataFrame(rows, columns=columns),
-        **named,
-        order="shuffled",
+        OF,
+        methods=["icr"],
         confidence=0.95,
         seed=1,
         stored={"icr.stored": "icr"},
@@ -189,18 +187,17 @@ def test_a_method_behind_stored_documents_has_its_own_cost_and_the_method_s_valu
     assert table["method"].tolist() == ["icr", "icr.stored"]
     assert table["seconds"].tolist() == [4, 0.25] and table["tokens"].tolist() == [100, 12]
     assert table["value"].tolist() == [0.375, 0.375]
-    options = {"measure": "nDCG@10", "model": "m", "gpu": False, "about": "One list."}
-    shown = latency_table(table, **options, stored={"icr.stored": "icr"})
+    options = {"gpu": False, "about": "One list."}
+    shown = latency_table(table, OF, **options, stored={"icr.stored": "icr"})
     assert any(note.startswith("Stored: documents were encoded") for note in shown.notes)
-    plain = latency_table(table[:1], **options, stored={"icr.stored": "icr"})
+    plain = latency_table(table[:1], OF, **options, stored={"icr.stored": "icr"})
     assert not any("Stored" in note for note in plain.notes)
 
 
 def test_the_latency_table_says_what_was_timed():
     table = latency_table(
         points(),
-        measure="nDCG@10",
-        model="m",
+        OF,
         gpu=False,
         about="Two lists of s.",
         generative=["listwise"],
@@ -212,5 +209,5 @@ def test_the_latency_table_says_what_was_timed():
     # Of all answers: two lists of two prompts each. What reads attention gives none.
     assert text.count("100 % (4 of 4)") == 1 and text.count(" % (") == 1
     assert [row[3] for row in table.texts()] == ["–", "30", "18", "18", "–"]
-    gpu = latency_table(points(), measure="nDCG@10", model="m", gpu=True, about="Two lists.")
+    gpu = latency_table(points(), OF, gpu=True, about="Two lists.")
     assert "GPU s" in gpu.markdown()
