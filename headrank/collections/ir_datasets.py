@@ -19,18 +19,50 @@ from headrank.data.trec import Qrels, Run
 from headrank.errors import HeadRankError
 
 
+@dataclass(frozen=True)
+class Export:
+    """What of a dataset is exported.
+
+    Attributes:
+        documents: ``all``, or for corpora too large to copy (MS MARCO v2) ``judged+scored``:
+            only what the qrels and the datasets' own scored documents name; or
+            ``candidates``: only what stands in ``candidates.run``. All judgments stay in
+            each case, since the ideal ranking counts them; those of documents that are left
+            out count as never retrieved.
+        candidates: take the datasets' scored documents as ``candidates.run``.
+        depth: how many of them a query, from the top; None takes all.
+        unjudged: ``error``, or ``drop`` queries without judgments.
+        unknown: ``error``, or ``keep`` judgments of documents that the corpus does not
+            have; they count as never retrieved.
+        exclude_query_id: keep a document with the query's own id from becoming its
+            candidate, as BEIR's evaluation and Anserini's ``-removeQuery`` do.
+
+    Raises:
+        HeadRankError: a value that is not allowed, or one that needs ``candidates``.
+    """
+
+    documents: str = "all"
+    candidates: bool = False
+    depth: int | None = None
+    unjudged: str = "error"
+    unknown: str = "error"
+    exclude_query_id: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("documents", self.documents, ("all", "judged+scored", "candidates"))
+        if not self.candidates and (self.depth is not None or self.documents == "candidates"):
+            raise HeadRankError("depth and documents: candidates need `candidates: true`")
+        check_choice("unjudged", self.unjudged, ("error", "drop"))
+        check_choice("unknown", self.unknown, ("error", "keep"))
+
+
 def export_ir_datasets(
     source: str | Mapping[str, Mapping[str, Any]],
     target: str | os.PathLike,
     expect: Mapping[str, object] | None = None,
     *,
-    documents: str = "all",
-    candidates: bool = False,
-    depth: int | None = None,
-    unjudged: str = "error",
-    unknown: str = "error",
     split: str = "test",
-    exclude_query_id: bool = False,
+    export: Export,
 ) -> dict:
     """Write a dataset of ir_datasets, or several over one corpus; return the counts.
 
@@ -48,30 +80,13 @@ def export_ir_datasets(
         expect: counts that the source must have: ``documents`` (with empty ones; under
             ``judged+scored`` those exported), and for a single id ``queries``,
             ``judgments``, ``grades``; splits have theirs beside their ids.
-        documents: ``all``, or for corpora too large to copy (MS MARCO v2) ``judged+scored``:
-            only what the qrels and the datasets' own scored documents name; or
-            ``candidates``: only what stands in ``candidates.run``. All judgments stay in
-            each case, since the ideal ranking counts them; those of documents that are left
-            out count as never retrieved.
-        candidates: take the datasets' scored documents as ``candidates.run``.
-        depth: how many of them a query, from the top; None takes all.
-        unjudged: ``error``, or ``drop`` queries without judgments.
-        unknown: ``error``, or ``keep`` judgments of documents that the corpus does not
-            have; they count as never retrieved.
         split: the split that the queries of a single id get.
-        exclude_query_id: keep a document with the query's own id from becoming its
-            candidate, as BEIR's evaluation and Anserini's ``-removeQuery`` do.
 
     Raises:
         HeadRankError: an unknown id, no network and nothing in the local store, other
             counts than expected, splits of several corpora or with a query id in common,
             or candidates without scores.
     """
-    check_choice("documents", documents, ("all", "judged+scored", "candidates"))
-    if not candidates and (depth is not None or documents == "candidates"):
-        raise HeadRankError("depth and documents: candidates need `candidates: true`")
-    check_choice("unjudged", unjudged, ("error", "drop"))
-    check_choice("unknown", unknown, ("error", "keep"))
     irds = _ir_datasets()
     expected = dict(expect or {})
     expected_documents = expected.pop("documents", None)
@@ -88,7 +103,7 @@ def export_ir_datasets(
     _check_one_corpus(irds, ids)
     with _archive_lock(irds, ids[0]), _translated(irds, name):
         parts = [
-            load_part(irds, split, entry, datasets[entry["id"]], candidates, unjudged, depth)
+            load_part(irds, split, entry, datasets[entry["id"]], export)
             for split, entry in source.items()
         ]
         asked = judged_queries(parts)
@@ -98,13 +113,13 @@ def export_ir_datasets(
         }
         names = {name for judged in grades.values() for name in judged}
         ranked = {name for pairs in rankings.values() for name, _ in pairs}
-        wanted = ranked if documents == "candidates" else names
-        kept = Kept(_documents(list(datasets.values()), wanted, documents), names)
+        wanted = ranked if export.documents == "candidates" else names
+        kept = Kept(_documents(list(datasets.values()), wanted, export.documents), names)
         description: dict[str, object] = {
             "kind": "ir_datasets",
             "id": ids[0] if len(ids) == 1 else {part.split: part.dataset_id for part in parts},
             "version": irds.__version__,
-            "documents": documents,
+            "documents": export.documents,
             "dropped_queries": sum(len(part.queries) for part in parts) - len(asked),
         }
         absent: set[str] = set()
@@ -112,21 +127,21 @@ def export_ir_datasets(
 
         def checked() -> Iterator[Document]:
             for document in kept:
-                if exclude_query_id and document.doc_id in asked:
+                if export.exclude_query_id and document.doc_id in asked:
                     exclusions[document.doc_id] = {document.doc_id}
                 yield document
             if expected_documents is not None:
                 check_counts({"documents": kept.total}, {"documents": expected_documents}, name)
             # Whether the corpus has a document that was not asked for is not known.
             lacking = sorted(kept.unseen & wanted)
-            if lacking and unknown == "error":
+            if lacking and export.unknown == "error":
                 raise HeadRankError(
                     f"{name}: {len(lacking)} judged documents are not in its corpus "
                     f"({', '.join(lacking[:3])}, ...); set `unknown: keep` to keep "
                     "their judgments, which then count as never retrieved"
                 )
             description["dropped_documents"] = len(kept.empty)
-            if documents == "candidates":
+            if export.documents == "candidates":
                 description["judged_not_exported"] = len(names - wanted)
             absent.update(kept.absent)
 
@@ -136,7 +151,7 @@ def export_ir_datasets(
             asked.values(),
             Qrels(grades),
             description,
-            candidates=Run(rankings, "ir_datasets") if candidates else None,
+            candidates=Run(rankings, "ir_datasets") if export.candidates else None,
             exclusions=exclusions,
             absent=absent,
         )
@@ -250,26 +265,20 @@ def load_part(
     split: str,
     entry: Mapping[str, Any],
     dataset: Any,
-    candidates: bool,
-    unjudged: str,
-    depth: int | None = None,
+    export: Export,
 ) -> Part:
-    """Return one dataset's part of a collection, its counts checked.
-
-    Args:
-        depth: keep so many candidates a query, from the top; None keeps all.
-    """
+    """Return one dataset's part of a collection, its counts checked."""
     dataset_id, expected = entry["id"], dict(entry.get("expect") or {})
     qrels = _qrels(dataset, dataset_id)
     queries = [Query(q.query_id, q.default_text(), split) for q in dataset.queries_iter()]
-    run = _candidates(dataset, dataset_id) if candidates else None
+    run = _candidates(dataset, dataset_id) if export.candidates else None
     if "grades" in expected:
         # YAML reads the grades as numbers, JSON can only have them as text.
         expected["grades"] = {str(grade): n for grade, n in expected["grades"].items()}
     check_counts(_counts(queries, qrels), expected, dataset_id)
-    _check_judged(irds, dataset_id, queries, qrels, unjudged)
+    _check_judged(irds, dataset_id, queries, qrels, export.unjudged)
     if run is not None:
-        kept = {q: run.rankings[q][:depth] for q in qrels.grades if q in run.rankings}
+        kept = {q: run.rankings[q][: export.depth] for q in qrels.grades if q in run.rankings}
         run = Run(kept, run.name)
     return Part(split, dataset_id, dataset, queries, qrels, run)
 

@@ -39,16 +39,40 @@ class QuerySet:
     dropped: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """Which queries of a split are taken: a slice of a seeded permutation of its pool.
+
+    Attributes:
+        pool: ``judged`` (every query with a relevant document) or ``rerankable`` (those whose
+            candidates hold a relevant and another document, the only ones whose nDCG a reranker
+            can change).
+        take: sample size; None takes all that are left, and so does more than there are.
+        skip: leaves out the first queries of the same permutation, so two sets of one split can
+            be disjoint slices.
+        seed: the experiment's seed.
+
+    Raises:
+        HeadRankError: unknown pool.
+    """
+
+    pool: str = "judged"
+    take: int | None = None
+    skip: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.pool not in POOLS:
+            raise HeadRankError(f"pool {self.pool!r} is unknown; allowed: {', '.join(POOLS)}")
+
+
 def build_set(
     collection: str | os.PathLike,
     run: Run,
+    sampling: Sampling,
     *,
     split: str,
     candidates: int,
-    pool: str = "judged",
-    take: int | None = None,
-    skip: int = 0,
-    seed: int = 0,
     earlier: Mapping[str, Mapping[str, str]] | None = None,
 ) -> QuerySet:
     """Return a seeded sample of a split's queries, without those that another set holds.
@@ -71,14 +95,12 @@ def build_set(
     if not qrels.grades:
         raise HeadRankError(f"{collection}: no judged query has split {split!r}")
     run = run.cut(candidates)
-    sampled = sample_queries(
-        run, qrels, depth=candidates, pool=pool, take=take, skip=skip, seed=seed
-    )
+    sampled = sample_queries(run, qrels, sampling, depth=candidates)
     if not sampled:
         raise HeadRankError(
             f"{collection}: no query of split {split!r} is left: {len(qrels.grades)} are judged, "
-            f"and of the pool {pool!r} {skip} are skipped; lower `skip`"
-            + (", or choose pool: judged" if pool != "judged" else "")
+            f"and of the pool {sampling.pool!r} {sampling.skip} are skipped; lower `skip`"
+            + (", or choose pool: judged" if sampling.pool != "judged" else "")
         )
     taken = {
         normalised(text): name for name, texts in (earlier or {}).items() for text in texts.values()
@@ -145,51 +167,33 @@ def import_run(
     return Run(rankings, run.name).cut(depth)
 
 
-def sample_queries(
-    run: Run,
-    qrels: Qrels,
-    *,
-    depth: int,
-    pool: str = "judged",
-    take: int | None = None,
-    skip: int = 0,
-    seed: int = 0,
-) -> list[str]:
+def sample_queries(run: Run, qrels: Qrels, sampling: Sampling, *, depth: int) -> list[str]:
     """Return a seeded sample of query ids from the declared pool.
 
     Args:
         run: the first stage of every judged query.
         qrels: judgments of the split.
         depth: candidates a query, as they will be reranked.
-        pool: ``judged`` (every query with a relevant document) or ``rerankable`` (those
-            whose first ``depth`` candidates hold a relevant and another document, the
-            only ones whose nDCG a reranker can change).
-        take: sample size; None takes all that are left, and so does more than there are.
-        skip: leaves out the first queries of the same seeded permutation, so two sets of
-            one split can be disjoint slices.
-        seed: the experiment's seed.
-
-    Raises:
-        HeadRankError: unknown pool.
     """
-    if pool not in POOLS:
-        raise HeadRankError(f"pool {pool!r} is unknown; allowed: {', '.join(POOLS)}")
+    take, skip = sampling.take, sampling.skip
     eligible = []
     for query, grades in qrels.grades.items():
         relevant = {document for document, grade in grades.items() if grade > 0}
         candidates = {document for document, _ in run.rankings.get(query, [])[:depth]}
         rerankable = bool(relevant & candidates) and bool(candidates - relevant)
-        if relevant and (pool == "judged" or rerankable):
+        if relevant and (sampling.pool == "judged" or rerankable):
             eligible.append(query)
     eligible.sort()
-    permuted = [eligible[i] for i in query_generator(seed, "sample").permutation(len(eligible))]
+    permuted = [
+        eligible[i] for i in query_generator(sampling.seed, "sample").permutation(len(eligible))
+    ]
     sample = permuted[skip:] if take is None else permuted[skip : skip + take]
     if take is not None and len(sample) < take:
         logger.warning(
             "%d queries taken, %d asked for: the pool %r holds %d, and %d are skipped",
             len(sample),
             take,
-            pool,
+            sampling.pool,
             len(permuted),
             skip,
         )

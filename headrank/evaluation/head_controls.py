@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,35 @@ SELECTED, LAYER_0 = "Selected heads", "Best layer-0 head"
 RANDOM = f"Random, mean of {_RANDOM_DRAWS}"
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """A measure's mean over queries and its interval.
+
+    Attributes:
+        relevance_level: lowest grade that counts as relevant, where the measure needs one.
+        seed: of the bootstrap, and of what is drawn beside it.
+    """
+
+    measure: str = "nDCG@10"
+    relevance_level: int = 1
+    confidence: float = 0.95
+    seed: int = 0
+
+    def values(self, run: Run, qrels: Qrels) -> np.ndarray:
+        """Return ``[queries]`` values, every judged query counted."""
+        table = evaluate(run, qrels, [self.measure], self.relevance_level)
+        return table["value"].to_numpy(float)
+
+    def summary(self, values: np.ndarray) -> dict[str, float]:
+        """Return mean, low, high (BCa over queries) and n of ``[queries]`` values."""
+        low, high = bca_interval(values, self.confidence, seed=self.seed)
+        return {"mean": float(values.mean()), "low": low, "high": high, "n": len(values)}
+
+
+MEASUREMENT = Measurement()
+"""What the studies measure unless told otherwise."""
+
+
 def ndcg_by_heads(
     shards: Sequence[ReadingFile],
     qrels: Qrels,
@@ -34,10 +63,7 @@ def ndcg_by_heads(
     selections: Mapping[str, tuple[SelectionOptions, Fold]],
     *,
     counts: Sequence[int] = COUNTS,
-    measure: str = "nDCG@10",
-    relevance_level: int = 1,
-    confidence: float = 0.95,
-    seed: int = 0,
+    measurement: Measurement = MEASUREMENT,
 ) -> pd.DataFrame:
     """Return the measure against the number of heads, selection by selection.
 
@@ -57,9 +83,8 @@ def ndcg_by_heads(
         for count in [*(c for c in sorted(counts) if c < len(ranked.heads)), len(ranked.heads)]:
             heads = HeadSet(ranked.heads[:count], ranked.provenance)
             run = rank(shards, None if count == total else heads, how, name)
-            values = _values(run, qrels, measure, relevance_level)
             row = {"selection": name, "heads": count}
-            rows.append(row | _summary(values, confidence, seed))
+            rows.append(row | measurement.summary(measurement.values(run, qrels)))
     return pd.DataFrame(rows)
 
 
@@ -70,10 +95,7 @@ def ndcg_by_depth(
     selections: Mapping[str, tuple[SelectionOptions, Fold]],
     *,
     step: int = 3,
-    measure: str = "nDCG@10",
-    relevance_level: int = 1,
-    confidence: float = 0.95,
-    seed: int = 0,
+    measurement: Measurement = MEASUREMENT,
 ) -> pd.DataFrame:
     """Return the measure against the deepest layer that heads may come from.
 
@@ -103,9 +125,9 @@ def ndcg_by_depth(
                 continue
             ranked = _best_first(profile, allowed, blind)
             heads = HeadSet(ranked.heads[: options.heads], ranked.provenance)
-            values = _values(rank(shards, heads, how, name), qrels, measure, relevance_level)
+            values = measurement.values(rank(shards, heads, how, name), qrels)
             row = {"selection": name, "deepest": deepest, "heads": len(heads.heads)}
-            rows.append(row | _summary(values, confidence, seed))
+            rows.append(row | measurement.summary(values))
     return pd.DataFrame(rows)
 
 
@@ -114,11 +136,7 @@ def head_controls(
     qrels: Qrels,
     heads: HeadSet,
     how: Fold,
-    *,
-    measure: str = "nDCG@10",
-    relevance_level: int = 1,
-    confidence: float = 0.95,
-    seed: int = 0,
+    measurement: Measurement = MEASUREMENT,
 ) -> pd.DataFrame:
     """Return selected heads against controls in each prompt order, so that recency shows.
 
@@ -146,13 +164,16 @@ def head_controls(
         width = next(iter(shards[0])).query.shape[1]
 
         def measured(run: Run) -> np.ndarray:
-            return _values(run, qrels, measure, relevance_level)
+            return measurement.values(run, qrels)
 
         first = [
             measured(rank(shards, HeadSet((Head(0, head),)), Fold(), f"0.{head}", blind=True))
             for head in range(width)
         ]
-        draws = [measured(random_run(candidates, seed + draw)) for draw in range(_RANDOM_DRAWS)]
+        draws = [
+            measured(random_run(candidates, measurement.seed + draw))
+            for draw in range(_RANDOM_DRAWS)
+        ]
         systems = {
             SELECTED: measured(rank(shards, heads, how, SELECTED)),
             LAYER_0: max(first, key=np.mean),
@@ -160,13 +181,8 @@ def head_controls(
         }
         for name, values in systems.items():
             row = {"order": order, "system": name}
-            rows.append(row | _summary(values, confidence, seed))
+            rows.append(row | measurement.summary(values))
     return pd.DataFrame(rows)
-
-
-def _values(run: Run, qrels: Qrels, measure: str, relevance_level: int) -> np.ndarray:
-    """Return ``[queries]`` values of one measure, every judged query counted."""
-    return evaluate(run, qrels, [measure], relevance_level)["value"].to_numpy(float)
 
 
 def _blind(shards: Sequence[ReadingFile]) -> np.ndarray | None:
@@ -174,12 +190,6 @@ def _blind(shards: Sequence[ReadingFile]) -> np.ndarray | None:
     if KEY not in shards[0].meta["provenance"]:
         return None
     return blind_heads(reading for shard in shards for reading in shard)
-
-
-def _summary(values: np.ndarray, confidence: float, seed: int) -> dict[str, float]:
-    """Return mean, low, high (BCa over queries) and n of ``[queries]`` values."""
-    low, high = bca_interval(values, confidence, seed=seed)
-    return {"mean": float(values.mean()), "low": low, "high": high, "n": len(values)}
 
 
 def _available(profile: Profile, options: SelectionOptions, blind: np.ndarray | None) -> np.ndarray:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from headrank.data.heads import HeadSet
 from headrank.data.trec import Qrels
-from headrank.evaluation.head_controls import head_controls
+from headrank.evaluation.head_controls import Measurement, head_controls
 from headrank.io.files import atomic
 from headrank.options.fold import Fold
 from headrank.reading.arranged import load_in_order
@@ -26,7 +26,8 @@ def main(
         order: load_in_order([root / path for path in paths], order, options["seed"])
         for order, paths in orders.items()
     }
-    table = head_controls(shards, Qrels.load(qrels), HeadSet.load(heads), Fold(**fold), **options)
+    selected = HeadSet.load(heads)
+    table = head_controls(shards, Qrels.load(qrels), selected, Fold(**fold), Measurement(**options))
     with atomic(target) as temporary:
         table.to_csv(temporary, index=False)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from headrank.data.trec import Qrels
-from headrank.evaluation.head_controls import ndcg_by_depth, ndcg_by_heads
+from headrank.evaluation.head_controls import Measurement, ndcg_by_depth, ndcg_by_heads
 from headrank.heads.profile import Profile
 from headrank.io.files import atomic
 from headrank.options.fold import Fold
@@ -37,7 +37,7 @@ def main(
             judged,
             Profile.load(root / method["profile"]),
             {name: (SelectionOptions(**method["selection"]), Fold(**method["fold"]))},
-            **options,
+            measurement=Measurement(**options),
         )
         for name, method in methods.items()
     ]

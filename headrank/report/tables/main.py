@@ -235,7 +235,6 @@ def tabulate_main(
     layout: Mapping,
     marks: Mapping,
     budget: int | None,
-    notes: Sequence[str],
     **options: object,
 ) -> Table:
     """Return the main table of an evaluation's files; see ``main_table``.
@@ -250,7 +249,7 @@ def tabulate_main(
         pd.read_parquet(per_query),
         Comparisons(pd.read_csv(significance[0]), **marks) if significance else None,
         Layout(**layout),
-        notes=[*notes, *cut_notes(cut, budget, layout["names"])],
+        notes=[*options.pop("notes"), *cut_notes(cut, budget, layout["names"])],
         formatting=success_rates(pd.concat(counts)) if counts else None,
         **options,
     )

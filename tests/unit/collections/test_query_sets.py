@@ -4,7 +4,7 @@ import pytest
 
 from headrank.collections.collection import save_collection
 from headrank.collections.layout import Document, Query
-from headrank.collections.query_sets import build_set, import_run
+from headrank.collections.query_sets import Sampling, build_set, import_run
 from headrank.collections.set_files import load_lists, save_set
 from headrank.data.trec import Qrels, Run
 from headrank.errors import HeadRankError
@@ -33,21 +33,29 @@ def first_stage():
     )
 
 
+def sampled(collection, sampling=None, split="test", earlier=None):
+    """Return a set of three candidates a query."""
+    run = first_stage()
+    return build_set(
+        collection, run, sampling or Sampling(), split=split, candidates=3, earlier=earlier
+    )
+
+
 def names(sample):
     return [candidates.query_id for candidates in sample.lists]
 
 
 def test_slices_of_one_permutation_are_disjoint(collection):
-    options = {"split": "test", "candidates": 3, "seed": 5}
-    whole = names(build_set(collection, first_stage(), **options))
-    one = names(build_set(collection, first_stage(), take=5, **options))
-    other = names(build_set(collection, first_stage(), take=4, skip=5, **options))
-    assert one + other == whole[:9]
-    assert whole != names(build_set(collection, first_stage(), **{**options, "seed": 6}))
+    def drawn(**sampling):
+        return names(sampled(collection, Sampling(**{"seed": 5} | sampling)))
+
+    whole = drawn()
+    assert drawn(take=5) + drawn(take=4, skip=5) == whole[:9]
+    assert whole != drawn(seed=6)
 
 
 def test_candidates_are_the_top_of_the_first_stage(collection, tmp_path):
-    sample = build_set(collection, first_stage(), split="test", candidates=3, take=2)
+    sample = sampled(collection, Sampling(take=2))
     for candidates in sample.lists:
         number = int(candidates.query_id[1:])
         assert candidates.doc_ids == tuple(f"d{(number + i) % COUNT}" for i in range(3))
@@ -59,7 +67,7 @@ def test_candidates_are_the_top_of_the_first_stage(collection, tmp_path):
 
 def test_queries_of_earlier_sets_are_dropped_by_their_text(collection):
     earlier = {"exam": {"other-id": "  question 3? ", "x": "unrelated"}}
-    sample = build_set(collection, first_stage(), split="test", candidates=3, earlier=earlier)
+    sample = sampled(collection, earlier=earlier)
     assert sample.dropped == {"q3": "exam"}
     assert "q3" not in names(sample)
     assert len(sample.lists) == COUNT - 1
@@ -68,18 +76,17 @@ def test_queries_of_earlier_sets_are_dropped_by_their_text(collection):
 def test_a_sample_of_known_queries_alone_is_refused(collection):
     earlier = {"exam": {f"q{n}": f"question {n}?" for n in range(COUNT)}}
     with pytest.raises(HeadRankError, match=r"each of the 4 .*stands in set exam; choose other"):
-        build_set(collection, first_stage(), split="test", candidates=3, take=4, earlier=earlier)
+        sampled(collection, Sampling(take=4), earlier=earlier)
 
 
 def test_a_set_that_skips_every_query_is_refused(collection):
-    options = {"split": "test", "candidates": 3, "skip": COUNT}
     with pytest.raises(HeadRankError, match=rf"no query .* is left: .* {COUNT} are skipped"):
-        build_set(collection, first_stage(), **options)
+        sampled(collection, Sampling(skip=COUNT))
 
 
 def test_an_unknown_split_is_refused(collection):
     with pytest.raises(HeadRankError, match="no query has split 'dev'"):
-        build_set(collection, first_stage(), split="dev", candidates=3)
+        sampled(collection, split="dev")
 
 
 def test_imported_runs_lose_excluded_documents(collection, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrank.collections.query_sets import check_disjoint, sample_queries
+from headrank.collections.query_sets import Sampling, check_disjoint, sample_queries
 from headrank.collections.set_files import load_lists, save_set
 from headrank.data.candidates import CandidateList, Passage, arrange, check_order, query_generator
 from headrank.data.trec import Qrels, Run
@@ -110,19 +110,19 @@ def pool(count, judged=lambda number: {"a": 1}, ranked=("a", "b", "c")):
 def test_slices_of_one_seed_are_disjoint_and_stable(count, cut, seed, more):
     run, qrels = pool(count)
     take = max(1, int(count * cut))
-    first = sample_queries(run, qrels, depth=3, take=take, seed=seed)
-    rest = sample_queries(run, qrels, depth=3, skip=take, seed=seed)
+    first = sample_queries(run, qrels, Sampling(take=take, seed=seed), depth=3)
+    rest = sample_queries(run, qrels, Sampling(skip=take, seed=seed), depth=3)
     assert len(first) == take and not set(first) & set(rest)
     assert sorted(first + rest) == sorted(qrels.grades)
     # A larger sample starts with the smaller one, whatever the order of the judgments.
     larger = more.draw(st.integers(take, count))
     moved = Qrels(dict(reversed(qrels.grades.items())))
-    assert sample_queries(run, moved, depth=3, take=larger, seed=seed)[:take] == first
+    assert sample_queries(run, moved, Sampling(take=larger, seed=seed), depth=3)[:take] == first
 
 
 def test_samples_are_random_and_seeded():
     run, qrels = pool(40)
-    samples = {tuple(sample_queries(run, qrels, depth=3, seed=seed)) for seed in range(5)}
+    samples = {tuple(sample_queries(run, qrels, Sampling(seed=seed), depth=3)) for seed in range(5)}
     assert len(samples) == 5 and tuple(sorted(qrels.grades)) not in samples
 
 
@@ -147,22 +147,22 @@ def test_pools():
         }
     )
     judged = {"both", "deep", "all relevant", "none relevant", "not retrieved"}
-    assert set(sample_queries(run, qrels, depth=3)) == judged
+    assert set(sample_queries(run, qrels, Sampling(), depth=3)) == judged
     for depth, expected in ((3, {"both", "deep"}), (2, {"both"}), (1, set())):
-        sample = sample_queries(run, qrels, depth=depth, pool="rerankable")
+        sample = sample_queries(run, qrels, Sampling("rerankable"), depth=depth)
         assert set(sample) == expected
 
 
 def test_of_more_queries_than_there_are_all_are_taken_with_a_word(caplog):
     run, qrels = pool(5)
-    assert len(sample_queries(run, qrels, depth=3, take=3, skip=2)) == 3
+    assert len(sample_queries(run, qrels, Sampling(take=3, skip=2), depth=3)) == 3
     assert not caplog.records
-    assert len(sample_queries(run, qrels, depth=3, take=4, skip=2)) == 3
+    assert len(sample_queries(run, qrels, Sampling(take=4, skip=2), depth=3)) == 3
     assert (
         "3 queries taken, 4 asked for: the pool 'judged' holds 5, and 2 are skipped" in caplog.text
     )
     with pytest.raises(HeadRankError, match=r"pool 'best' is unknown; allowed: judged, rerankable"):
-        sample_queries(run, qrels, depth=3, pool="best")
+        Sampling(pool="best")
 
 
 def roles(evaluation, training):

@@ -12,6 +12,7 @@ from headrank.evaluation.head_controls import (
     LAYER_0,
     RANDOM,
     SELECTED,
+    Measurement,
     head_controls,
     ndcg_by_depth,
     ndcg_by_heads,
@@ -101,7 +102,7 @@ def test_controls_show_recency(tmp_path):
     shards = {}
     for order in ("shuffled", "reversed"):
         shards[order], qrels = readings(tmp_path / f"{order}.npz", order)
-    table = head_controls(shards, qrels, GOOD, Fold(), seed=3)
+    table = head_controls(shards, qrels, GOOD, Fold(), Measurement(seed=3))
     values = table.set_index(["order", "system"])["mean"]
     assert values["shuffled", SELECTED] == values["reversed", SELECTED] == 1.0
     # The best document stands next to the query, so mere recency ranks it first.
@@ -111,7 +112,7 @@ def test_controls_show_recency(tmp_path):
     expected = sum(1 / np.log2(rank + 1) for rank in range(1, 11)) / 12
     for order in shards:
         assert values[order, RANDOM] == pytest.approx(expected, abs=0.08)
-    again = head_controls(shards, qrels, GOOD, Fold(), seed=3)
+    again = head_controls(shards, qrels, GOOD, Fold(), Measurement(seed=3))
     assert table.equals(again)
     with pytest.raises(HeadRankError, match="no readings"):
         head_controls({}, qrels, GOOD, Fold())

@@ -193,9 +193,10 @@ def irds(tmp_path, monkeypatch):
 
 
 def export(*arguments, **options):
-    from headrank.collections.ir_datasets import export_ir_datasets
+    from headrank.collections.ir_datasets import Export, export_ir_datasets
 
-    return export_ir_datasets(*arguments, **options)
+    own = {key: options.pop(key) for key in ("expect", "split") if key in options}
+    return export_ir_datasets(*arguments, **own, export=Export(**options))
 
 
 def test_a_dataset_is_exported_to_our_layout(irds, tmp_path):
