@@ -38,7 +38,7 @@ from headrank.io.files import atomic
 from headrank.options.fold import Fold
 from headrank.ranker.truncated import cut_last_layer, score_prompts
 from headrank.reading.document_store import DocumentStore, Shelf
-from headrank.reading.prompt import Prompt
+from headrank.reading.prompt_tokens import Prompt
 from headrank.timing.stopwatch import alternate
 from headrank.timing.systems import clock
 

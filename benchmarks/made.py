@@ -16,7 +16,7 @@ from headrank.models import attention
 from headrank.models.decoder import DTYPES, LoadedModel
 from headrank.options.prompt import QUERY_OFFSET
 from headrank.reading.layout import Blocks
-from headrank.reading.prompt import Prompt, Suffix
+from headrank.reading.prompt_tokens import Prompt, Suffix
 
 # As their config.json states them.
 _QWEN3 = {

@@ -12,7 +12,7 @@ from transformers.utils import logging
 from headrank.data.candidates import CandidateList, Passage
 from headrank.data.heads import Head, HeadSet
 from headrank.models.decoder import DTYPES
-from headrank.reading.prompt import Prompt
+from headrank.reading.prompt_tokens import Prompt
 
 # Common words of one to three tokens: the cost of a prefill depends on the number of tokens,
 # not on what they say.

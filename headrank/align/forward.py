@@ -15,7 +15,8 @@ from headrank.models.attention import ReadingComplete, Recorder, Target
 from headrank.models.decoder import LoadedModel
 from headrank.options.prompt import PromptOptions
 from headrank.reading.apart import trace_blocks
-from headrank.reading.prompt import Prompt, PromptBuilder
+from headrank.reading.prompt import PromptBuilder
+from headrank.reading.prompt_tokens import Prompt
 from headrank.reading.sliding_window import check_prompt
 
 

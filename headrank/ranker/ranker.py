@@ -30,7 +30,8 @@ from headrank.ranker.options import RankerKeywords, RankerOptions
 from headrank.ranker.ranking import RankedPassage, cut_note, ranked
 from headrank.ranker.saved import load_parts, save_ranker
 from headrank.reading.document_store import DocumentStore
-from headrank.reading.prompt import Prompt, PromptBuilder
+from headrank.reading.prompt import PromptBuilder
+from headrank.reading.prompt_tokens import Prompt
 from headrank.reading.sliding_window import check_prompt
 
 if TYPE_CHECKING:

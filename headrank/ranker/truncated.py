@@ -21,7 +21,7 @@ from headrank.models.decoder import LoadedModel
 from headrank.options.fold import MAX_LOGIT, Fold
 from headrank.reading.document_store import Shelf
 from headrank.reading.prefill import read_prompts
-from headrank.reading.prompt import Prompt
+from headrank.reading.prompt_tokens import Prompt
 from headrank.reading.sliding_window import check_prompt
 
 

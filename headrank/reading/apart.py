@@ -21,7 +21,7 @@ from headrank.reading.document_store import Shelf
 from headrank.reading.list_cache import Room
 from headrank.reading.packed import Packed
 from headrank.reading.passes import grouped, passes
-from headrank.reading.prompt import Prompt, Suffix
+from headrank.reading.prompt_tokens import Prompt, Suffix
 
 TRACED_WASTE = 1.0
 """Most padding of a group in training: its lists are short, and each group costs a kernel a layer,

@@ -24,7 +24,8 @@ from headrank.reading.tokenised import Tokenised
 if TYPE_CHECKING:
     from headrank.data.candidates import CandidateList
     from headrank.data.heads import HeadSet
-    from headrank.reading.prompt import PromptBuilder, Suffix
+    from headrank.reading.prompt import PromptBuilder
+    from headrank.reading.prompt_tokens import Suffix
 
 
 TRAINED = "layouts"

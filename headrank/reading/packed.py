@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from headrank.models.attention import Target
-from headrank.reading.prompt import Prompt, Suffix
+from headrank.reading.prompt_tokens import Prompt, Suffix
 
 
 @dataclass(frozen=True)

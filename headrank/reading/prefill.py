@@ -19,7 +19,8 @@ from headrank.models.devices import fits
 from headrank.reading.apart import read_blocks
 from headrank.reading.batches import TokenBudget, in_batches
 from headrank.reading.document_store import Shelf
-from headrank.reading.prompt import Prompt, PromptBuilder
+from headrank.reading.prompt import PromptBuilder
+from headrank.reading.prompt_tokens import Prompt
 from headrank.reading.readings import ListReading
 from headrank.reading.sliding_window import distances, layer_windows
 

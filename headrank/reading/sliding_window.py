@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # torch is heavy, and reading files needs none of it
     from headrank.data.candidates import CandidateList
     from headrank.data.heads import HeadSet
     from headrank.models.decoder import LoadedModel
-    from headrank.reading.prompt import Prompt
+    from headrank.reading.prompt_tokens import Prompt
 
 KEY = "sliding_windows"
 """Under this name a reading's provenance holds the windows; a model without any has no such key."""

@@ -30,7 +30,7 @@ from headrank.data.candidates import CandidateList, Passage
 from headrank.data.heads import HeadSet, every_head
 from headrank.models import attention
 from headrank.models.decoder import LoadedModel
-from headrank.reading.prompt import Prompt, Suffix
+from headrank.reading.prompt_tokens import Prompt, Suffix
 
 LAYERS, HEADS, VOCABULARY = 4, 4, 420
 CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]

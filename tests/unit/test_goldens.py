@@ -16,7 +16,7 @@ from headrank.heads.fold import fold
 from headrank.models.decoder import load_model
 from headrank.options.fold import Fold
 from headrank.reading.prefill import read_prompt
-from headrank.reading.prompt import Prompt, Suffix
+from headrank.reading.prompt_tokens import Prompt, Suffix
 from headrank.reading.readings import ListReading
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from headrank.reading.apart import read_blocks
 from headrank.reading.layout import Blocks
 from headrank.reading.passes import grouped, passes
 from headrank.reading.prefill import read_prompt
-from headrank.reading.prompt import Prompt, Suffix
+from headrank.reading.prompt_tokens import Prompt, Suffix
 from headrank.reading.sliding_window import distances
 from tests.helpers import models
 
