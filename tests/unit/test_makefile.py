@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -66,3 +67,37 @@ def test_the_pythons_that_make_takes(tmp_path, version, taken):
     assert done.returncode != 0
     assert ("asked to work" in done.stderr) == taken
     assert ("Python 3.11 to 3.13 is needed" in done.stdout) == (not taken)
+
+
+def newest_python(tmp_path, minutes: int, **scripts: str) -> subprocess.CompletedProcess:
+    """Run CI's step on the newest Python, with stand-ins for all that it would install and test."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("bash", "env", "dirname", "mktemp", "timeout", "rm", "mkdir"):
+        (tools / name).symlink_to(shutil.which(name))
+    for name, text in {"git": 'mkdir -p "$4"', **scripts}.items():
+        (tools / name).write_text(f"#!{shutil.which('bash')}\n{text}\n")
+        (tools / name).chmod(0o755)
+    call = [shutil.which("bash"), str(ROOT / ".ci/newest-python"), str(minutes)]
+    made = {"PATH": str(tools), "HOME": str(tmp_path)}
+    return subprocess.run(call, env=made, capture_output=True, text=True, check=False)
+
+
+def test_ci_says_when_no_newer_python_was_tested(tmp_path):
+    # pyenv's stand-in for a version that is not chosen.
+    done = newest_python(tmp_path, 35, **{"python3.13": "echo not found >&2; exit 127"})
+    assert done.returncode == 0 and done.stdout.startswith("NOT RUN: neither Python 3.13")
+
+
+def test_ci_says_when_no_time_is_left_for_a_newer_python(tmp_path):
+    done = newest_python(tmp_path, 9, **{"python3.12": "echo 3.12", "make": "exit 3"})
+    assert done.returncode == 0 and "NOT RUN on python3.12: 9 minutes are left" in done.stdout
+
+
+@pytest.mark.parametrize(("ends", "code"), [("exit 0", 0), ("exit 2", 2), ("exit 124", 0)])
+def test_ci_fails_where_a_test_fails_on_the_newest_python(tmp_path, ends, code):
+    told = f'echo "$PYTEST_ADDOPTS $*"; {ends}'
+    done = newest_python(tmp_path, 35, **{"python3.13": "echo 3.13", "make": told})
+    assert done.returncode == code
+    assert "--exitfirst -C" in done.stdout and "test-fast PYTHON=python3.13" in done.stdout
+    assert ("NOT RUN to the end" in done.stdout) == (ends == "exit 124")

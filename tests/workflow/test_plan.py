@@ -66,9 +66,9 @@ def test_ablations_and_benchmarks_are_planned(tmp_path):
 
 def test_a_second_model_doubles_what_is_made_for_each(tmp_path):
     files = [DEMO, ROOT / "config/two_models.yaml"]
-    jobs = planned(tmp_path / "work", files)
+    jobs = planned(tmp_path / "work", files, "report")
     # The demo reads an encoder beside the models, and no collection of it has published numbers.
-    expected = grid(files) | {"model": 3, "first_stage_check": 0}
+    expected = grid(files) | {"model": 3, "first_stage_check": 0, "report": 1}
     assert {rule: jobs[rule] for rule in expected} == expected
     # Four parts of one model, and four archives of the demo (Lee is left out).
     assert jobs["fetch_archive"] == 8
@@ -81,8 +81,8 @@ def test_a_second_model_doubles_what_is_made_for_each(tmp_path):
 
 def test_four_sizes_are_planned(tmp_path):
     files = [DEMO, ROOT / "config/sizes.yaml"]
-    jobs = planned(tmp_path / "work", files)
-    expected = grid(files) | {"model": 5, "first_stage_check": 0}
+    jobs = planned(tmp_path / "work", files, "report")
+    expected = grid(files) | {"model": 5, "first_stage_check": 0, "report": 1}
     assert {rule: jobs[rule] for rule in expected} == expected
     # The demo's five archives, and the parts of three models.
     assert jobs["fetch_archive"] == 5 + 4 + 6 + 22
@@ -395,8 +395,9 @@ LARGE = [pytest.param(names, marks=pytest.mark.slow) for names in (["paper"], ["
 @pytest.mark.parametrize("names", [*LARGE, ["laptop"]], ids="+".join)
 def test_presets_are_planned(tmp_path, names):
     files = [ROOT / f"config/{name}.yaml" for name in names]
-    jobs = planned(tmp_path / "work", files)
-    expected = grid(files)
+    # All that a run without a target makes, and the report.
+    jobs = planned(tmp_path / "work", files, "report")
+    expected = grid(files) | {"report": 1}
     assert {rule: jobs[rule] for rule in expected} == expected
     stages = estimate(complete(files))
     told = Counter()
