@@ -71,7 +71,7 @@ def learning_curve(
     margin = 0.08 * (max(values) - min(values)) or 0.05
     axes.set_ylim(min(values) - margin, max(values) + margin)
     reference_lines(axes, references, names)
-    figure.legend(loc="outside upper center", ncols=3, columnspacing=1)
+    figure.legend(loc="outside lower center", ncols=3, columnspacing=1)
     return figure
 
 

@@ -81,7 +81,10 @@ def quality_latency(
         axes.xaxis.set_major_locator(LogLocator(numticks=6))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
-    timed = f", mean of {counted(points['lists'], 'lists')[4:]}" if "lists" in points else ""
+    timed = ""
+    if "lists" in points:
+        one = set(points["lists"]) == {1}
+        timed = ", on 1 list" if one else f", mean of {counted(points['lists'], 'lists')[4:]}"
     axes.set_xlabel(f"CPU seconds a query{timed}")
     axes.set_ylabel(measure)
     # Below, not beside the points: a fusion costs as much as its method and lies right above it.

@@ -26,12 +26,22 @@ def summary(ledger: pd.DataFrame) -> str:
     if count:
         told += f" ({ends.get(REPRODUCED, 0)} {REPRODUCED}, {ends.get(NOT_REPRODUCED, 0)} not)"
     lacking = known.loc[known["status"] == NOT_RUN, "reason"].str.split("; ").explode()
-    lacking = list(dict.fromkeys(reason for reason in lacking if reason))
+    lacking = _joined(list(dict.fromkeys(reason for reason in lacking if reason)))
     if not lacking:
         return f"{told}."
     return f"{told}{', because' if not count else '; the others are not run:'} " + (
         "; ".join(lacking) + "."
     )
+
+
+def _joined(reasons: list[str]) -> list[str]:
+    """Return the reasons, those that differ in the absent model alone as one."""
+    ends = " is none of the models"
+    absent = [reason.removesuffix(ends) for reason in reasons if reason.endswith(ends)]
+    if len(absent) < 2:
+        return reasons
+    others = [reason for reason in reasons if not reason.endswith(ends)]
+    return [f"{', '.join(absent[:-1])} and {absent[-1]} are none of the models", *others]
 
 
 def in_order(ledger: pd.DataFrame, judged: Table, beside: Table) -> list[Table]:

@@ -169,7 +169,7 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 1.2em; color: #222; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: bold; padding-bottom: .5em; }
 table + table, p + table { margin-top: 1.6em; }
-th, td { padding: .18em .7em; text-align: right; }
+th, td { padding: .18em .7em; text-align: right; vertical-align: top; }
 th.text, td.text { text-align: left; }
 thead th { border-bottom: 1px solid #222; vertical-align: bottom; }
 thead tr.span th { border-bottom: 0; text-align: center; }
