@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ import pytest
 from headrank.workflow.provenance.verify import verify_results
 from tests.cluster import storage
 from tests.fault.experiment import write
-from tests.workflow.running import ROOT, command, environment, snakemake
+from tests.workflow.running import snakemake
 
 pytestmark = pytest.mark.slow
 
@@ -64,15 +62,7 @@ def local(tmp_path_factory) -> Path:
 def stored(store, folder: Path, config: Path, *arguments: str) -> str:
     """Run the workflow from a folder that holds nothing; return what it says."""
     folder.mkdir(exist_ok=True)
-    result = subprocess.run(
-        command(folder, config, *OPTIONS, *arguments),
-        cwd=ROOT,
-        env=environment() | {"PYTHONPATH": os.environ["PYTHONPATH"]} | store.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    result = snakemake(folder, config, *OPTIONS, *arguments, env=store.environment)
     assert result.returncode == 0, result.stdout
     return result.stdout
 
