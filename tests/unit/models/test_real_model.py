@@ -16,7 +16,8 @@ from headrank.data.candidates import arrange, as_candidates
 from headrank.data.heads import Head, HeadSet
 from headrank.heads.fold import fold
 from headrank.models.decoder import load_model
-from headrank.options.prompt import PromptOptions
+from headrank.options.fold import Fold
+from headrank.options.prompt import LAYOUTS, PromptOptions
 from headrank.ranker.options import METHODS
 from headrank.ranker.ranker import HeadRanker
 from headrank.reading.prefill import read_list
@@ -59,6 +60,22 @@ def test_the_truncated_model_scores_as_the_whole_one(model, dtype):
         slack = 1e-5 * np.abs(expected).max() if own.calibrate else 0
         scores = np.array([found[document] for document in reading.doc_ids])
         np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=slack)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("how", ["log-sum", "max-logit"])
+def test_documents_read_apart_score_the_same_bits_in_any_order(model, dtype, how):
+    orders = ([0, 1, 2, 3], [3, 1, 0, 2], [2, 3, 1, 0])
+    for layout in LAYOUTS[1:]:
+        prompt, own = PromptOptions(layout=layout), Fold(aggregation=how)
+        ranker = HeadRanker.from_pretrained(model, HEADS, prompt=prompt, fold=own, dtype=dtype)
+        found = []
+        for order in orders:
+            texts = [PASSAGES[place] for place in order]
+            ranking = ranker.rerank(QUERY, texts, ids=[str(place) for place in order])
+            found.append({one.doc_id: one.score for one in ranking})
+        assert found[0] == found[1] == found[2]
+        assert len(set(found[0].values())) == len(PASSAGES)
 
 
 @pytest.mark.parametrize("method", ["icr", "headrank"])
