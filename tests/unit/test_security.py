@@ -122,7 +122,7 @@ def test_no_rule_builds_a_shell_command():
 
 
 CAPTION = re.compile(
-    r"snakemake\.(?:params\.options\[\"(\w+)\"\]|config\[\"(\w+)\"\](?:\[\"(\w+)\"\])?|params\.(\w+))"
+    r"snakemake\.(?:params\.options(?:\[\"of\"\])?\[\"(\w+)\"\]|config\[\"(\w+)\"\](?:\[\"(\w+)\"\])?|params\.(\w+))"
 )
 # Names (letters, digits, dot, hyphen, underscore), numbers, and measures: no free text.
 PLAIN = {
