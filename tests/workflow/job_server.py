@@ -51,7 +51,8 @@ def run(server: str, script: str) -> int:
         request = {"script": script, "cwd": os.getcwd(), "env": dict(os.environ)}
         data = json.dumps(request).encode() + b"\n"
         sent = socket.send_fds(connection, [data], [0, 1, 2])
-        connection.sendall(data[sent:])
+        if sent < len(data):  # a server that has answered all of it is gone
+            connection.sendall(data[sent:])
         with connection.makefile() as answers:
             answer = answers.readline()
     if not answer:
@@ -72,8 +73,9 @@ def serve(path: str) -> None:
     A job whose caller is gone is killed: so Snakemake's end is that of its jobs.
     """
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
+    listener.bind(f"{path}.new")
     listener.listen(64)
+    os.rename(f"{path}.new", path)  # who finds it is answered
     woken, wake = socket.socketpair()
     for one in (woken, wake):
         one.setblocking(False)
