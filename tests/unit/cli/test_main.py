@@ -103,6 +103,7 @@ def test_the_command_as_a_process(tmp_path, capsys, monkeypatch, heads, model):
     assert len(json.loads(result.stdout)["docs"]) == 6
     assert result.stderr == ""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"{}\n")))
+    capsys.readouterr()  # the bar of a model that was made for this test
     assert main(arguments) == 1
     assert capsys.readouterr().err == "headrank: <stdin>:1: 'query' is missing\n"
 
