@@ -295,7 +295,10 @@ def main() -> None:
     """Measure, or serve one system for a process that does."""
     import tempfile
 
-    options = arguments().parse_args()
+    parser = arguments()
+    options = parser.parse_args()
+    if options.system is None and options.collection is None:
+        parser.error("--collection is missing; such as resources/collections/insuranceqa")
     names = ("model", "encoder", "heads", "dtype", "tokens", "threads")
     parts = Parts(**{name: getattr(options, name) for name in names})
     if options.system is not None:
