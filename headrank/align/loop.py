@@ -26,6 +26,7 @@ from headrank.data.heads import HeadSet
 from headrank.io.progress import follow
 from headrank.models.devices import OutOfMemory, fits
 from headrank.models.versions import versions
+from headrank.reading.batches import AUTO
 from headrank.reading.layout import TRAINED, other_layout
 
 logger = logging.getLogger(__name__)
@@ -80,13 +81,9 @@ class Training:
         self.readers = [reader]  # each list is read by all of them in a step
         if options.both_layouts:
             self.readers.append(reader.in_layout(other_layout(reader.layout)))
-        self.micro_batch = (
-            options.micro_batch
-            if options.micro_batch != "auto"
-            else options.batch
-            if reader.model.device.type == "cuda"
-            else 1
-        )
+        self.micro_batch = options.micro_batch  # lists that a pass holds from now on
+        if self.micro_batch == AUTO:
+            self.micro_batch = options.batch if reader.model.device.type == "cuda" else 1
         self.parameters = [p for p in wrapped.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(
             self.parameters, lr=options.learning_rate, weight_decay=0.0

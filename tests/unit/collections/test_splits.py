@@ -3,28 +3,14 @@
 import pytest
 
 from headrank.collections.splits import shares_a_query, splits
-
-FILES = {
-    "corpus.jsonl": '{"doc_id": "d1", "text": "one"}\n',
-    "queries.jsonl": (
-        '{"query_id": "a", "text": "What is  bread?"}\n'
-        '{"query_id": "b", "text": "Where?", "split": "test"}\n'
-        '{"query_id": "t", "text": "what IS bread?", "split": "train"}\n'
-        '{"query_id": 7, "text": "seven", "split": "dev"}\n'
-    ),
-    "qrels.tsv": "a 0 d1 2\nb 0 d1 0\nt 0 d1 1\n7 0 d1 1\n",
-}
+from tests.helpers.own_folder import FILES, written
 
 
 @pytest.fixture
 def food(tmp_path, monkeypatch):
     """Return a collection's folder in the working folder."""
     monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "food"
-    folder.mkdir()
-    for name, text in FILES.items():
-        (folder / name).write_text(text)
-    return folder
+    return written(tmp_path / "food")
 
 
 def test_a_split_s_digest_depends_on_its_own_lines_alone(food):
