@@ -65,8 +65,9 @@ def run(path: str, task: str, *, dtype: str, documents: int, words: int, threads
     from headrank.models.decoder import load_model
     from headrank.options.prompt import PromptOptions
     from headrank.ranker.ranker import HeadRanker
-    from headrank.reading.prefill import read_list
+    from headrank.reading.lists import read_list
     from headrank.reading.prompt import PromptBuilder
+    from headrank.reading.recording import ReadOptions
 
     torch.set_num_threads(threads)
     candidates = passages(documents, words)
@@ -86,7 +87,7 @@ def run(path: str, task: str, *, dtype: str, documents: int, words: int, threads
     else:
         model = load_model(path, dtype=dtype)
         builder = PromptBuilder(model.tokenizer, PromptOptions(), model.context)
-        read_list(model, builder, candidates, calibrate=task.endswith("calibrated"))
+        read_list(model, builder, candidates, ReadOptions(calibrate=task.endswith("calibrated")))
 
 
 def main() -> None:

@@ -17,8 +17,9 @@ from benchmarks.material import bare_model, passages, prefill, some_heads, token
 from headrank.models.decoder import load_model
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.ranker import HeadRanker
-from headrank.reading.prefill import read_list
+from headrank.reading.lists import read_list
 from headrank.reading.prompt import PromptBuilder
+from headrank.reading.recording import ReadOptions
 from headrank.timing.stopwatch import alternate, ratio
 from headrank.timing.systems import clock
 
@@ -59,7 +60,7 @@ def compare(
         {
             "bare": lambda: prefill(bare, ids),
             "bare, as deep": lambda: prefill(as_deep, ids),
-            "all heads": lambda: read_list(full, builder, candidates, calibrate=False),
+            "all heads": lambda: read_list(full, builder, candidates, ReadOptions(calibrate=False)),
             "all heads, calibrated": lambda: read_list(full, builder, candidates),
             "8 heads": lambda: list(rankers["headrank"].rerank_lists([candidates])),
             "8 heads, calibrated": lambda: list(rankers["core"].rerank_lists([candidates])),

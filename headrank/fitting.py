@@ -33,9 +33,10 @@ from headrank.options.prompt import PromptOptions
 from headrank.ranker.origin import Origin
 from headrank.reading import sliding_window
 from headrank.reading.layout import check_heads
-from headrank.reading.prefill import read_lists
+from headrank.reading.lists import read_lists
 from headrank.reading.prompt import PromptBuilder
 from headrank.reading.readings import ListReading
+from headrank.reading.recording import ReadOptions
 
 
 @dataclass(frozen=True)
@@ -144,10 +145,8 @@ def profile_lists(
         model,
         builder,
         moved,
-        calibrate=False,
-        keep_max_logits=max_logits,
-        label="profiling",
-        progress=progress,
+        ReadOptions(calibrate=False, keep_max_logits=max_logits),
+        label="profiling" if progress else None,
     )
     return profile_readings(_checked(readings), qrels, provenance)
 

@@ -17,6 +17,7 @@ from headrank.options.prompt import PromptOptions
 from headrank.reading.apart import trace_blocks
 from headrank.reading.prompt import PromptBuilder
 from headrank.reading.prompt_tokens import Prompt
+from headrank.reading.recording import Recording
 from headrank.reading.sliding_window import check_prompt
 
 
@@ -91,12 +92,8 @@ def selected_masses(
     texts = [prompt.prefix + prompt.suffixes[0].ids for prompt in prompts]
     longest = max(map(len, texts))
     ids = torch.tensor([text + (0,) * (longest - len(text)) for text in texts], device=model.device)
-    recorder = Recorder(
-        targets=tuple(_target(prompt, model.device) for prompt in prompts),
-        layers=frozenset(chosen),
-        heads=chosen,
-        deepest=heads.deepest,
-    )
+    targets = [_target(prompt, model.device) for prompt in prompts]
+    recorder = Recording(heads=chosen).recorder(targets, heads.deepest)
     with contextlib.suppress(ReadingComplete):
         model.decoder(input_ids=ids, use_cache=False, recorder=recorder)
     return [_joined(recorder, item) for item in range(len(prompts))]

@@ -22,6 +22,7 @@ from headrank.options.fold import MAX_LOGIT, Fold
 from headrank.reading.document_store import Shelf
 from headrank.reading.prefill import read_prompts
 from headrank.reading.prompt_tokens import Prompt
+from headrank.reading.recording import Recording
 from headrank.reading.sliding_window import check_prompt
 
 
@@ -110,14 +111,12 @@ def score_prompts(
     """
     for prompt in prompts:
         check_prompt(model, prompt, heads)
-    recorders = read_prompts(
-        model,
-        prompts,
+    recording = Recording(
         heads=None if heads is None else by_layer(heads),
         keep_tokens=options.outliers,
         keep_max_logits=options.aggregation == MAX_LOGIT,
-        shelf=shelf,
     )
+    recorders = read_prompts(model, prompts, recording, shelf=shelf)
     queries = len(recorders) - options.calibrate
     scores: list[list[np.ndarray]] = []
     for item, prompt in enumerate(prompts):

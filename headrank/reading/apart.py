@@ -22,6 +22,7 @@ from headrank.reading.list_cache import Room
 from headrank.reading.packed import Packed
 from headrank.reading.passes import grouped, passes
 from headrank.reading.prompt_tokens import Prompt, Suffix
+from headrank.reading.recording import MASSES, Recording
 
 TRACED_WASTE = 1.0
 """Most padding of a group in training: its lists are short, and each group costs a kernel a layer,
@@ -36,11 +37,9 @@ PASS_TOKENS = 8192
 def read_blocks(
     model: LoadedModel,
     prompt: Prompt,
+    recording: Recording = MASSES,
     *,
     last: int,
-    heads: dict[int, list[int]] | None = None,
-    keep_tokens: bool = False,
-    keep_max_logits: bool = False,
     budget: int = PASS_TOKENS,
     shelf: Shelf | None = None,
 ) -> list[Recorder]:
@@ -50,9 +49,8 @@ def read_blocks(
     any order of the list.
 
     Args:
+        recording: what is recorded.
         last: deepest layer that is read.
-        heads, keep_tokens, keep_max_logits: as :func:`headrank.reading.prefill.read_prompts` has
-            them.
         budget, shelf: as :func:`fill` has them.
     """
     blocks = prompt.blocks
@@ -64,14 +62,7 @@ def read_blocks(
             lender = None if shelf is None else shelf.lender
             room = Room(last + 1, packed.tokens, spare, lender=lender)
             fill(model, packed, blocks.head(number), room, budget=budget, shelf=shelf)
-        recorder = Recorder(
-            targets=(packed.target(suffix, model.device),),
-            layers=None if heads is None else frozenset(heads),
-            heads=heads,
-            deepest=last,
-            keep_tokens=keep_tokens,
-            keep_max_logits=keep_max_logits,
-        )
+        recorder = recording.recorder([packed.target(suffix, model.device)], last)
         positions = torch.from_numpy(packed.suffix_positions(suffix)).to(model.device)
         room.write_at(packed.tokens + np.arange(len(suffix.ids)), model.device)
         room.suffix = True
@@ -234,12 +225,7 @@ def trace_blocks(
     """Return the first suffix's recorder from one pass over everything, with gradients."""
     blocks, suffix = prompt.blocks, prompt.suffixes[0]
     packed = Packed.of(prompt, len(blocks.head(0)))
-    recorder = Recorder(
-        targets=(packed.target(suffix, model.device),),
-        layers=frozenset(heads),
-        heads=heads,
-        deepest=deepest,
-    )
+    recorder = Recording(heads=heads).recorder([packed.target(suffix, model.device)], deepest)
     positions = torch.from_numpy(packed.suffix_positions(suffix)).to(model.device)
     attention = BlockAttention(
         packed.head,

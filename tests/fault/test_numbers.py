@@ -14,8 +14,9 @@ from headrank.models.decoder import load_model
 from headrank.options.fold import Fold
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.ranker import HeadRanker
-from headrank.reading.prefill import read_list
+from headrank.reading.lists import read_list
 from headrank.reading.prompt import PromptBuilder
+from headrank.reading.recording import ReadOptions
 from tests.helpers.models import save
 
 
@@ -45,7 +46,7 @@ def test_a_list_of_none_is_refused_and_counts_as_zero(folder):
 def test_a_list_of_one_is_read(folder):
     model = load_model(folder)
     builder = PromptBuilder(model.tokenizer, PromptOptions(), model.context)
-    reading, _ = read_list(model, builder, candidates(1), keep_tokens=True)
+    reading, _ = read_list(model, builder, candidates(1), ReadOptions(keep_tokens=True))
     assert reading.query.shape[-1] == 1
     for options in (Fold(), Fold(calibrate=True, outliers=True), Fold(aggregation="log-sum")):
         scores = fold(reading, None, options)

@@ -18,6 +18,7 @@ from headrank.options.fold import Fold
 from headrank.reading.prefill import read_prompt
 from headrank.reading.prompt_tokens import Prompt, Suffix
 from headrank.reading.readings import ListReading
+from headrank.reading.recording import Recording
 
 ROOT = Path(__file__).parents[2]
 SCORES = ROOT.parent / "shared" / "goldens" / "peer_scores_smollm2.json"
@@ -60,7 +61,7 @@ def recorded_prompt(tokenizer, case) -> Prompt:
 )
 def test_scores_equal_the_published_implementations(model, case):
     prompt = recorded_prompt(model.tokenizer, case)
-    query, blank = read_prompt(model, prompt, keep_tokens=True)
+    query, blank = read_prompt(model, prompt, Recording(keep_tokens=True))
     difference = query.tokens - blank.tokens
     ends = np.cumsum([stop - start for start, stop in prompt.spans])
     starts = np.concatenate([[0], ends[:-1]])

@@ -12,7 +12,7 @@ from headrank.data.candidates import CandidateList, Passage
 from headrank.models.decoder import load_model
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.ranker import HeadRanker
-from headrank.reading.prefill import read_list
+from headrank.reading.lists import read_list
 from headrank.reading.prompt import PromptBuilder
 from tests.helpers import qwen3
 from tests.workflow.running import ROOT, planned, snakemake

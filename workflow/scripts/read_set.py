@@ -21,9 +21,10 @@ from headrank.options.prompt import PromptOptions
 from headrank.reading import sliding_window
 from headrank.reading.batches import TokenBudget
 from headrank.reading.document_store import Shelf, job_store, state_of
-from headrank.reading.prefill import read_lists
+from headrank.reading.lists import read_lists
 from headrank.reading.prompt import PromptBuilder
 from headrank.reading.readings import save_readings
+from headrank.reading.recording import ReadOptions
 from headrank.workflow.provenance.process import source
 from headrank.workflow.script import Folder, run_job
 
@@ -74,17 +75,14 @@ def main(
     store, shelf = job_store(encode_once, options.layout), None
     if store is not None:
         shelf = Shelf(store, state_of(loaded, adapter), loaded.device)
-    readings = read_lists(
-        loaded,
-        builder,
-        chosen,
+    kept = ReadOptions(
         calibrate=calibrate and adapter is None,
+        deepest=deepest,
         keep_tokens=tokens == "all" and adapter is None,
         keep_max_logits=max_logits,
-        deepest=deepest,
-        budget=budget,
-        shelf=shelf,
-        label=lists.name,
+    )
+    readings = read_lists(
+        loaded, builder, chosen, kept, budget=budget, shelf=shelf, label=lists.name
     )
     provenance = {
         "model": model.name,

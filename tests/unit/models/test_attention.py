@@ -11,6 +11,7 @@ from headrank.align.forward import selected_mass
 from headrank.data.heads import Head, HeadSet, every_head
 from headrank.models.attention import ReadingComplete, Recorder, Target
 from headrank.reading.prefill import read_prompt
+from headrank.reading.recording import Recording
 from tests.helpers import models
 
 
@@ -190,7 +191,7 @@ def test_reading_never_holds_a_square_matrix(architecture):
         FLOATS if "window" in architecture or architecture == "gemma3" else FLOATS | {torch.bool}
     )
     with Shapes(kinds) as shapes:
-        read_prompt(model, prompt, keep_tokens=True)
+        read_prompt(model, prompt, Recording(keep_tokens=True))
     assert len(prompt.prefix) > 2 * models.VOCABULARY
     assert not shapes.square(len(prompt.prefix))
 

@@ -28,6 +28,7 @@ from headrank.ranker.ranker import HeadRanker
 from headrank.ranker.truncated import cut_last_layer, score_prompts
 from headrank.reading.prefill import read_prompt
 from headrank.reading.prompt import PromptBuilder
+from headrank.reading.recording import Recording
 from tests.helpers import models
 from tests.helpers import tiny_models as tiny
 
@@ -64,10 +65,12 @@ def close(found, expected, relative=1e-4):
 @pytest.mark.parametrize("architecture", models.ARCHITECTURES)
 def test_readings_are_those_of_the_cpu(device, architecture):
     prompt = models.random_prompt(3, documents=9)
-    expected = read_prompt(on("cpu", architecture), prompt, keep_tokens=True)
+    expected = read_prompt(on("cpu", architecture), prompt, Recording(keep_tokens=True))
     model = on(device, architecture)
     assert model.device.type == device
-    for found, own in zip(read_prompt(model, prompt, keep_tokens=True), expected, strict=True):
+    for found, own in zip(
+        read_prompt(model, prompt, Recording(keep_tokens=True)), expected, strict=True
+    ):
         close(found.documents, own.documents)
         close(found.tokens, own.tokens)
 

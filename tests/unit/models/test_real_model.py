@@ -20,8 +20,9 @@ from headrank.options.fold import Fold
 from headrank.options.prompt import LAYOUTS, PromptOptions
 from headrank.ranker.options import METHODS
 from headrank.ranker.ranker import HeadRanker
-from headrank.reading.prefill import read_list
+from headrank.reading.lists import read_list
 from headrank.reading.prompt import PromptBuilder
+from headrank.reading.recording import ReadOptions
 from tests.unit.test_same_scores import by_command, by_python, by_workflow, lists_of
 
 pytestmark = pytest.mark.slow
@@ -50,7 +51,9 @@ def test_the_truncated_model_scores_as_the_whole_one(model, dtype):
     candidates = as_candidates(QUERY, PASSAGES)
     full = load_model(model, dtype=dtype)
     builder = PromptBuilder(full.tokenizer, PromptOptions(), full.context)
-    reading, _ = read_list(full, builder, arrange(candidates, "shuffled", 13), keep_tokens=True)
+    reading, _ = read_list(
+        full, builder, arrange(candidates, "shuffled", 13), ReadOptions(keep_tokens=True)
+    )
     for method, own in METHODS.items():
         heads = None if method == "icr" else HEADS
         ranker = HeadRanker.from_pretrained(model, heads, method=method, dtype=dtype)

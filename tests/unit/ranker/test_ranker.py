@@ -27,8 +27,9 @@ from headrank.ranker.options import METHODS, RankerOptions
 from headrank.ranker.ranker import HeadRanker
 from headrank.ranker.truncated import score_prompts
 from headrank.reading.batches import TokenBudget
-from headrank.reading.prefill import read_list
+from headrank.reading.lists import read_list
 from headrank.reading.prompt import PromptBuilder
+from headrank.reading.recording import ReadOptions
 from tests.helpers import tiny_models as tiny
 from tests.unit.ranker.test_truncated import assert_equal
 
@@ -91,7 +92,7 @@ def test_scores_are_the_fold_of_the_full_reading(method, order):
         full,
         PromptBuilder(full.tokenizer, PromptOptions(), full.context),
         arrange(candidates, order, 13),
-        keep_tokens=True,
+        ReadOptions(keep_tokens=True),
     )
     heads = None if method == "icr" else HEADS
     expected = dict(zip(reading.doc_ids, fold(reading, heads, METHODS[method]), strict=True))
@@ -231,7 +232,7 @@ def test_an_adapter_scores_as_the_full_reading_with_it(adapter):
     full = load_model(tiny.folder("qwen3"))
     load_adapter(full, adapter)
     builder = PromptBuilder(full.tokenizer, PromptOptions(instruction="Rank."), full.context)
-    reading, _ = read_list(full, builder, tiny.candidates(), calibrate=False)
+    reading, _ = read_list(full, builder, tiny.candidates(), ReadOptions(calibrate=False))
     mine = HeadRanker.from_pretrained(tiny.folder("qwen3"), adapter=adapter, order="first-stage")
     (ranking,) = mine.rerank_lists([tiny.candidates()])
     expected = fold(reading, HEADS, METHODS["headrank"])

@@ -16,8 +16,10 @@ from headrank.models.decoder import load_model
 from headrank.options.fold import Fold
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.truncated import cut_last_layer, score_prompts
-from headrank.reading.prefill import read_list, read_prompts
+from headrank.reading.lists import read_list
+from headrank.reading.prefill import read_prompts
 from headrank.reading.prompt import PromptBuilder
+from headrank.reading.recording import ReadOptions, Recording
 from tests.helpers import tiny_models as tiny
 
 HEADS = HeadSet((Head(2, 3), Head(0, 1), Head(2, 0), Head(1, 2)))
@@ -67,7 +69,11 @@ def test_scores_equal_the_fold_of_the_full_reading(architecture, options):
     full = load_model(tiny.folder(architecture))
     builder = builder_for(full)
     expected = [
-        fold(read_list(full, builder, c, keep_tokens=True, keep_max_logits=True)[0], HEADS, options)
+        fold(
+            read_list(full, builder, c, ReadOptions(keep_tokens=True, keep_max_logits=True))[0],
+            HEADS,
+            options,
+        )
         for c in lists()
     ]
     model = cut_model(architecture)
@@ -96,10 +102,12 @@ def test_bfloat16_rounds_the_model_not_the_reading():
     builder = builder_for(full)
     model = cut_model("qwen3", dtype="bfloat16")
     for candidates in lists():
-        expected = fold(read_list(full, builder, candidates, calibrate=False)[0], HEADS, options)
+        expected = fold(
+            read_list(full, builder, candidates, ReadOptions(calibrate=False))[0], HEADS, options
+        )
         (scores,) = score_prompts(model, prompts_of(builder, options, [candidates]), HEADS, options)
         np.testing.assert_allclose(scores[0], expected, rtol=1e-5)
-    recorder = read_prompts(model, [builder.build(lists()[0])], heads=by_layer(HEADS))[0]
+    recorder = read_prompts(model, [builder.build(lists()[0])], Recording(heads=by_layer(HEADS)))[0]
     assert {mass.dtype for masses in recorder.mass.values() for mass in masses} == {torch.float32}
 
 

@@ -11,8 +11,9 @@ from headrank.errors import HeadRankError
 from headrank.models.devices import OutOfMemory
 from headrank.options.prompt import PromptOptions
 from headrank.reading.batches import TokenBudget, in_batches
-from headrank.reading.prefill import read_lists
+from headrank.reading.lists import read_lists
 from headrank.reading.prompt import PromptBuilder
+from headrank.reading.recording import ReadOptions
 from tests.helpers import models
 
 WORDS = ("rent", "cover", "soil", "policy", "water", "car", "house")
@@ -151,30 +152,32 @@ def assert_same(found, expected, **bounds):
 def test_lists_read_side_by_side_are_those_of_single_ones(architecture, depth):
     model = models.loaded(architecture)
     builder = PromptBuilder(models.tokenizer(), PromptOptions(document_tokens=12))
-    options = {"deepest": depth, "keep_tokens": True, "progress": False}
-    expected = list(read_lists(model, builder, lists(), **options))
+    options = ReadOptions(deepest=depth, keep_tokens=True)
+    expected = list(read_lists(model, builder, lists(), options, label=None))
     sizes = batch_sizes(model)
     longest = max(builder.build(one).length for one in lists())
-    found = list(read_lists(model, builder, lists(), budget=TokenBudget(3 * longest), **options))
+    budget = TokenBudget(3 * longest)
+    found = list(read_lists(model, builder, lists(), options, budget=budget, label=None))
     assert max(sizes) >= 3 and len(sizes) < 3 * len(WORDS)
     # Sums of all heads add the differences of each.
     assert_same(found, expected, atol=2e-5)
     assert found[0].query.shape[0] == (models.LAYERS if depth is None else depth + 1)
-    bare = {"calibrate": False, "deepest": depth, "progress": False}
+    bare = ReadOptions(calibrate=False, deepest=depth)
     budget = TokenBudget(3 * longest)
-    found = list(read_lists(model, builder, lists(), budget=budget, **bare))
-    assert_same(found, list(read_lists(model, builder, lists(), **bare)), atol=1e-5)
+    found = list(read_lists(model, builder, lists(), bare, budget=budget, label=None))
+    expected = list(read_lists(model, builder, lists(), bare, label=None))
+    assert_same(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("layout", ["joint", "block"])
 def test_a_list_alone_keeps_every_bit_and_the_order(layout):
     model = models.loaded()
     builder = PromptBuilder(models.tokenizer(), PromptOptions(document_tokens=12, layout=layout))
-    expected = list(read_lists(model, builder, lists(), progress=False))
+    expected = list(read_lists(model, builder, lists(), label=None))
     sizes = batch_sizes(model)
     # A block layout has passes of many documents anyway, whatever is asked for.
     budget = TokenBudget(0 if layout == "joint" else 10_000)
-    found = list(read_lists(model, builder, lists(), budget=budget, progress=False))
+    found = list(read_lists(model, builder, lists(), budget=budget, label=None))
     assert_same(found, expected, rtol=0, atol=0)
     assert set(sizes) == {1}
 
@@ -182,7 +185,7 @@ def test_a_list_alone_keeps_every_bit_and_the_order(layout):
 def test_readings_go_on_after_memory_ran_out(caplog):
     model = models.loaded()
     builder = PromptBuilder(models.tokenizer(), PromptOptions(document_tokens=12))
-    expected = list(read_lists(model, builder, lists(), progress=False))
+    expected = list(read_lists(model, builder, lists(), label=None))
     refused = []
 
     def fail_once(module, positional, named):
@@ -193,7 +196,7 @@ def test_readings_go_on_after_memory_ran_out(caplog):
     model.decoder.register_forward_pre_hook(fail_once, with_kwargs=True)
     budget = TokenBudget(10_000)
     with caplog.at_level(logging.WARNING):
-        found = list(read_lists(model, builder, lists(), budget=budget, progress=False))
+        found = list(read_lists(model, builder, lists(), budget=budget, label=None))
     assert refused == [len(WORDS)]
     assert_same(found, expected, atol=2e-5)
     assert f"{len(WORDS)} lists of up to" in caplog.text and "did not fit" in caplog.text
@@ -206,5 +209,5 @@ def test_a_list_that_does_not_fit_is_told_before_any_is_read():
     sizes = batch_sizes(model)
     two = [models.candidates(("short",)), models.candidates(query_id="long")]
     with pytest.raises(HeadRankError, match="query long"):
-        next(read_lists(model, builder, two, budget=TokenBudget(10_000), progress=False))
+        next(read_lists(model, builder, two, budget=TokenBudget(10_000), label=None))
     assert not sizes

@@ -18,6 +18,7 @@ from headrank.reading.layout import Blocks
 from headrank.reading.passes import grouped, passes
 from headrank.reading.prefill import read_prompt
 from headrank.reading.prompt_tokens import Prompt, Suffix
+from headrank.reading.recording import Recording
 from headrank.reading.sliding_window import distances
 from tests.helpers import models
 
@@ -156,7 +157,7 @@ def attention_rows(model, prompt, number=0):
 def test_all_heads_equal_eager_attention_under_the_mask(architecture, heads, every):
     model = models.loaded(architecture)
     prompt = random_blocks(3, heads=heads, every=every)
-    masses = read_prompt(model, prompt, keep_tokens=True)
+    masses = read_prompt(model, prompt, Recording(keep_tokens=True))
     assert len(masses) == 2
     for number, mass in enumerate(masses):
         documents, tokens = reference(model, prompt, number)
@@ -170,7 +171,7 @@ def test_largest_logits_differ_as_the_logarithms_of_eager_attention_do(architect
     """A softmax shifts a row's logits by one number, so differences between documents stay."""
     model = models.loaded(architecture)
     prompt = random_blocks(3)
-    for number, mass in enumerate(read_prompt(model, prompt, keep_max_logits=True)):
+    for number, mass in enumerate(read_prompt(model, prompt, Recording(keep_max_logits=True))):
         rows, texts = attention_rows(model, prompt, number)
         with np.errstate(divide="ignore"):
             largest = [np.log(rows[..., text].max(axis=-1)).mean(axis=-1) for text in texts]
@@ -189,12 +190,14 @@ def test_any_order_gives_the_same_bits(architecture, every):
     model = models.loaded(architecture)
     # Some lengths equal, and one document twice: its double must not take its place.
     prompt = random_blocks(4, documents=9, longest=7, double=True, every=every)
-    expected = read_prompt(model, prompt, keep_tokens=True, keep_max_logits=True)
+    expected = read_prompt(model, prompt, Recording(keep_tokens=True, keep_max_logits=True))
     widths = [stop - start for start, stop in prompt.token_spans]
     tokens = np.split(expected[0].tokens, np.cumsum(widths)[:-1], axis=-1)
     for seed in range(4):
         order = np.random.default_rng(seed).permutation(9)
-        found = read_prompt(model, permuted(prompt, order), keep_tokens=True, keep_max_logits=True)
+        found = read_prompt(
+            model, permuted(prompt, order), Recording(keep_tokens=True, keep_max_logits=True)
+        )
         for one, other in zip(found, expected, strict=True):
             assert np.array_equal(one.documents, other.documents[..., order])
             assert np.array_equal(one.max_logits, other.max_logits[..., order])

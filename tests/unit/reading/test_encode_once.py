@@ -15,9 +15,10 @@ from headrank.models.card import record_model
 from headrank.models.decoder import load_model
 from headrank.options.prompt import STORABLE, PromptOptions
 from headrank.reading.document_store import Shelf, job_store, state_of
-from headrank.reading.prefill import read_lists
+from headrank.reading.lists import read_lists
 from headrank.reading.prompt import PromptBuilder
 from headrank.reading.readings import ReadingFile
+from headrank.reading.recording import ReadOptions
 from tests.helpers import tiny_models as tiny
 
 SCRIPTS = Path(__file__).parents[3] / "workflow/scripts"
@@ -41,8 +42,8 @@ def lists():
 
 def read(model, builder, chosen, store=None):
     shelf = None if store is None else Shelf(store, state_of(model, None), model.device)
-    kept = {"keep_tokens": True, "keep_max_logits": True, "progress": False}
-    return list(read_lists(model, builder, chosen, shelf=shelf, **kept))
+    options = ReadOptions(keep_tokens=True, keep_max_logits=True)
+    return list(read_lists(model, builder, chosen, options, shelf=shelf, label=None))
 
 
 @pytest.mark.parametrize("layout", STORABLE)

@@ -6,8 +6,10 @@ import torch
 
 from headrank.errors import HeadRankError
 from headrank.options.prompt import PromptOptions
-from headrank.reading.prefill import read_list, read_lists, read_prompt, read_prompts
+from headrank.reading.lists import read_list, read_lists
+from headrank.reading.prefill import read_prompt, read_prompts
 from headrank.reading.prompt import PromptBuilder
+from headrank.reading.recording import ReadOptions, Recording
 from tests.helpers import models
 
 
@@ -21,7 +23,7 @@ def test_reading_equals_eager_attention(architecture, lora):
         models.with_adapter(model)
         # The adapter matters, so the comparison below would notice if it were ignored.
         assert np.abs(models.brute_force(model, prompt)[0] - before).max() > 0.01
-    masses = read_prompt(model, prompt, keep_tokens=True)
+    masses = read_prompt(model, prompt, Recording(keep_tokens=True))
     assert len(masses) == 2
     for number, mass in enumerate(masses):
         documents, tokens = models.brute_force(model, prompt, number)
@@ -67,7 +69,7 @@ def test_a_one_token_suffix_is_read_exactly(architecture):
 def test_truncation_gives_the_same_numbers_and_computes_nothing_behind(architecture, deepest):
     model = models.loaded(architecture)
     prompt = models.random_prompt()
-    full = read_prompt(model, prompt, keep_tokens=True)
+    full = read_prompt(model, prompt, Recording(keep_tokens=True))
     calls = []
 
     def count(name, module):
@@ -79,7 +81,7 @@ def test_truncation_gives_the_same_numbers_and_computes_nothing_behind(architect
         count(f"mlp {number}", layer.mlp)
         count(f"output {number}", layer.self_attn.o_proj)
     count("norm", model.decoder.norm)
-    part = read_prompt(model, prompt, deepest=deepest, keep_tokens=True)
+    part = read_prompt(model, prompt, Recording(deepest=deepest, keep_tokens=True))
     for whole, cut in zip(full, part, strict=True):
         np.testing.assert_array_equal(cut.documents, whole.documents[: deepest + 1])
         np.testing.assert_array_equal(cut.tokens, whole.tokens[: deepest + 1])
@@ -92,7 +94,7 @@ def test_truncation_gives_the_same_numbers_and_computes_nothing_behind(architect
 @pytest.mark.parametrize("deepest", [-1, models.LAYERS])
 def test_a_layer_the_model_lacks_is_refused(deepest):
     with pytest.raises(HeadRankError, match=rf"layer {deepest} .*layers 0\.\.3"):
-        read_prompt(models.loaded(), models.random_prompt(), deepest=deepest)
+        read_prompt(models.loaded(), models.random_prompt(), Recording(deepest=deepest))
 
 
 @pytest.mark.parametrize("architecture", models.ARCHITECTURES)
@@ -129,8 +131,8 @@ def builder():
 def test_read_list_gives_calibration_contrast_and_spans(builder):
     model, one = models.loaded(), models.candidates()
     prompt = builder.build(one)
-    masses = read_prompt(model, prompt, keep_tokens=True)
-    reading, length = read_list(model, builder, one, keep_tokens=True)
+    masses = read_prompt(model, prompt, Recording(keep_tokens=True))
+    reading, length = read_list(model, builder, one, ReadOptions(keep_tokens=True))
     assert reading.doc_ids == one.doc_ids and length == prompt.length
     np.testing.assert_array_equal(reading.query, masses[0].documents)
     np.testing.assert_array_equal(reading.calibration, masses[1].documents)
@@ -148,7 +150,7 @@ def test_read_list_gives_calibration_contrast_and_spans(builder):
 
 def test_read_list_without_calibration_reads_one_suffix(builder):
     model, one = models.loaded(), models.candidates()
-    reading, _ = read_list(model, builder, one, calibrate=False)
+    reading, _ = read_list(model, builder, one, ReadOptions(calibrate=False))
     assert reading.calibration is None and reading.contrast is None and reading.tokens is None
     np.testing.assert_array_equal(reading.query, read_list(model, builder, one)[0].query)
 
@@ -159,7 +161,7 @@ def test_read_lists_keeps_the_order_and_truncates(builder):
         models.candidates(query=f"what is {word}", query_id=f"q-{word}")
         for word in ("rent", "cover", "soil")
     ]
-    readings = list(read_lists(model, builder, lists, deepest=1, progress=False))
+    readings = list(read_lists(model, builder, lists, ReadOptions(deepest=1), label=None))
     assert [reading.query_id for reading in readings] == ["q-rent", "q-cover", "q-soil"]
     for one, reading in zip(lists, readings, strict=True):
         np.testing.assert_array_equal(reading.query, read_list(model, builder, one)[0].query[:2])
@@ -172,7 +174,7 @@ def test_an_overlong_list_is_told_before_any_list_is_read():
     calls = []
     model.decoder.register_forward_pre_hook(lambda *_: calls.append(1))
     with pytest.raises(HeadRankError, match="query long"):
-        next(read_lists(model, builder, lists, progress=False))
+        next(read_lists(model, builder, lists, label=None))
     assert not calls
 
 

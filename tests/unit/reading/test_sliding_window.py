@@ -23,7 +23,7 @@ from headrank.options.selection import SelectionOptions
 from headrank.ranker.options import RankerOptions
 from headrank.ranker.ranker import HeadRanker
 from headrank.reading import sliding_window
-from headrank.reading.prefill import read_list, read_lists
+from headrank.reading.lists import read_list, read_lists
 from headrank.reading.prompt import PromptBuilder
 from headrank.reading.readings import load_shards, save_readings
 from tests.helpers import models
@@ -46,7 +46,7 @@ def builder_for(model) -> PromptBuilder:
 
 def saved(model, path, texts=None, **extra):
     """Return the saved readings of the lists, with what read_set notes of the model."""
-    readings = list(read_lists(model, builder_for(model), texts or lists(), progress=False))
+    readings = list(read_lists(model, builder_for(model), texts or lists(), label=None))
     made = {"layers": model.layers, "heads": model.heads, "model_digest": model.digest}
     save_readings(path, readings, made | sliding_window.provenance(model) | extra)
     return load_shards([path])

@@ -84,6 +84,7 @@ def test_plumbing_exists_and_readings_depend_on_what_reads():
         "headrank.data.candidates",
         "headrank.models.decoder",
         "headrank.reading.prompt",
+        "headrank.reading.lists",
         "headrank.reading.prefill",
         "headrank.reading.readings",
     }
