@@ -44,6 +44,7 @@ from headrank.timing.systems import clock
 
 FULL, DEEP = "bare, full depth", "bare, 60 % of the layers"
 KEY = ["card", "model", "dtype", "documents", "batch", "case"]
+SIDE_BY_SIDE = 4  # lists of one training step, the batch of config/alignment.yaml
 TINY = Lengths(prefix=4, document=12, marker=2, separator=1, suffix=8, rows=3)
 
 
@@ -52,14 +53,16 @@ class Task:
     """One row.
 
     Attributes:
-        run: one measured call, of a batch of lists.
+        run: one measured call.
         flops: of that call.
         tokens: of one list that are computed.
+        lists: that the call takes.
     """
 
     run: Callable[[], object]
     flops: float
     tokens: float
+    lists: int = 1
 
 
 @dataclass(frozen=True)
@@ -112,10 +115,13 @@ class Bench:
         cut = batch * flops(self.shape, load, self.layers, cut=True)
         fold = Fold(aggregation="log-sum")
         tasks = {
-            FULL: Task(lambda: _prefill(self.bare, ids), whole, load.tokens),
-            DEEP: Task(lambda: _prefill(self.bare_deep, ids), deep, load.tokens),
+            FULL: Task(lambda: _prefill(self.bare, ids), whole, load.tokens, batch),
+            DEEP: Task(lambda: _prefill(self.bare_deep, ids), deep, load.tokens, batch),
             "8 heads, 60 % of the layers": Task(
-                lambda: score_prompts(self.cut, prompts, self.heads, fold), cut, load.tokens
+                lambda: score_prompts(self.cut, prompts, self.heads, fold),
+                cut,
+                load.tokens,
+                batch,
             ),
         }
         if batch == 1:
@@ -136,6 +142,7 @@ class Bench:
                 lambda: score_prompts(self.cut, unlike, self.heads, fold),
                 sum(flops(self.shape, one, self.layers, cut=True) for one in loads),
                 float(np.mean([one.tokens for one in loads])),
+                batch,
             )
         return tasks
 
@@ -161,10 +168,13 @@ class Bench:
         return tasks
 
     def training(self, documents: int) -> dict[str, Task]:
-        """Return a training step of one list, on a decoder of its own; nothing without peft."""
+        """Return training steps, on a decoder of their own; nothing without peft.
+
+        A step of several lists holds them side by side.
+        """
         try:
             from headrank.align import adapter, losses
-            from headrank.align.forward import selected_mass
+            from headrank.align.forward import selected_masses
         except ImportError as error:
             print(f"no training step is measured: {error}", file=sys.stderr)
             return {}
@@ -179,20 +189,29 @@ class Bench:
         half = documents // 2
         chosen = torch.arange(half, device=self.settings.device)
 
-        def step(one: Prompt) -> None:
-            z = losses.relevance(selected_mass(model, one, self.heads))
-            losses.preference_loss(z, chosen, chosen + half, 1.0, None).backward()
+        def step(prompts: list[Prompt]) -> None:
+            losses_of = [
+                losses.preference_loss(losses.relevance(mass), chosen, chosen + half, 1.0, None)
+                for mass in selected_masses(model, prompts, self.heads)
+            ]
+            torch.stack(losses_of).sum().backward()
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
 
         tasks = {}
         for name, block, load_of in (("", False, Load.joint), (", block", True, Load.block)):
-            one = prompt(documents, self.vocabulary, lengths, block=block)
-            load = load_of(lengths.prefix, document_lengths(one, lengths), lengths.suffix)
-            work = flops(self.shape, load, self.layers, cut=True, training=True)
-            tasks[f"training step, 60 % of the layers{name}"] = Task(
-                lambda one=one: step(one), work, load.tokens
-            )
+            for lists in (1, SIDE_BY_SIDE):
+                prompts = [
+                    prompt(documents, self.vocabulary, lengths, seed=number, block=block)
+                    for number in range(lists)
+                ]
+                parts = (lengths.prefix, document_lengths(prompts[0], lengths), lengths.suffix)
+                load = load_of(*parts)
+                work = flops(self.shape, load, self.layers, cut=True, training=True)
+                many = f", {lists} lists side by side" if lists > 1 else ""
+                tasks[f"training step, 60 % of the layers{name}{many}"] = Task(
+                    lambda prompts=prompts: step(prompts), lists * work, load.tokens, lists
+                )
         return tasks
 
 
@@ -202,16 +221,16 @@ def _prefill(model: torch.nn.Module, ids: torch.Tensor) -> None:
 
 
 def measure(
-    tasks: dict[str, Task], settings: Settings, about: dict, batch: int, peak: float | None
+    tasks: dict[str, Task], settings: Settings, about: dict, peak: float | None
 ) -> list[dict]:
     """Return one row a task; those that do not fit the card's memory say so and have no time."""
     rows, fitting = {}, {}
     now = clock(settings.device)
     longest = 0.0
     for name, task in tasks.items():
-        row = about | {"batch": batch, "case": name, "tokens": float(task.tokens)}
+        row = about | {"batch": task.lists, "case": name, "tokens": float(task.tokens)}
         row["note"] = ""
-        row["tflop"] = task.flops / batch / 1e12
+        row["tflop"] = task.flops / task.lists / 1e12
         rows[name] = row
         try:
             row |= _memory(task, settings.device)
@@ -226,7 +245,7 @@ def measure(
     rounds = min(settings.rounds, max(3, int(settings.seconds / max(longest, 1e-9))))
     times = alternate({name: task.run for name, task in fitting.items()}, rounds, now)
     for name, taken in times.items():
-        row, lists = rows[name], taken / batch
+        row, lists = rows[name], taken / tasks[name].lists
         row["rounds"] = rounds
         row["ms"] = 1e3 * float(np.median(lists))
         row["ms_low"], row["ms_high"] = 1e3 * float(lists.min()), 1e3 * float(lists.max())
@@ -235,7 +254,8 @@ def measure(
         row["percent_of_peak"] = None if peak is None else 100 * row["tflops_per_second"] / peak
         for column, reference in (("ratio_full", FULL), ("ratio_as_deep", DEEP)):
             if reference in times:
-                row[column] = float(np.median(taken / times[reference]))
+                alone = times[reference] / tasks[reference].lists
+                row[column] = float(np.median(lists / alone))
     return list(rows.values())
 
 
@@ -333,7 +353,7 @@ def run(
                 return table
             measured += 1
             tasks = make()
-            rows = measure(tasks, settings, about, max(batch, 1), peak)
+            rows = measure(tasks, settings, about, peak)
             if step:
                 rows = [row for row in rows if row["case"] not in (FULL, DEEP)]
             table = append(table, rows, output)

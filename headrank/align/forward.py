@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -75,8 +76,8 @@ def selected_masses(
     One pass over the whole prompts without a cache, so gradients flow through the recorded
     attention back to every layer below; nothing behind the deepest selected head's attention
     weights is computed. Shorter prompts are padded on the right, where causal rows never look:
-    side by side masses are those of single prompts up to rounding. Prompts in a block layout are
-    passed one after the other.
+    side by side masses are those of single prompts up to rounding. Prompts in a block layout share
+    a pass if they share the text before their documents, so not where the query is in it.
 
     Raises:
         HeadRankError: a document out of a head's sliding window: its log mass has no meaning.
@@ -87,7 +88,11 @@ def selected_masses(
     for layer, head in sorted(heads.pairs):
         chosen.setdefault(layer, []).append(head)
     if any(prompt.blocks is not None for prompt in prompts):
-        traced = [trace_blocks(model, prompt, chosen, heads.deepest) for prompt in prompts]
+        traced = [
+            recorder
+            for _, some in itertools.groupby(prompts, lambda prompt: prompt.blocks.head(0))
+            for recorder in trace_blocks(model, list(some), chosen, heads.deepest)
+        ]
         return [_joined(recorder, 0) for recorder in traced]
     texts = [prompt.prefix + prompt.suffixes[0].ids for prompt in prompts]
     longest = max(map(len, texts))

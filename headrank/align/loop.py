@@ -257,14 +257,10 @@ class Training:
                 "projections: query-key, or use dtype bfloat16",
             ):
                 for reader in self.readers:
-                    joint = reader.layout == "joint"
                     # One graph at a time: the gradients add up.
-                    for group in [items] if joint else [[item] for item in items]:
-                        parts = self.losses(group, reader)
-                        (torch.stack([part["loss"] for part in parts]).sum() / count).backward()
-                        found += [
-                            {k: float(v.detach()) / count for k, v in p.items()} for p in parts
-                        ]
+                    parts = self.losses(items, reader)
+                    (torch.stack([part["loss"] for part in parts]).sum() / count).backward()
+                    found += [{k: float(v.detach()) / count for k, v in p.items()} for p in parts]
         except OutOfMemory as error:
             if before is None:
                 raise

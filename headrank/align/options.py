@@ -42,8 +42,9 @@ class AlignOptions:
     batch: Positive = 2
     """Lists whose gradients are added up for one step."""
     micro_batch: whole_or_word(1, "auto", " of lists") = "auto"
-    """Lists of a step that one pass holds side by side, in a joint prompt; `auto`: all of them on a
-    GPU, one on the CPU. Out of memory halves it. Several at once round otherwise than one.
+    """Lists of a step that one pass holds side by side (one in layout `block+query`); `auto`: all
+    of them on a GPU, one on the CPU. Out of memory halves it. Several at once round otherwise than
+    one.
     """
     clip: AboveZero = 1.0
     """Largest norm of the gradient."""

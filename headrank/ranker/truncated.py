@@ -70,7 +70,7 @@ def cut_last_layer(model: LoadedModel) -> None:
     Attention modules view their projections as ``[batch, tokens, -1, head dim]``: a
     projection that returns one head's width passes through normalisation and rotation at
     the cost of one head. The recorder travels as a keyword of the forward call; a pass
-    whose recorder has no target (the documents) needs no queries.
+    that records nothing (of documents alone) needs no queries.
 
     An adapter must be in place before: its projections are wrapped as they are.
     """
@@ -83,8 +83,9 @@ def cut_last_layer(model: LoadedModel) -> None:
     model.decoder.norm = _Absent()
 
     def announce(module: torch.nn.Module, args: tuple, kwargs: dict) -> None:
-        recorder = kwargs.get("recorder")
-        module.q_proj.recording = recorder is None or bool(recorder.targets)
+        recorder, blocks = kwargs.get("recorder"), kwargs.get("blocks")
+        recorded = [recorder] if blocks is None else [tail.recorder for tail in blocks.tails]
+        module.q_proj.recording = any(one is None or one.targets for one in recorded)
 
     attention.register_forward_pre_hook(announce, with_kwargs=True)
 

@@ -16,12 +16,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from headrank.models.attention import ReadingComplete, Recorder
 from headrank.models.decoder import LoadedModel
-from headrank.reading.block_attention import BlockAttention
+from headrank.reading.block_attention import BlockAttention, Tail
 from headrank.reading.document_store import Shelf
 from headrank.reading.list_cache import Room
 from headrank.reading.packed import Packed
 from headrank.reading.passes import grouped, passes
-from headrank.reading.prompt_tokens import Prompt, Suffix
+from headrank.reading.prompt_tokens import Prompt
 from headrank.reading.recording import MASSES, Recording
 
 TRACED_WASTE = 1.0
@@ -62,14 +62,13 @@ def read_blocks(
             lender = None if shelf is None else shelf.lender
             room = Room(last + 1, packed.tokens, spare, lender=lender)
             fill(model, packed, blocks.head(number), room, budget=budget, shelf=shelf)
-        recorder = recording.recorder([packed.target(suffix, model.device)], last)
+        recorder = recording.recorder([packed.target(suffix, model.device)])
         positions = torch.from_numpy(packed.suffix_positions(suffix)).to(model.device)
         room.write_at(packed.tokens + np.arange(len(suffix.ids)), model.device)
         room.suffix = True
-        attention = BlockAttention(
-            packed.head, suffix=len(suffix.ids), positions=positions, room=room
-        )
-        forward(model, suffix.ids, positions[packed.tokens :], attention, recorder)
+        tail = Tail(len(suffix.ids), positions, recorder)
+        attention = BlockAttention(packed.head, tails=(tail,), room=room)
+        forward(model, suffix.ids, positions[packed.tokens :], attention, last)
         recorders.append(recorder)
     room.leave()
     return recorders
@@ -110,10 +109,10 @@ def fill(
     """
     widths = packed.prompt.blocks.widths
     missing, has_prefix = list(packed.prompt.blocks.order), packed.head == 0
+    last = room.layers - 1
     if shelf is not None:
         kept = _Kept.of(shelf, packed, head, room)
         missing, has_prefix = kept.take(model, lookup)
-    recorder = Recorder(deepest=room.layers - 1)
     room.suffix = False
     dealt = passes(missing, widths, budget)
     if not (dealt or has_prefix):
@@ -135,7 +134,7 @@ def fill(
             groups=grouped(widths[documents], own, model.device, **({"waste": 0} if alone else {})),
             room=room,
         )
-        forward(model, ids, torch.from_numpy(positions).to(model.device), attention, recorder)
+        forward(model, ids, torch.from_numpy(positions).to(model.device), attention, last)
         if shelf is not None:
             kept.keep(documents, own)
 
@@ -201,9 +200,9 @@ def forward(
     ids: Sequence[int],
     positions: torch.Tensor,
     attention: BlockAttention,
-    recorder: Recorder,
+    last: int,
 ) -> None:
-    """Run one pass up to the recorder's deepest layer."""
+    """Run one pass up to a layer's attention weights."""
     device = model.device
     with contextlib.suppress(ReadingComplete):
         model.decoder(
@@ -214,46 +213,64 @@ def forward(
             attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device),
             past_key_values=attention.room,
             use_cache=attention.room is not None,
-            recorder=recorder,
+            recorder=Recorder(deepest=last),
             blocks=attention,
         )
 
 
 def trace_blocks(
-    model: LoadedModel, prompt: Prompt, heads: dict[int, list[int]], deepest: int
-) -> Recorder:
-    """Return the first suffix's recorder from one pass over everything, with gradients."""
-    blocks, suffix = prompt.blocks, prompt.suffixes[0]
-    packed = Packed.of(prompt, len(blocks.head(0)))
-    recorder = Recording(heads=heads).recorder([packed.target(suffix, model.device)], deepest)
-    positions = torch.from_numpy(packed.suffix_positions(suffix)).to(model.device)
-    attention = BlockAttention(
-        packed.head,
-        prefix=packed.head,
-        seen=_seen(packed, suffix, model.device),
-        groups=grouped(
-            blocks.widths[list(blocks.order)], packed.head, model.device, waste=TRACED_WASTE
-        ),
-        suffix=len(suffix.ids),
-        positions=positions,
+    model: LoadedModel, prompts: Sequence[Prompt], heads: dict[int, list[int]], deepest: int
+) -> list[Recorder]:
+    """Return each first suffix's recorder from one pass over everything, with gradients.
+
+    Documents of all lists stand side by side in the pass, behind one prefix; each suffix sees its
+    own ones.
+
+    Args:
+        prompts: of one shared prefix.
+    """
+    device, head = model.device, prompts[0].blocks.head(0)
+    lists = [Packed.of(prompt, len(head)) for prompt in prompts]
+    # Of like length next to each other, so that a group is padded little.
+    documents = sorted(
+        ((number, one) for number, prompt in enumerate(prompts) for one in prompt.blocks.order),
+        key=lambda item: prompts[item[0]].blocks.widths[item[1]],
     )
-    ids = [*blocks.head(0), *packed.ids(blocks.order), *suffix.ids]
-    documents = torch.from_numpy(packed.positions(blocks.order)).to(model.device)
-    places = [positions[: packed.head], documents, positions[packed.tokens :]]
-    with _kernel(model.device, int(blocks.widths.max())):
-        forward(model, ids, torch.cat(places), attention, recorder)
-    return recorder
-
-
-def _seen(packed: Packed, suffix: Suffix, device: torch.device) -> torch.Tensor | None:
-    """Return the rows that the suffix of one pass over everything sees; None for all."""
-    blocks = packed.prompt.blocks
-    rows = packed.rows(blocks.order)
-    if rows is None:
-        return None
-    behind = packed.head + int(blocks.widths.sum())
-    parts = [np.arange(packed.head), packed.head + rows, behind + np.arange(len(suffix.ids))]
-    return torch.from_numpy(np.concatenate(parts)).to(device)
+    widths = np.array([prompts[number].blocks.widths[one] for number, one in documents])
+    firsts = len(head) + np.cumsum(widths) - widths
+    ids, positions = list(head), [np.arange(len(head))]
+    for number, one in documents:
+        ids += lists[number].ids([one])
+        positions.append(lists[number].positions([one]))
+    recording, tails = Recording(heads=heads), []
+    for number, (prompt, packed) in enumerate(zip(prompts, lists, strict=True)):
+        suffix = prompt.suffixes[0]
+        own = {
+            one: first for (of, one), first in zip(documents, firsts, strict=True) if of == number
+        }
+        sees = packed.suffix_positions(suffix)
+        recorder = recording.recorder([packed.target(suffix, device)])
+        seen = None
+        if len(prompts) > 1 or prompt.blocks.every is not None:
+            rows = [
+                np.arange(len(head)),
+                *(own[one] + packed.kept[one] for one in prompt.blocks.order),
+                len(ids) + np.arange(len(suffix.ids)),
+            ]
+            seen = torch.from_numpy(np.concatenate(rows)).to(device)
+        tails.append(Tail(len(suffix.ids), torch.from_numpy(sees).to(device), recorder, seen))
+        ids += suffix.ids
+        positions.append(sees[packed.tokens :])
+    attention = BlockAttention(
+        len(head),
+        prefix=len(head),
+        groups=grouped(widths, len(head), device, waste=TRACED_WASTE),
+        tails=tails,
+    )
+    with _kernel(device, int(widths.max())):
+        places = torch.from_numpy(np.concatenate(positions)).to(device)
+        forward(model, ids, places, attention, deepest)
+    return [tail.recorder for tail in tails]
 
 
 def _kernel(device: torch.device, widest: int) -> contextlib.AbstractContextManager:

@@ -18,6 +18,23 @@ from headrank.reading.list_cache import Room
 from headrank.reading.passes import Group
 
 
+@dataclass(frozen=True, eq=False)
+class Tail:
+    """The suffix of one list: rows at the end of a pass.
+
+    Attributes:
+        rows: of the suffix.
+        positions: ``[keys]`` of all that it sees, its own rows last.
+        recorder: what is recorded of it.
+        seen: ``[keys]`` rows of the pass that it sees, if not all; None where a room tells it.
+    """
+
+    rows: int
+    positions: torch.Tensor
+    recorder: Recorder
+    seen: torch.Tensor | None = None
+
+
 @dataclass
 class BlockAttention:
     """What the rows of one pass see; every layer asks it.
@@ -26,18 +43,14 @@ class BlockAttention:
         head: tokens of the shared prefix.
         prefix: rows of the prefix in this pass: all of it, or 0 if the room has it already.
         groups: of the documents in this pass.
-        suffix: rows of the suffix, the last of the pass.
-        positions: ``[keys]`` of all that the suffix sees, its own rows last; None without one.
-        seen: rows of the pass that the suffix sees, if not all; None where a room tells it.
+        tails: the suffixes, the last rows of the pass; several only without a room.
         room: holds keys and values; None keeps all in the pass itself (training).
     """
 
     head: int
     prefix: int = 0
     groups: Sequence[Group] = ()
-    suffix: int = 0
-    positions: torch.Tensor | None = None
-    seen: torch.Tensor | None = None
+    tails: Sequence[Tail] = ()
     room: Room | None = None
     masks: dict[object, torch.Tensor | None] = field(default_factory=dict)
 
@@ -52,22 +65,19 @@ class BlockAttention:
         sliding_window: int | None = None,
         **kwargs: object,
     ) -> torch.Tensor:
-        """Return the output ``[1, rows, heads, dim]`` of one layer; feed the recorder first.
+        """Return the output ``[1, rows, heads, dim]`` of one layer; feed the recorders first.
 
         Args:
             query: ``[1, heads, rows, dim]``.
             key, value: ``[1, key heads, keys, dim]``: those of the rows, or all if a suffix reads
                 from the room.
+            recorder: ends the pass; each suffix has its own.
             sliding_window: a row at position r sees the positions above r - window, wherever
                 their tokens stand in the sequence.
         """
-        first = query.shape[2] - self.suffix
-        tail = self.mask("suffix", sliding_window, query.device) if self.suffix else None
-        behind = (key, value)
-        if self.seen is not None:
-            behind = tuple(states.index_select(2, self.seen) for states in behind)
+        behind = self._observe(module.layer_idx, query, key, value, scaling, sliding_window)
         if recorder is not None:
-            recorder.observe(module.layer_idx, query[:, :, first:], behind[0], tail, scaling)
+            recorder.observe(module.layer_idx, query, key, None, scaling)
 
         def sdpa(rows: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask):
             return sdpa_attention_forward(
@@ -92,11 +102,35 @@ class BlockAttention:
             ]
             mask = self.mask(group.width, sliding_window, query.device)
             parts.append(group.rows(sdpa(group.batch(query), *seen, mask)))
-        if self.suffix and self.room is None:
-            parts.append(sdpa(query[:, :, first:], *behind, tail))
-        elif self.suffix:
-            parts.append(self._suffix(query[:, :, first:], key, value, scaling, sliding_window))
+        for rows, keys, values, mask in behind:
+            if self.room is None:
+                parts.append(sdpa(rows, keys, values, mask))
+            else:
+                parts.append(self._suffix(rows, keys, values, scaling, sliding_window))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+    def _observe(
+        self,
+        layer: int,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        scaling: float,
+        window: int | None,
+    ) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """Feed each suffix's recorder; return its query rows, what they see, and the mask."""
+        behind = []
+        start = query.shape[2] - sum(tail.rows for tail in self.tails)
+        for number, tail in enumerate(self.tails):
+            rows = query[:, :, start : start + tail.rows]
+            start += tail.rows
+            seen = (key, value)
+            if tail.seen is not None:
+                seen = tuple(states.index_select(2, tail.seen) for states in seen)
+            mask = self.tail_mask(number, window)
+            tail.recorder.observe(layer, rows, seen[0], mask, scaling)
+            behind.append((rows, *seen, mask))
+        return behind
 
     def _suffix(
         self,
@@ -114,7 +148,7 @@ class BlockAttention:
         _, heads, rows, dim = query.shape
         shared = heads // key.shape[1]
         if ("rows", window) not in self.masks:
-            seen = self.mask("suffix", window, query.device)
+            seen = self.tail_mask(0, window)
             added = query.new_zeros(seen.shape).masked_fill_(~seen, float("-inf"))
             self.masks["rows", window] = added.repeat(1, 1, shared, 1)
         found = torch.nn.functional.scaled_dot_product_attention(
@@ -126,29 +160,36 @@ class BlockAttention:
         )
         return found.reshape(1, heads, rows, dim).transpose(1, 2)
 
+    def tail_mask(self, number: int, window: int | None) -> torch.Tensor:
+        """Return ``[1, 1, rows, keys]`` of a suffix, True where seen."""
+        if ("tail", number, window) not in self.masks:
+            tail = self.tails[number]
+            rows = tail.positions[-tail.rows :]
+            # Positions tell nothing of who sees whom but in the suffix itself: documents share
+            # theirs, and all of them end before it begins.
+            self.masks["tail", number, window] = _seen(tail.positions, rows, window)[None, None]
+        return self.masks["tail", number, window]
+
     def mask(
         self, kind: str | int, window: int | None, device: torch.device
     ) -> torch.Tensor | None:
         """Return ``[1, 1, rows, keys]``, True where seen; None is plain causal attention.
 
         Args:
-            kind: ``prefix``, ``suffix``, or the width of a group of documents.
+            kind: ``prefix``, or the width of a group of documents.
         """
         if (kind, window) not in self.masks:
-            if kind == "suffix":
-                keys = self.positions
-                rows = keys[-self.suffix :]
-                # Positions tell nothing of who sees whom but in the suffix itself: documents
-                # share theirs, and all of them end before it begins.
-                seen = keys <= rows[:, None]
-            else:
-                count = self.prefix if kind == "prefix" else kind
-                keys = torch.arange(count if kind == "prefix" else self.head + count, device=device)
-                rows = keys[-count:]
-                seen = keys <= rows[:, None]
-            if window is not None:
-                seen = seen & (keys > rows[:, None] - window)
+            count = self.prefix if kind == "prefix" else kind
+            keys = torch.arange(count if kind == "prefix" else self.head + count, device=device)
+            rows = keys[-count:]
             plain = window is None or window >= len(keys)
             alone = len(keys) == len(rows)
-            self.masks[kind, window] = None if plain and alone else seen[None, None]
+            seen = None if plain and alone else _seen(keys, rows, window)[None, None]
+            self.masks[kind, window] = seen
         return self.masks[kind, window]
+
+
+def _seen(keys: torch.Tensor, rows: torch.Tensor, window: int | None) -> torch.Tensor:
+    """Return ``[rows, keys]``, True where a row's position sees a key's."""
+    seen = keys <= rows[:, None]
+    return seen if window is None else seen & (keys > rows[:, None] - window)

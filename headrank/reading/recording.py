@@ -24,8 +24,8 @@ class Recording:
     keep_tokens: bool = False
     keep_max_logits: bool = False
 
-    def recorder(self, targets: Sequence[Target], last: int) -> Recorder:
-        """Return an empty recorder of one suffix, whose pass ends in layer ``last``."""
+    def recorder(self, targets: Sequence[Target], last: int | None = None) -> Recorder:
+        """Return an empty recorder of one suffix; with ``last`` it ends the pass in that layer."""
         return Recorder(
             targets=tuple(targets),
             layers=None if self.heads is None else frozenset(self.heads),

@@ -12,6 +12,9 @@ from headrank.align import forward
 from headrank.align.forward import selected_mass, selected_masses
 from headrank.align.losses import relevance
 from headrank.models.devices import OutOfMemory
+from headrank.options.prompt import PromptOptions
+from headrank.reading import block_attention
+from headrank.reading.prompt import PromptBuilder
 from tests.helpers import models
 from tests.helpers.alignment import HEADS, OPTIONS, contents, run
 
@@ -19,13 +22,22 @@ ALONE = replace(OPTIONS, dropout=0.0, batch=3, micro_batch=1)
 WEIGHTS = "adapter_model.safetensors"
 
 
+def list_of(documents, layout):
+    """Return a prompt of so many documents of unlike length."""
+    texts = [f"policy {number}" + " pays a loan" * (number % 4) for number in range(documents)]
+    candidates = models.candidates(texts, query_id=f"q{documents}")
+    options = PromptOptions(layout=layout, document_tokens=24)
+    builder = PromptBuilder(models.tokenizer(), options, 2048)
+    return builder.build(candidates, (f"what does {documents} pay",))
+
+
+@pytest.mark.parametrize("layout", ["joint", "block", "block-tenth", "block+query"])
 @pytest.mark.parametrize("architecture", models.ARCHITECTURES)
-def test_side_by_side_masses_and_gradients_are_those_of_single_lists(architecture):
+def test_side_by_side_masses_and_gradients_are_those_of_single_lists(architecture, layout):
     slides = models.ARCHITECTURES[architecture][1].get("sliding_window")
-    model = models.loaded(architecture, **({"sliding_window": 48} if slides else {}))
+    model = models.loaded(architecture, **({"sliding_window": 400} if slides else {}))
     wrapped = models.with_adapter(model, HEADS, projections="all")
-    # Of unlike length: two of the three are padded.
-    prompts = [models.random_prompt(documents=n) for n in (3, 6, 4)]
+    prompts = [list_of(documents, layout) for documents in (3, 6, 4)]
 
     def gradient(masses):
         wrapped.zero_grad()
@@ -38,7 +50,25 @@ def test_side_by_side_masses_and_gradients_are_those_of_single_lists(architectur
         torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-7)
     expected = gradient(alone)
     assert expected.abs().max() > 1e-4
+    assert expected.isfinite().all()
     torch.testing.assert_close(gradient(together), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_lists_in_blocks_share_a_pass_where_they_share_the_text_before(monkeypatch):
+    model = models.loaded("llama", num_hidden_layers=3)
+    seen = []
+    attend = block_attention.BlockAttention.attend
+
+    def noted(self, module, *args, **kwargs):
+        if module.layer_idx == 0:
+            seen.append(len(self.tails))
+        return attend(self, module, *args, **kwargs)
+
+    monkeypatch.setattr(block_attention.BlockAttention, "attend", noted)
+    for layout, expected in (("block", [3]), ("block+query", [1, 1, 1])):
+        seen.clear()
+        selected_masses(model, [list_of(documents, layout) for documents in (3, 6, 4)], HEADS)
+        assert seen == expected
 
 
 @pytest.mark.parametrize("changes", [{}, {"reference": "frozen"}, {"both_layouts": True}])
@@ -85,7 +115,7 @@ def test_out_of_memory_halves_the_lists_at_once_and_changes_no_weight(
         if torch.is_grad_enabled():
             calls.append(len(prompts))
         # The joint pass of three lists has added to the gradient by then.
-        if calls == [3, 1]:
+        if calls == [3, 3]:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return selected_masses(model, prompts, heads)
 

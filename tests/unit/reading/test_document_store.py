@@ -32,7 +32,7 @@ def computed(monkeypatch):
     whole = apart.forward
 
     def forward(model, ids, positions, attention, recorder):
-        if not attention.suffix:
+        if not attention.tails:
             counts.append(sum(group.count for group in attention.groups))
         whole(model, ids, positions, attention, recorder)
 

@@ -95,7 +95,12 @@ def test_a_stopped_run_goes_on_and_keeps_its_rows(tmp_path, monkeypatch):
     table = pd.read_csv(output)
     pd.testing.assert_frame_equal(table.iloc[: len(first)][first.columns], first)
     assert not table.duplicated(gpu.KEY).any()
-    assert sum("block" in case for case in set(table["case"])) == 4
+    assert sum("block" in case for case in set(table["case"])) == 5
+    steps = table[table["case"].str.startswith("training")]
+    assert sorted(steps["batch"]) == [1, 1, gpu.SIDE_BY_SIDE, gpu.SIDE_BY_SIDE]
+    # A step of several lists does the work of so many; rows tell that of one.
+    layouts = steps["case"].str.contains("block")
+    assert steps.groupby(layouts)["tflop"].nunique().eq(1).all()
     assert (table["ms"] > 0).all() and (table["ms_low"] <= table["ms_high"]).all()
     assert set(table["case"]) >= {gpu.FULL, gpu.DEEP, "training step, 60 % of the layers"}
     later = table.iloc[len(first) :]
