@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from headrank.align.losses import relevance
+from headrank.align.options import Scale
 from headrank.data.candidates import CandidateList, arrange
 from headrank.data.heads import HeadSet
 from headrank.models.attention import ReadingComplete, Recorder, Target
 from headrank.models.decoder import LoadedModel
+from headrank.options.fold import MAX_LOGIT
 from headrank.options.prompt import PromptOptions
 from headrank.reading.apart import trace_blocks
 from headrank.reading.prompt import PromptBuilder
@@ -29,6 +31,8 @@ class HeadReader:
     model: LoadedModel
     builder: PromptBuilder
     heads: HeadSet
+    scale: Scale = "log"
+    """What their relevance is, see `headrank.align.losses.relevance`."""
 
     @classmethod
     def of(cls, model: LoadedModel, prompt: PromptOptions, heads: HeadSet) -> HeadReader:
@@ -42,12 +46,16 @@ class HeadReader:
 
     def in_layout(self, layout: str) -> HeadReader:
         """Return a reader of the same heads in another layout."""
-        return HeadReader.of(self.model, self.builder.options.changed(layout=layout), self.heads)
+        moved = HeadReader.of(self.model, self.builder.options.changed(layout=layout), self.heads)
+        return replace(moved, scale=self.scale)
 
-    def masses(self, lists: Sequence[CandidateList]) -> list[torch.Tensor]:
-        """Return ``[selected heads, docs]`` float32 masses of each list; see `selected_masses`."""
+    def read(self, lists: Sequence[CandidateList]) -> list[torch.Tensor]:
+        """Return ``[selected heads, docs]`` float32 of each list: what its relevance is made of.
+
+        These are masses, with scale ``max-logit`` largest logits; see `selected_masses`.
+        """
         prompts = [self.builder.build(one, (one.query,)) for one in lists]
-        return selected_masses(self.model, prompts, self.heads)
+        return selected_masses(self.model, prompts, self.heads, self.scale == MAX_LOGIT)
 
     @torch.no_grad()
     def shuffled_relevance(
@@ -55,8 +63,8 @@ class HeadReader:
     ) -> tuple[CandidateList, torch.Tensor]:
         """Return a list in a seeded shuffled order, and the relevance ``[docs]`` read there."""
         moved = arrange(candidates, "shuffled", seed)
-        (mass,) = self.masses([moved])
-        return moved, relevance(mass)
+        (values,) = self.read([moved])
+        return moved, relevance(values, self.scale)
 
 
 def selected_mass(model: LoadedModel, prompt: Prompt, heads: HeadSet) -> torch.Tensor:
@@ -69,9 +77,11 @@ def selected_mass(model: LoadedModel, prompt: Prompt, heads: HeadSet) -> torch.T
 
 
 def selected_masses(
-    model: LoadedModel, prompts: Sequence[Prompt], heads: HeadSet
+    model: LoadedModel, prompts: Sequence[Prompt], heads: HeadSet, max_logits: bool = False
 ) -> list[torch.Tensor]:
     """Return ``[selected heads, docs]`` float32 masses of each prompt's first suffix.
+
+    With ``max_logits`` each document's largest logit takes the place of its mass.
 
     One pass over the whole prompts without a cache, so gradients flow through the recorded
     attention back to every layer below; nothing behind the deepest selected head's attention
@@ -87,21 +97,22 @@ def selected_masses(
     chosen: dict[int, list[int]] = {}
     for layer, head in sorted(heads.pairs):
         chosen.setdefault(layer, []).append(head)
+    recording = Recording(heads=chosen, keep_max_logits=max_logits)
     if any(prompt.blocks is not None for prompt in prompts):
         traced = [
             recorder
             for _, some in itertools.groupby(prompts, lambda prompt: prompt.blocks.head(0))
-            for recorder in trace_blocks(model, list(some), chosen, heads.deepest)
+            for recorder in trace_blocks(model, list(some), recording, heads.deepest)
         ]
-        return [_joined(recorder, 0) for recorder in traced]
+        return [_joined(recorder, 0, max_logits) for recorder in traced]
     texts = [prompt.prefix + prompt.suffixes[0].ids for prompt in prompts]
     longest = max(map(len, texts))
     ids = torch.tensor([text + (0,) * (longest - len(text)) for text in texts], device=model.device)
     targets = [_target(prompt, model.device) for prompt in prompts]
-    recorder = Recording(heads=chosen).recorder(targets, heads.deepest)
+    recorder = recording.recorder(targets, heads.deepest)
     with contextlib.suppress(ReadingComplete):
         model.decoder(input_ids=ids, use_cache=False, recorder=recorder)
-    return [_joined(recorder, item) for item in range(len(prompts))]
+    return [_joined(recorder, item, max_logits) for item in range(len(prompts))]
 
 
 def _target(prompt: Prompt, device: torch.device) -> Target:
@@ -114,6 +125,7 @@ def _target(prompt: Prompt, device: torch.device) -> Target:
     )
 
 
-def _joined(recorder: Recorder, item: int) -> torch.Tensor:
+def _joined(recorder: Recorder, item: int, max_logits: bool) -> torch.Tensor:
     """Return ``[selected heads, docs]`` of one sequence of the batch, by layer."""
-    return torch.cat([recorder.mass[layer][item] for layer in sorted(recorder.mass)])
+    values = recorder.max_logits if max_logits else recorder.mass
+    return torch.cat([values[layer][item] for layer in sorted(values)])

@@ -76,11 +76,12 @@ class Training:
         seed: int,
         code: str | None = None,
     ) -> None:
-        self.reader, self.wrapped, self.data = reader, wrapped, data
+        self.reader = replace(reader, scale=options.scale)
+        self.wrapped, self.data = wrapped, data
         self.options, self.seed, self.code = options, seed, code
-        self.readers = [reader]  # each list is read by all of them in a step
+        self.readers = [self.reader]  # each list is read by all of them in a step
         if options.both_layouts:
-            self.readers.append(reader.in_layout(other_layout(reader.layout)))
+            self.readers.append(self.reader.in_layout(other_layout(reader.layout)))
         self.micro_batch = options.micro_batch  # lists that a pass holds from now on
         if self.micro_batch == AUTO:
             self.micro_batch = options.batch if reader.model.device.type == "cuda" else 1
@@ -291,23 +292,23 @@ class Training:
         reference = [None] * len(items)
         if self.options.reference == "frozen":
             with adapters.frozen(self.wrapped):
-                reference = reader.masses(lists)
-        masses = reader.masses(lists)
-        return [self.parts(*one) for one in zip(items, masses, reference, strict=True)]
+                reference = reader.read(lists)
+        values = reader.read(lists)
+        return [self.parts(*one) for one in zip(items, values, reference, strict=True)]
 
     def parts(
-        self, item: TrainingList, mass: torch.Tensor, reference: torch.Tensor | None
+        self, item: TrainingList, values: torch.Tensor, reference: torch.Tensor | None
     ) -> dict[str, torch.Tensor]:
         """Return the loss of one list and its parts.
 
         Args:
-            mass: ``[selected heads, docs]``.
+            values: ``[selected heads, docs]``, see `HeadReader.read`.
             reference: that of the unaligned model, if the loss compares with it.
         """
         options = self.options
         chosen = torch.from_numpy(item.chosen).to(self.reader.model.device)
         rejected = torch.from_numpy(item.rejected).to(self.reader.model.device)
-        z = losses.relevance(mass, options.scale)
+        z = losses.relevance(values, options.scale)
         before = None
         if reference is not None:
             unaligned = losses.relevance(reference, options.scale)

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from headrank.align.options import SCALES
 from headrank.errors import HeadRankError
+from headrank.options.fold import MAX_LOGIT
 
 _TINY = 1e-12
 
@@ -21,10 +22,13 @@ def relevance(mass: Tensor, scale: str = "log", width: float = 8.0) -> Tensor:
     """Return ``[docs]`` relevance from ``[heads, docs]`` masses of the selected heads.
 
     Args:
-        scale: ``log`` of the sum over heads (the relevance z), or ``min-max`` of it stretched to
+        mass: with scale ``max-logit`` not masses but largest logits.
+        scale: ``log`` of the sum over heads (the relevance z); ``min-max`` of it stretched to
             ``[0, width]`` (QRRanker, arXiv 2602.12192, width 8), which is free of the list's
-            total mass.
+            total mass; or ``max-logit``, the mean over heads, as the fold of that name.
     """
+    if scale == MAX_LOGIT:
+        return mass.mean(dim=0)
     total = mass.sum(dim=0)
     if scale == "log":
         return total.clamp_min(_TINY).log()

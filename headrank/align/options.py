@@ -10,7 +10,7 @@ from headrank.settings.kinds import AboveZero, Flag, FromZero, Positive, Share, 
 Projections = Literal["query-key", "attention", "all"]
 Schedule = Literal["constant", "linear", "cosine"]
 Reference = Literal["none", "frozen"]
-Scale = Literal["log", "min-max"]
+Scale = Literal["log", "min-max", "max-logit"]
 Regulariser = Literal["graded-kl", "middle-spread", "none"]
 PROJECTIONS = get_args(Projections)
 SCALES = get_args(Scale)
@@ -55,7 +55,10 @@ class AlignOptions:
     DPO does.
     """
     scale: Scale = "log"
-    """Relevance before the loss: `log` of the mass, or stretched between its `min-max`."""
+    """Relevance before the loss: `log` of the mass; the mass stretched between its `min-max`; or
+    `max-logit`, the mean of the heads' largest logits of a document [ours], for methods whose
+    `aggregation` is the same.
+    """
     regulariser: Regulariser = "graded-kl"
     """What works against homogenisation: `graded-kl` (towards the grades of the list),
     `middle-spread` (a hinge on the spread in the middle of the prompt) or `none`.

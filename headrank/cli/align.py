@@ -55,6 +55,11 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     group.add_argument("--rank", type=whole(1), metavar="N", help="of LoRA")
     group.add_argument("--beta", type=number, metavar="X", help="sharpness of the preference loss")
     group.add_argument("--reference", choices=("none", "frozen"))
+    group.add_argument(
+        "--scale",
+        choices=("log", "min-max", "max-logit"),
+        help="relevance before the loss; rerank follows max-logit",
+    )
     group.add_argument("--regulariser", choices=("graded-kl", "middle-spread", "none"))
     group.add_argument("--regulariser-weight", type=number, metavar="X")
     group.add_argument(
@@ -98,6 +103,7 @@ def run(args: argparse.Namespace) -> None:
         "rank",
         "beta",
         "reference",
+        "scale",
         "regulariser",
         "regulariser_weight",
         "both_layouts",

@@ -13,7 +13,7 @@ from headrank.errors import HeadRankError
 from headrank.heads.named import load_heads
 from headrank.io.files import read_json
 from headrank.models.decoder import DTYPES
-from headrank.options.fold import Fold
+from headrank.options.fold import MAX_LOGIT, Fold
 from headrank.options.loading import LoadOptions
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.options import BUDGETS, RankerKeywords, RankerOptions, check_budget
@@ -80,6 +80,15 @@ class Origin:
                     )
                 return provenance["dtype"]
         return None
+
+    def trained_fold(self) -> Fold | None:
+        """Return the fold that the adapter was trained for; None if it is the method's own."""
+        if self.adapter is None or not (self.adapter / "headrank.json").is_file():
+            return None
+        card = read_json(self.adapter / "headrank.json")
+        options = card.get("options") if isinstance(card, dict) else None
+        scale = options.get("scale") if isinstance(options, dict) else None
+        return Fold(aggregation=MAX_LOGIT) if scale == MAX_LOGIT else None
 
     def loading(self, asked: LoadOptions) -> LoadOptions:
         """Return how the weights are loaded: as asked, by default in the heads' own type.
@@ -161,6 +170,8 @@ def options_of(origin: Origin, asked: RankerKeywords) -> RankerOptions:
     fold, method = asked.get("fold"), asked.get("method")
     if fold is None and method is None and "fold" in saved:
         fold = Fold(**saved["fold"])
+    elif fold is None and method in (None, "headrank"):
+        fold = origin.trained_fold()
     own = {
         name: saved.get(name) if asked.get(name) is None else asked[name]
         for name in ("method", "order", "seed", "window")

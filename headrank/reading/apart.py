@@ -219,7 +219,7 @@ def forward(
 
 
 def trace_blocks(
-    model: LoadedModel, prompts: Sequence[Prompt], heads: dict[int, list[int]], deepest: int
+    model: LoadedModel, prompts: Sequence[Prompt], recording: Recording, deepest: int
 ) -> list[Recorder]:
     """Return each first suffix's recorder from one pass over everything, with gradients.
 
@@ -242,7 +242,7 @@ def trace_blocks(
     for number, one in documents:
         ids += lists[number].ids([one])
         positions.append(lists[number].positions([one]))
-    recording, tails = Recording(heads=heads), []
+    tails = []
     for number, (prompt, packed) in enumerate(zip(prompts, lists, strict=True)):
         suffix = prompt.suffixes[0]
         own = {

@@ -20,8 +20,12 @@ from headrank.align.mine import mine_with_model
 from headrank.align.validate import validation_ndcg
 from headrank.data.candidates import arrange, query_generator
 from headrank.data.heads import Head, HeadSet, every_head
+from headrank.data.trec import Run
 from headrank.errors import HeadRankError
+from headrank.evaluation.measures import evaluate
+from headrank.options.fold import Fold
 from headrank.options.pairs import PairOptions
+from headrank.ranker.truncated import score_prompts
 from headrank.reading.prefill import read_prompt
 from tests.helpers import models
 from tests.helpers.alignment import HEADS, OPTIONS, Killed, contents, inputs, run
@@ -257,10 +261,12 @@ def test_heads_of_another_model_are_refused(tmp_path):
     [
         {"reference": "frozen"},
         {"scale": "min-max"},
+        {"scale": "max-logit"},
+        {"scale": "max-logit", "both_layouts": True},
         {"regulariser": "middle-spread"},
         {"regulariser": "none"},
     ],
-    ids=lambda changes: "-".join(changes.values()),
+    ids=lambda changes: "-".join(map(str, changes.values())),
 )
 def test_every_form_of_the_loss_trains(unbroken, tmp_path, changes):
     options = replace(OPTIONS, epochs=1, **changes)
@@ -273,6 +279,24 @@ def test_every_form_of_the_loss_trains(unbroken, tmp_path, changes):
         assert log["preference"][0] == pytest.approx(np.log(2), abs=0.02)
     adapter = contents(tmp_path / "a")["adapter_model.safetensors"]
     assert adapter != unbroken["adapter_model.safetensors"]
+
+
+def test_training_by_the_largest_logit_learns_what_the_fold_of_that_name_ranks_by(tmp_path):
+    options = replace(OPTIONS, scale="max-logit", dropout=0.0)
+    run(tmp_path / "a", options)
+    validation = pd.read_csv(tmp_path / "a" / "validation.csv")["ndcg@10"]
+    assert validation.max() > validation[0]
+    (reader, data), _ = inputs()
+    load_adapter(reader.model, tmp_path / "a")
+    scores = {}
+    for one in data.validation.lists:
+        moved = arrange(one, "shuffled", 3)
+        prompt = reader.builder.build(moved, (moved.query,))
+        ((values,),) = score_prompts(reader.model, [prompt], HEADS, Fold(aggregation="max-logit"))
+        scores[one.query_id] = dict(zip(moved.doc_ids, values.tolist(), strict=True))
+    held = data.validation.qrels.only(scores)
+    table = evaluate(Run.from_scores(scores), held, ["nDCG@10"])
+    assert table["value"].mean() == pytest.approx(validation.max(), abs=1e-6)
 
 
 def test_the_reference_is_the_frozen_model(tmp_path):

@@ -45,8 +45,11 @@ def test_align_with_validation_lists(tmp_path, model, heads):
     path = write(tmp_path / "labelled.jsonl", [labelled(n) for n in range(4)])
     held = write(tmp_path / "held.jsonl", [labelled(n) for n in range(4, 6)])
     arguments = ["align", path, "--validation", held, "--model", model, "--heads", heads]
-    assert main([*arguments, "--epochs", "1", "-o", str(tmp_path / "a"), "--quiet"]) == 0
+    arguments += ["--epochs", "1", "--scale", "max-logit"]
+    assert main([*arguments, "-o", str(tmp_path / "a"), "--quiet"]) == 0
     assert (tmp_path / "a/adapter_config.json").is_file()
+    card = json.loads((tmp_path / "a/headrank.json").read_text(encoding="utf-8"))
+    assert card["options"]["scale"] == "max-logit"
 
 
 def test_info_tells_what_a_path_holds(tmp_path, capsys, heads, model):

@@ -245,6 +245,21 @@ def test_the_prompt_of_the_heads_profile_goes_before_the_adapters(adapter):
     assert mine.options.prompt == PromptOptions(document_tokens=7)
 
 
+def test_an_adapter_trained_on_largest_logits_ranks_by_them(adapter, tmp_path):
+    folder = shutil.copytree(adapter, tmp_path / "adapter")
+    card = json.loads((folder / "headrank.json").read_text(encoding="utf-8"))
+    card["options"] = {"scale": "max-logit"}
+    (folder / "headrank.json").write_text(json.dumps(card), encoding="utf-8")
+
+    def fold(**settings):
+        model = tiny.folder("qwen3")
+        return HeadRanker.from_pretrained(model, adapter=folder, **settings).options.fold
+
+    assert fold() == fold(method="headrank") == Fold(aggregation="max-logit")
+    assert fold(fold=Fold()) == Fold()
+    assert fold(method="icr") == Fold(calibrate=True, outliers=True)
+
+
 @pytest.mark.parametrize("with_adapter", [False, True])
 def test_a_saved_ranker_comes_back_the_same(tmp_path, adapter, with_adapter):
     settings = {"method": "core", "order": "shuffled-2", "seed": 5, "window": 4}

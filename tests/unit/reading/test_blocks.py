@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from headrank.align.forward import selected_mass
+from headrank.align.forward import selected_mass, selected_masses
 from headrank.data.heads import Head, HeadSet, by_layer
 from headrank.options.fold import Fold
 from headrank.ranker.truncated import cut_last_layer, score_prompts
@@ -230,13 +230,17 @@ def test_training_reads_the_same_with_gradients_of_every_layer(architecture, eve
     model = models.loaded(architecture)
     prompt = random_blocks(6, every=every)
     expected = read_prompt(model, prompt)[0].documents
+    logits = read_prompt(model, prompt, Recording(keep_max_logits=True))[0].max_logits
     wrapped = models.with_adapter(model, HEADS)
     mass = selected_mass(model, prompt, HEADS)
     with wrapped.disable_adapter():
         plain = selected_mass(model, prompt, HEADS)
+        (largest,) = selected_masses(model, [prompt], HEADS, max_logits=True)
     chosen = [(layer, head) for layer, heads in by_layer(HEADS).items() for head in heads]
     for number, (layer, head) in enumerate(chosen):
         assert np.allclose(plain[number].detach().numpy(), expected[layer, head], rtol=1e-4)
+        found = largest[number].detach().numpy()
+        assert np.allclose(found, logits[layer, head], rtol=1e-4, atol=1e-5)
     mass.log().sum().backward()
     gradients = {
         name: parameter.grad
