@@ -133,7 +133,8 @@ def in_batches(
     """Yield the number of each list and what was read of it, longest lists first.
 
     Neighbours are of like length, so little is padded, and the longest come first: what does not
-    fit is known at once.
+    fit is known at once. Results are yielded once the next batch has begun: a GPU works on that
+    while its caller works on them.
 
     Args:
         lengths: tokens of each list.
@@ -143,6 +144,7 @@ def in_batches(
         OutOfMemory: a list that does not fit alone.
     """
     waiting = sorted(range(len(lengths)), key=lambda number: -lengths[number])
+    before: list[tuple[int, Result]] = []
     while waiting:
         longest = lengths[waiting[0]]
         batch = waiting[: budget.holds(longest)]
@@ -162,5 +164,7 @@ def in_batches(
             continue
         if unknown:
             budget.measured(longest)
-        yield from zip(batch, results, strict=True)
+        yield from before
+        before = list(zip(batch, results, strict=True))
         waiting = waiting[len(batch) :]
+    yield from before

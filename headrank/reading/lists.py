@@ -12,7 +12,7 @@ from headrank.io.progress import follow
 from headrank.models.decoder import LoadedModel
 from headrank.reading.batches import TokenBudget, in_batches
 from headrank.reading.document_store import Shelf
-from headrank.reading.prefill import SuffixMass, read_prompt, read_side_by_side
+from headrank.reading.prefill import PendingMass, SuffixMass, read_prompt, read_side_by_side
 from headrank.reading.prompt import PromptBuilder
 from headrank.reading.prompt_tokens import Prompt
 from headrank.reading.readings import ListReading
@@ -130,9 +130,10 @@ def _read_batches(
     if not options.calibrate:
         prompts = [replace(prompt, suffixes=prompt.suffixes[:1]) for prompt in prompts]
 
-    def read(batch: list[int]) -> list[list[SuffixMass]]:
+    def read(batch: list[int]) -> list[list[PendingMass]]:
         return read_side_by_side(model, [prompts[number] for number in batch], options.recording)
 
-    for number, masses in in_batches([prompt.length for prompt in prompts], budget, read):
+    for number, pending in in_batches([prompt.length for prompt in prompts], budget, read):
         prompt = prompts[number]
+        masses = [one.wait() for one in pending]
         yield number, _reading(model, lists[number], prompt, masses, options), prompt.length

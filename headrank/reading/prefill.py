@@ -12,6 +12,7 @@ from transformers import DynamicCache
 
 from headrank.errors import HeadRankError
 from headrank.models.attention import ReadingComplete, Recorder, Target
+from headrank.models.copies import HostCopy
 from headrank.models.decoder import LoadedModel
 from headrank.models.devices import fits
 from headrank.reading.apart import read_blocks
@@ -33,6 +34,20 @@ class SuffixMass:
     documents: np.ndarray
     tokens: np.ndarray | None
     max_logits: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class PendingMass:
+    """Attention of one suffix, which a GPU may still be copying; see `SuffixMass`."""
+
+    documents: HostCopy
+    tokens: HostCopy | None
+    max_logits: HostCopy | None
+
+    def wait(self) -> SuffixMass:
+        """Return the arrays, once they are there."""
+        found = (self.documents, self.tokens, self.max_logits)
+        return SuffixMass(*(None if one is None else one.numpy() for one in found))
 
 
 def read_prompts(
@@ -151,8 +166,8 @@ def read_prompt(
     shelf: Shelf | None = None,
 ) -> list[SuffixMass]:
     """Return the masses of every suffix of one prompt; see :func:`read_prompts`."""
-    (masses,) = read_side_by_side(model, [prompt], recording, shelf=shelf)
-    return masses
+    (pending,) = read_side_by_side(model, [prompt], recording, shelf=shelf)
+    return [one.wait() for one in pending]
 
 
 def read_side_by_side(
@@ -161,12 +176,12 @@ def read_side_by_side(
     recording: Recording,
     *,
     shelf: Shelf | None = None,
-) -> list[list[SuffixMass]]:
-    """Return the masses of every suffix of each prompt of a batch."""
+) -> list[list[PendingMass]]:
+    """Return the masses of every suffix of each prompt of a batch; a GPU goes on meanwhile."""
     recorders = read_prompts(model, prompts, recording, shelf=shelf)
     return [
         [
-            SuffixMass(
+            PendingMass(
                 documents=_stack(recorder.mass, item),
                 tokens=_stack(recorder.tokens, item) if recording.keep_tokens else None,
                 max_logits=_stack(recorder.max_logits, item) if recording.keep_max_logits else None,
@@ -196,6 +211,6 @@ def _forward(
         )
 
 
-def _stack(layers: dict[int, list[torch.Tensor]], item: int) -> np.ndarray:
+def _stack(layers: dict[int, list[torch.Tensor]], item: int) -> HostCopy:
     """Return ``[layers, heads, ...]`` float32 of one sequence of the batch."""
-    return torch.stack([layers[layer][item] for layer in sorted(layers)]).cpu().numpy()
+    return HostCopy(torch.stack([layers[layer][item] for layer in sorted(layers)]))

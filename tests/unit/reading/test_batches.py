@@ -103,6 +103,20 @@ def test_out_of_memory_halves_the_budget_and_says_so(caplog):
     assert second.endswith("at most 45 tokens at once")
 
 
+def test_a_batch_begins_before_the_results_of_the_last_are_asked_for():
+    """So a GPU is never idle while its results are folded."""
+    seen = []
+
+    def read(batch):
+        seen.append(batch)
+        return [LENGTHS[number] for number in batch]
+
+    for number, _ in in_batches(LENGTHS, TokenBudget(60), read):
+        seen.append(number)
+    first, second, third = (entry for entry in seen if isinstance(entry, list))
+    assert seen == [first, second, *first, third, *second, *third]
+
+
 def test_a_list_that_does_not_fit_alone_is_an_error():
     card = Card(each=1, room=20, lengths=LENGTHS)
     with pytest.raises(OutOfMemory, match="no room"):
