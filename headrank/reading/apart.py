@@ -15,6 +15,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from headrank.models.attention import ReadingComplete, Recorder
+from headrank.models.cache import cache_argument
 from headrank.models.decoder import LoadedModel
 from headrank.reading.block_attention import BlockAttention, Tail
 from headrank.reading.document_store import Shelf
@@ -211,10 +212,10 @@ def forward(
             # A mask of four dimensions is taken as it is, so transformers builds none of its own,
             # which would be of all tokens by all tokens. The attention never looks at it.
             attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device),
-            past_key_values=attention.room,
             use_cache=attention.room is not None,
             recorder=Recorder(deepest=last),
             blocks=attention,
+            **cache_argument(model.decoder, attention.room),
         )
 
 

@@ -12,6 +12,7 @@ from transformers import DynamicCache
 
 from headrank.errors import HeadRankError
 from headrank.models.attention import ReadingComplete, Recorder, Target
+from headrank.models.cache import cache_argument
 from headrank.models.copies import HostCopy
 from headrank.models.decoder import LoadedModel
 from headrank.models.devices import fits
@@ -205,9 +206,9 @@ def _forward(
             input_ids=ids,
             position_ids=positions,
             attention_mask=mask,
-            past_key_values=cache,
             use_cache=True,
             recorder=recorder,
+            **cache_argument(model.decoder, cache),
         )
 
 

@@ -13,6 +13,7 @@ import torch
 from transformers import DynamicCache
 
 from headrank.baselines.generation.model import Generator, greedy, next_logits, refuse_nan
+from headrank.models.cache import cache_argument
 
 
 def greedy_together(
@@ -97,9 +98,9 @@ def _write(
             input_ids=tokens,
             attention_mask=seen.long(),
             position_ids=positions,
-            past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
+            **cache_argument(generator.model, cache),
         ).logits[:, -1]
         refuse_nan(generator, logits, int(positions.max()) + 1)
         found = logits.float().argmax(-1)

@@ -11,6 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM, DynamicCache
 
 from headrank.errors import HeadRankError
+from headrank.models.cache import cache_argument
 from headrank.models.decoder import DTYPES, check_dtype
 from headrank.models.safe_loading import check_device, load_tokenizer, load_weights
 
@@ -80,7 +81,10 @@ def next_logits(
     """
     tokens = torch.tensor([list(ids)], device=generator.model.device)
     found = generator.model(
-        input_ids=tokens, past_key_values=cache, use_cache=cache is not None, logits_to_keep=keep
+        input_ids=tokens,
+        use_cache=cache is not None,
+        logits_to_keep=keep,
+        **cache_argument(generator.model, cache),
     )
     logits = found.logits[0].float()
     refuse_nan(generator, logits, len(ids))
