@@ -281,7 +281,7 @@ def reason(error: Exception) -> str:
 
 # Causal decoders that route through AttentionInterface with plain softmax attention,
 # each compared with eager attention in the tests.
-SUPPORTED = ("gemma3_text", "llama", "mistral", "qwen2", "qwen3")
+SUPPORTED = ("gemma3_text", "granite", "llama", "mistral", "qwen2", "qwen3")
 
 
 def check_supported(model_type: str, where: str) -> None:

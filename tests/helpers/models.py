@@ -82,6 +82,16 @@ ARCHITECTURES: dict[str, tuple[str, dict]] = {
             "layer_types": ["sliding_attention", "full_attention"] * (LAYERS // 2),
         },
     ),
+    # Its own factors, none of them what another architecture would use.
+    "granite": (
+        "granite",
+        {
+            "attention_multiplier": 0.3,
+            "embedding_multiplier": 3.0,
+            "residual_multiplier": 0.7,
+            "logits_scaling": 2.0,
+        },
+    ),
 }
 
 

@@ -22,6 +22,7 @@ ARCHITECTURES = {
     "qwen2": {},
     "qwen3": {},
     "gemma3": {"sliding_window": 160},
+    "granite": {},
 }
 
 
