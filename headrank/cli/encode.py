@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from headrank.cli.options import add_prompt, prepare_torch, size
-from headrank.cli.ranker_arguments import add_read, load_with
+from headrank.cli.ranker_arguments import add_read, check_named, load_with
 from headrank.errors import HeadRankError
 from headrank.io.files import read_jsonl
 
@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> None:
     from headrank.io.progress import follow
 
     documents, empty = check(args.corpus)
+    check_named(args)
     prepare_torch(args)
     from headrank.ranker.encoding import encode_passages
     from headrank.reading.document_store import DocumentStore

@@ -274,8 +274,16 @@ def prompt_options(args: argparse.Namespace, base: PromptOptions | None) -> Prom
     return (base or PromptOptions()).changed(**changes) if changes else base
 
 
+def check_path(model: str) -> None:
+    """Refuse a model's path that leads nowhere before torch is imported, which takes seconds."""
+    from headrank.models.safe_loading import is_here
+
+    is_here(model, "model or saved ranker", ("config.json", "ranker.json"))
+
+
 def prepare_torch(args: argparse.Namespace) -> None:
     """Set the number of threads and keep libraries from writing to the terminal."""
+    check_path(args.model)
     if (Path(args.model) / "config.json").is_file():
         # A model's folder needs no hub: no look-up, no wait where there is no network.
         os.environ.setdefault("HF_HUB_OFFLINE", "1")

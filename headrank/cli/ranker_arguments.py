@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrank.cli.options import (
     METHODS,
     add_model,
     add_prompt,
+    check_path,
     load_options,
     prepare_torch,
     prompt_changes,
@@ -68,9 +70,28 @@ def add_ranker(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
 
 def load(args: argparse.Namespace) -> HeadRanker:
     """Return the ranker that the arguments of `add_ranker` describe."""
+    check_named(args)
     prepare_torch(args)
     given = {"order": args.order, "seed": args.seed, "window": args.window}
     return load_with(args, folder=args.store, store=args.store, **given)
+
+
+def check_named(args: argparse.Namespace) -> None:
+    """Refuse heads and adapters that cannot be read, before seconds go into importing torch.
+
+    Raises:
+        HeadRankError: as `HeadRanker.from_pretrained`.
+    """
+    from headrank.data.heads import HeadSet
+    from headrank.heads.named import heads_missing, load_heads
+
+    check_path(args.model)
+    if args.heads is not None:
+        load_heads(args.heads)
+    elif args.adapter is not None:
+        HeadSet.load(Path(args.adapter) / "heads.json")
+    elif args.method != "icr" and (Path(args.model) / "config.json").is_file():
+        raise heads_missing(args.method or "headrank")
 
 
 def load_with(

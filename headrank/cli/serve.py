@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from headrank.cli.options import number, whole
-from headrank.cli.ranker_arguments import add_ranker, load
+from headrank.cli.ranker_arguments import add_ranker, check_named, load
 from headrank.errors import HeadRankError
 
 KEY_VARIABLE = "HEADRANK_API_KEY"
@@ -89,14 +89,6 @@ def run(args: argparse.Namespace) -> None:
         HeadRankError: an extra is missing, a bound, key or address cannot be used, the ranker
             cannot be loaded, or requests were left without an answer at the end.
     """
-    try:
-        from headrank.serve import log
-        from headrank.serve.app import make_app
-        from headrank.serve.server import run as serve
-    except ModuleNotFoundError as error:
-        raise HeadRankError(
-            f"serving needs the package {error.name}; run: pip install 'headrank[serve]'"
-        ) from None
     from headrank.serve.options import Keys, Limits, is_loopback, listen
 
     given = {
@@ -113,7 +105,16 @@ def run(args: argparse.Namespace) -> None:
         )
     folder = Path(args.model)
     names = args.name or [folder.resolve().name if folder.is_dir() else args.model]
+    check_named(args)
     bound = listen(args.host, args.port)
+    try:
+        from headrank.serve import log
+        from headrank.serve.app import make_app
+        from headrank.serve.server import run as serve
+    except ModuleNotFoundError as error:
+        raise HeadRankError(
+            f"serving needs the package {error.name}; run: pip install 'headrank[serve]'"
+        ) from None
     ranker = load(args)
     log.begin(sys.stdout)
     app = make_app(ranker, names, limits=limits, keys=keys)

@@ -135,7 +135,9 @@ def as_candidates(
     check_text(query, "the query")
     if isinstance(passages, str):
         raise HeadRankError("passages is one text; give a list of texts")
-    if isinstance(passages, (Passage, Mapping, Set)) or not isinstance(passages, Iterable):
+    # A table of pandas iterates over its columns' names, which would be ranked.
+    table = hasattr(passages, "columns")
+    if isinstance(passages, (Passage, Mapping, Set)) or table or not isinstance(passages, Iterable):
         raise HeadRankError(
             f"passages is a {type(passages).__name__}; give a list (or another iterable with an "
             "order) of texts, Passage objects or mappings with 'text'"

@@ -118,6 +118,14 @@ def load_heads(heads: HeadSet | str | os.PathLike) -> HeadSet:
     return HeadSet.load(heads)
 
 
+def heads_missing(method: str) -> HeadRankError:
+    """Return the error for a method whose heads were not named."""
+    return HeadRankError(
+        f"method {method} reads selected heads; give heads (make them with `headrank profile`, or "
+        f"name a published set: {LIST}), an adapter that holds its heads, or method icr"
+    )
+
+
 def like_a_name(name: str) -> bool:
     """Return whether a text looks like ``family/model``, not like the path of a file."""
     family, slash, short = name.partition("/")

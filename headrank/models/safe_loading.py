@@ -64,6 +64,36 @@ def check_device_name(device: str) -> None:
         raise HeadRankError(f"device {device!r} is unknown; allowed: {DEVICES}")
 
 
+def is_here(
+    path: str | os.PathLike, what: str = "model", marks: Sequence[str] = ("config.json",)
+) -> bool:
+    """Return whether a model is a folder of this machine; one of the hub is not asked for.
+
+    Args:
+        marks: files of which the folder must hold one.
+
+    Raises:
+        HeadRankError: a file, a folder of something else, or a path that no repository can have.
+    """
+    name, folder = os.fspath(path), Path(path)
+    problem = f"{name}: no {what} can be loaded"
+    if folder.is_dir():
+        if any((folder / mark).is_file() for mark in marks):
+            return True
+        inside = sorted(one.parent.name for mark in marks for one in folder.glob(f"*/{mark}"))
+        those = f", as these in it do: {', '.join(inside[:5])}" if inside else ""
+        raise HeadRankError(
+            f"{problem}: the folder holds no {' or '.join(marks)}; give one that does{those}"
+        )
+    if folder.exists():
+        raise HeadRankError(f"{problem}: it is a file; give the folder that holds config.json")
+    if not _REPOSITORY.fullmatch(name):
+        raise HeadRankError(
+            f"{problem}: there is no such folder, and a hub repository is written owner/name"
+        )
+    return False
+
+
 def find(
     path: str | os.PathLike,
     what: str = "model",
@@ -82,14 +112,8 @@ def find(
     """
     name = os.fspath(path)
     problem = f"{name}: no {what} can be loaded"
-    if Path(name).is_dir():
+    if is_here(path, what, marks):
         return {}
-    if Path(name).exists():
-        raise HeadRankError(f"{problem}: it is a file; give the folder that holds config.json")
-    if not _REPOSITORY.fullmatch(name):
-        raise HeadRankError(
-            f"{problem}: there is no such folder, and a hub repository is written owner/name"
-        )
     import huggingface_hub
     from huggingface_hub import HfApi, try_to_load_from_cache
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -95,9 +95,9 @@ class CrossEncoderForms:
 
 def _listed(values: object, what: str = "documents") -> list:
     """Return the entries of an iterable that has an order."""
-    if isinstance(values, (str, Passage, Mapping, set, frozenset)) or not isinstance(
-        values, Iterable
-    ):
+    # A table of pandas iterates over its columns' names.
+    odd = isinstance(values, (str, Passage, Mapping, Set)) or hasattr(values, "columns")
+    if odd or not isinstance(values, Iterable):
         raise HeadRankError(f"{what} is a {type(values).__name__}; give a list")
     return list(values)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from headrank import __version__
 from headrank.data.heads import HeadSet
 from headrank.errors import HeadRankError
-from headrank.heads.named import check_published, load_heads
+from headrank.heads.named import check_published, heads_missing, load_heads
 from headrank.io.files import read_json, sha256, write_json
 from headrank.io.folders import MANIFEST, RANKER, atomic_dir
 from headrank.models.card import PROVENANCE
@@ -77,10 +77,7 @@ def load_parts(
     if options.method == "icr":
         selected = None
     elif selected is None:
-        raise HeadRankError(
-            f"method {options.method} reads selected heads; give heads (make them with "
-            "`headrank profile`), an adapter that holds its heads, or method icr"
-        )
+        raise heads_missing(options.method)
     check_heads(selected, options.prompt.layout)
     if folder is not None:
         _adapters().check_adapter(folder, options.prompt.layout)

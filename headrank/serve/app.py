@@ -210,6 +210,8 @@ def _add_faults(endpoints: FastAPI) -> None:
         if error.status_code == 400:
             message = "the body is no JSON that can be read: not UTF-8, or nested too deeply"
         headers = dict(error.headers or {})
+        if error.status_code == 405:
+            message = f"{request.method} is not for this path; send {headers.get('Allow')}"
         return await refused(request, Refused(error.status_code, message, headers))
 
     async def invalid(request: Request, error: RequestValidationError) -> Response:

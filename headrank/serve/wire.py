@@ -166,6 +166,8 @@ def invalid(errors: Sequence[Mapping[str, Any]]) -> str:
         return f"{where} is unknown; allowed: {', '.join(owner.model_fields)}"
     if error["type"] == "missing":
         return f"{where} is missing" if where else "the body is empty; send a JSON object"
+    if error["type"] == "too_short":
+        return f"{where} is empty; give at least {error['ctx']['min_length']}"
     if not of_kind:
         given = type(error["input"]).__name__
         return f"{where} is a {given}; give a text, or an object with text and maybe title"

@@ -1,13 +1,15 @@
 """What the headrank command says of broken lists, runs, files and models: one line, by number."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 from headrank.cli import main
 from tests.helpers import command_line
 from tests.helpers import tiny_models as tiny
-from tests.helpers.command_line import labelled, record, refused, write
+from tests.helpers.command_line import ROOT, labelled, record, refused, write
 
 # pytest finds a fixture by its name in the module that uses it.
 collection = command_line.collection
@@ -152,7 +154,7 @@ def test_missing_files_and_models_are_told_in_one_line(tmp_path, capsys, heads, 
     assert "cannot be read" in refused(capsys, ["rerank", str(tmp_path / "no"), *arguments[2:]])
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert "no model can be loaded" in refused(
+    assert "no model or saved ranker can be loaded" in refused(
         capsys, ["rerank", lists, "--model", str(empty), "--heads", heads]
     )
     assert "reads selected heads; give heads" in refused(
@@ -162,6 +164,42 @@ def test_missing_files_and_models_are_told_in_one_line(tmp_path, capsys, heads, 
     assert "there is no list in it" in refused(
         capsys, ["rerank", str(tmp_path / "none.jsonl"), *arguments[2:]]
     )
+
+
+def test_a_wrong_name_is_told_before_torch_is_imported(tmp_path, heads, model):
+    """torch takes seconds to import: a slip in a path should not."""
+    (tmp_path / "models" / "small").mkdir(parents=True)
+    (tmp_path / "models" / "small" / "config.json").write_text("{}")
+    models, lists = str(tmp_path / "models"), write(tmp_path / "lists.jsonl", [record()])
+    corpus = write(tmp_path / "corpus.jsonl", [{"doc_id": "a", "text": "b"}])
+    good, store = ["--model", model, "--heads", heads], str(tmp_path / "store")
+    wrong = {
+        "no such file": ["--model", model, "--heads", str(tmp_path / "no.json")],
+        "did you mean 'drill/qwen2-0.5b'": ["--model", model, "--heads", "drill/qwen2-0.5"],
+        "heads.json: no such file": ["--model", model, "--adapter", str(tmp_path / "no")],
+        "reads selected heads; give heads": ["--model", model],
+        "it is a file": ["--model", lists, "--heads", heads],
+        "give one that does, as these in it do: small": ["--model", models, "--heads", heads],
+        "there is no such folder": ["--model", str(tmp_path / "no"), "--heads", heads],
+    }
+    cases = [
+        (message, [*command, *arguments])
+        for message, arguments in wrong.items()
+        for command in (["rerank", lists], ["serve"], ["encode", corpus, "-o", store])
+    ]
+    cases += [("no API key is set", ["serve", *good, "--host", "0.0.0.0"])]
+    code = (
+        "import json, sys\nfrom headrank.cli import main\n"
+        "sys.modules['torch'] = None  # an import of it fails\n"
+        "for arguments in json.load(sys.stdin):\n    assert main(arguments) == 1\n"
+    )
+    asked = json.dumps([arguments for _, arguments in cases])
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=asked, capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    for (message, arguments), line in zip(cases, done.stderr.splitlines(), strict=True):
+        assert message in line, (arguments, line)
 
 
 def test_inputs_of_another_kind_are_told_in_one_line(tmp_path, capsys, collection, heads, model):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from headrank.data.candidates import Passage
@@ -83,6 +84,7 @@ def test_passages_may_be_any_iterable_with_an_order(mine):
     [
         (lambda mine: mine.rank(QUERY, "text"), "documents is a str; give a list"),
         (lambda mine: mine.rank(QUERY, {"a", "b"}), "documents is a set"),
+        (lambda mine: mine.rank(QUERY, pd.DataFrame({"a": ["b"]})), "documents is a DataFrame"),
         (lambda mine: mine.rank(QUERY, 3), "documents is a int"),
         (lambda mine: mine.rank(QUERY, ["a"], top_k=0), "top_k is 0; allowed: a whole number"),
         (lambda mine: mine(QUERY, ["a"], top_k=True), "top_k is True"),

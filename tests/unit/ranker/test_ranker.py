@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from headrank.align.adapter import load_adapter
@@ -404,6 +405,8 @@ def test_settings_that_cannot_be_used_are_refused(settings, message):
         (QUERY, ["one", "two"], ["a", "a"], "document a is listed twice"),
         (QUERY, [{"id": "a", "text": "one"}, "two"], None, "some passages have an id"),
         (QUERY, "one text", None, "passages is one text"),
+        # It iterates over the names of its columns.
+        (QUERY, pd.DataFrame({"text": ["a", "b"]}), None, "passages is a DataFrame; give a list"),
     ],
 )
 def test_input_that_cannot_be_ranked_is_refused(query, passages, ids, message):
