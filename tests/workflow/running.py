@@ -19,9 +19,7 @@ from pathlib import Path
 import yaml
 
 from tests.workflow import snakemake_server
-
-ROOT = Path(__file__).parents[2]
-TINY = ROOT / "tests/workflow/config/tiny.yaml"
+from tests.workflow.snakemake_server import ROOT, TINY
 
 
 def environment() -> dict[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -18,23 +19,26 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
 ROOT = Path(__file__).parents[2]
+TINY = ROOT / "tests/workflow/config/tiny.yaml"
 _server: subprocess.Popen | None = None
 
 
 def run(
-    arguments: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT
+    arguments: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT, code: str | None = None
 ) -> subprocess.CompletedProcess:
     """Run Snakemake with these arguments to its end; stdout and stderr are joined.
 
     Args:
-        arguments: as behind ``python -m snakemake``.
+        arguments: as behind ``python -m snakemake``, or behind ``python -c``.
         env: the whole environment of the run.
         cwd: the working folder.
+        code: a program that runs in place of Snakemake's own.
     """
     global _server
     if _server is None or _server.poll() is not None:
@@ -48,7 +52,7 @@ def run(
         )
         atexit.register(_server.communicate)
     with tempfile.NamedTemporaryFile("r", prefix="snakemake-", suffix=".log") as shown:
-        request = [list(arguments), dict(env), str(cwd), shown.name]
+        request = [list(arguments), dict(env), str(cwd), shown.name, code]
         _server.stdin.write(json.dumps(request) + "\n")
         _server.stdin.flush()
         answer = _server.stdout.readline()
@@ -59,21 +63,32 @@ def run(
 
 def _serve() -> None:
     """Answer each line of stdin, a request, with the status of its run."""
-
-    # What every start loads, by what a first one has loaded in the end.
-    for name in _loaded_by(["--snakefile", str(ROOT / "Snakefile"), "--list-target-rules"]):
-        if name.startswith(("headrank.", "snakemake.")):
-            importlib.import_module(name)
+    _prepare()
     answers = os.fdopen(os.dup(1), "w")
     with tempfile.TemporaryDirectory(prefix="jobs-") as folder, _jobs(Path(folder) / "socket"):
         _answer_each(answers)
+
+
+def _prepare() -> None:
+    """Do once what every start does: import, and parse what the scripts import."""
+    plan = ["--snakefile", str(ROOT / "Snakefile"), "--configfile", str(TINY), "--dry-run"]
+    for name in _loaded_by([*plan, "--quiet", "all"]):
+        # asyncio's modules, loaded by name and not by what needs them, break its loop.
+        if name.partition(".")[0] not in sys.stdlib_module_names:
+            with contextlib.suppress(ImportError):  # a name that a module gave itself
+                importlib.import_module(name)
+    from headrank.workflow.provenance.code_digest import code_digest
+
+    for script in (ROOT / "workflow/scripts").glob("*.py"):
+        code_digest(script, ROOT)
+    gc.freeze()
 
 
 def _answer_each(answers: TextIO) -> None:
     import snakemake.cli
 
     for line in sys.stdin:
-        arguments, env, cwd, shown = json.loads(line)
+        arguments, env, cwd, shown, code = json.loads(line)
         child = os.fork()
         if not child:
             output = os.open(shown, os.O_WRONLY | os.O_TRUNC)
@@ -82,7 +97,11 @@ def _answer_each(answers: TextIO) -> None:
             os.environ.clear()
             os.environ.update(env)
             os.chdir(cwd)
-            _end_as(snakemake.cli.main, arguments)
+            if code is None:
+                _end_as(snakemake.cli.main, ["snakemake", *arguments])
+            else:
+                own = {"__name__": "__main__"}
+                _end_as(lambda _, code=code, own=own: exec(code, own), ["-c", *arguments])
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         answers.write(f"{status}\n")
         answers.flush()
@@ -119,17 +138,19 @@ def _jobs(path: Path) -> Iterator[None]:
         server.communicate()
 
 
-def _end_as(main, arguments: list[str]) -> None:
+def _end_as(main: Callable[[list[str]], object], argv: list[str]) -> None:
     """End this process with the status that the program's ``main`` ends with."""
-    sys.argv = ["snakemake", *arguments]
+    sys.argv = argv
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     status = 1
     try:
-        main(arguments)
+        main(argv[1:])
         status = 0
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -153,7 +174,7 @@ def _loaded_by(arguments: list[str]) -> list[str]:
                 finally:
                     Path(names.name).write_text("\n".join(sorted(sys.modules)))
 
-            _end_as(main, [*arguments, "--directory", folder])
+            _end_as(main, ["snakemake", *arguments, "--directory", folder])
         os.waitpid(child, 0)
         return names.read().split()
 

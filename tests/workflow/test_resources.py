@@ -2,12 +2,11 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.workflow import snakemake_server
 from tests.workflow.running import ROOT, environment, tiny
 
 # Rules that load a model or an encoder, and so profit from a GPU.
@@ -25,8 +24,8 @@ from pathlib import Path
 from snakemake.api import SnakemakeApi
 from snakemake.settings.types import ConfigSettings, DAGSettings, ResourceSettings
 
-snakefile, folder, config = map(Path, sys.argv[1:4])
-limits = sys.argv[4]
+snakefile, folder, config, told = map(Path, sys.argv[1:5])
+limits = sys.argv[5]
 with SnakemakeApi() as api:
     workflow = api.workflow(
         ResourceSettings(**json.loads(limits)), ConfigSettings(configfiles=[config]),
@@ -40,9 +39,9 @@ with SnakemakeApi() as api:
     for job in jobs:
         job.attempt = 2
         job.reset_params_and_resources()
-    print(json.dumps([[job.rule.name, dict(job.resources)] for job in jobs], default=str))
-    print(json.dumps(first, default=str))
-    print(json.dumps({name: Path(file).name for name, file in files.items()}))
+    again = [[job.rule.name, dict(job.resources)] for job in jobs]
+    environments = {name: Path(file).name for name, file in files.items()}
+    told.write_text(json.dumps([first, again, environments], default=str))
 """
 
 
@@ -54,24 +53,15 @@ def asked(
     On a machine with the ``visible`` GPUs; ``limits`` are those of Snakemake.
     """
     folder.mkdir()
-    result = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            PLAN,
-            str(ROOT / "Snakefile"),
-            str(folder),
-            str(config),
-            json.dumps(limits or {"cores": 4}),
-        ],
-        env=environment() | {"CUDA_VISIBLE_DEVICES": visible},
-        capture_output=True,
-        text=True,
-        check=False,
+    told = folder / "told.json"
+    result = snakemake_server.run(
+        [*map(str, (ROOT / "Snakefile", folder, config, told)), json.dumps(limits or {"cores": 4})],
+        environment() | {"CUDA_VISIBLE_DEVICES": visible},
+        code=PLAN,
     )
-    assert result.returncode == 0, result.stderr
-    *_, again, first, environments = result.stdout.splitlines()
-    return dict(json.loads(first)), dict(json.loads(again)), json.loads(environments)
+    assert result.returncode == 0, result.stdout
+    first, again, environments = json.loads(told.read_text())
+    return dict(first), dict(again), environments
 
 
 def every_kind(config: dict, device: str) -> None:
