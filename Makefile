@@ -42,13 +42,16 @@ demo: environment
 report: environment
 	snakemake --cores $(CORES) report $(if $(CONFIG),--configfile=$(CONFIG))
 
-# The real model and collections come first: tests that need them are skipped where they are not.
+# What tests share comes first: those that need it are skipped where it is not, and two that made it
+# at once would be in each other's way. Two processes, since each may hold a real model; a module's
+# tests share one, and tests/conftest.py has the slow ones begin.
 test: environment
-	snakemake --cores $(CORES) resources/models/smollm2/headrank.json \
-		$(foreach name,insuranceqa semanlink lee,resources/collections/$(name)/collection.json)
-	python -m pytest
+	snakemake --cores $(CORES) $(foreach name,smollm2 minilm,resources/models/$(name)/headrank.json) \
+		$(foreach name,insuranceqa semanlink lee,resources/collections/$(name)/collection.json) \
+		resources/indexes/semanlink/index.json
+	python -m pytest --numprocesses logical --maxprocesses 2 --dist loadfile --no-loadscope-reorder
 
-# In as many processes as there are cores, four at most; a module's tests share one.
+# In as many processes as there are cores, four at most.
 test-fast: environment
 	python -m pytest -m "not slow" --numprocesses logical --maxprocesses 4 --dist loadfile
 

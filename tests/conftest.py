@@ -1,5 +1,6 @@
 """What every test may use."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,3 +12,9 @@ ROOT = Path(__file__).parents[1]
 def root() -> Path:
     """Return the repository's folder."""
     return ROOT
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the modules with most slow tests begin, so that the end of a run is short ones."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
