@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,10 +60,19 @@ def add_adapter(
         target_modules=rf"layers\.(({below})\.{PROJECTIONS[projections]}|{last})",
         bias="none",
     )
-    wrapped = get_peft_model(model.decoder, config)
+    with _without_renaming():
+        wrapped = get_peft_model(model.decoder, config)
     # peft notes the path it was loaded from, which differs between machines.
     config.base_model_name_or_path = Path(model.name).name
     return wrapped
+
+
+@contextmanager
+def _without_renaming() -> Iterator[None]:
+    """Hide that peft asks for an attribute that transformers renamed: a user cannot mend it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        yield
 
 
 def _check_plain(model: LoadedModel) -> None:
@@ -118,7 +128,8 @@ def load_adapter(
             f"{folder}: the adapter was trained for heads {sorted(trained.pairs)}, but "
             f"{sorted(heads.pairs)} are to be read; use the adapter's heads.json or align again"
         )
-    PeftModel.from_pretrained(model.decoder, folder).eval().requires_grad_(False)
+    with _without_renaming():
+        PeftModel.from_pretrained(model.decoder, folder).eval().requires_grad_(False)
     return trained
 
 

@@ -222,3 +222,11 @@ def test_an_adapter_that_lacks_tensors_is_refused(saved):
     save_file(tensors, path)
     with pytest.raises(HeadRankError, match="SHA-256 is"):
         load_adapter(models.loaded(), saved[0])
+
+
+def test_a_user_of_an_adapter_sees_no_warning_of_the_packages_below(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        wrapped = models.with_adapter(models.loaded(), HEADS)
+        save_adapter(wrapped, tmp_path, HEADS, {"model_digest": "llama-0"})
+        load_adapter(models.loaded(), tmp_path)
