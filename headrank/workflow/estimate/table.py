@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import pandas as pd
 
 from headrank.report.tables.table import Column, Table, from_frame
@@ -44,8 +45,15 @@ def estimate_table(stages: Sequence[Stage], source: str | None = None) -> Table:
     """
     frame = table(stages)
     frame["tokens"] /= 1e6
+    # What is known of a sum that has an unknown part still decides if a run is begun.
+    least = {
+        name: f"at least {frame[name][:-1].sum():.1f}"
+        for name in ("fetched", "gigabytes", "hours")
+        if np.isnan(frame[name].iloc[-1]) and frame[name][:-1].sum() > 0
+    }
     frame[_NUMBERS] = frame[_NUMBERS].astype(object).where(frame[_NUMBERS].notna(), UNKNOWN)
     frame[_NUMBERS] = frame[_NUMBERS].where(frame[_NUMBERS] != 0, None)
+    frame.loc[frame.index[-1], list(least)] = list(least.values())
     notes = [
         "Queries count once for each reading of them. Hours are those of one device that does "
         "one job after another. Tables, figures, logs, the timing of methods, and ablations that "

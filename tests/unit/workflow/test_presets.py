@@ -75,6 +75,15 @@ def test_pinned_counts_are_those_of_ir_datasets(names):
     assert checked == {"paper": 18, "paper+extra": 31, "laptop": 4}["+".join(names)]
 
 
+@pytest.mark.parametrize("names", EVERY, ids="+".join)
+def test_hours_are_estimated_before_anything_is_fetched(names):
+    stages = estimate(preset(*names))
+    hours = [
+        one.hours for one in stages if one.stage.startswith(("reading", "training", "aligned"))
+    ]
+    assert hours and min(hours) > 0
+
+
 def test_the_paper_s_numbers():
     config = preset("paper")
     assert len(config["experiment"]["sets"]) == 14

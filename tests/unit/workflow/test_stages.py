@@ -140,6 +140,11 @@ def test_an_unknown_size_is_unknown_and_so_is_the_total():
     printed = estimate_table(stages, config["estimate"]["source"]).markdown()
     assert "| readings | smollm2 | 4 | unknown | unknown | – | unknown | unknown | 100 |" in printed
     assert "made up for this test" in printed
+    # What is known of the sum is told.
+    known = frame["hours"][:-1].sum()
+    assert known > 0
+    total = next(line for line in printed.splitlines() if line.startswith("| total"))
+    assert f"| at least {known:.1f} |" in total
 
 
 def test_what_cannot_be_estimated_is_told():
