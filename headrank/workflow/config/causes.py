@@ -66,7 +66,7 @@ def _joined(group: list[Unknown]) -> list[str]:
     where, allowed = group[0].where, ", ".join(group[0].allowed) or "nothing"
     return [
         f"{where} holds only {allowed}; {_listed(named)} also name {', '.join(names)} (add them to "
-        f"{where}, or leave them out there)"
+        f"{where}, or leave them out there: an inherited ablation by NAME: null)"
     ]
 
 

@@ -50,6 +50,11 @@ ENCODED = ("dense", "cross-encoder")
 """Kinds of methods that an encoder ranks by."""
 PARTS = ("models", "collections", "sets", "methods", "experiment")
 """What every config must have."""
+NAMED = (
+    *("models", "encoders", "collections", "sets"),
+    *("selections", "alignments", "methods", "ablations"),
+)
+"""Mappings of a name to what it is; a later file takes one out of them by ``NAME: null``."""
 
 
 def configure(config: dict) -> None:
@@ -62,6 +67,7 @@ def configure(config: dict) -> None:
         HeadRankError: lists every error as ``key is value; allowed: ...``; what follows from
             another error is left out.
     """
+    take_out(config)
     found = form_problems(config)
     if not found:
         found = told(cross_problems(config))
@@ -72,6 +78,16 @@ def configure(config: dict) -> None:
     if found:
         count = "1 error" if len(found) == 1 else f"{len(found)} errors"
         raise HeadRankError("\n".join([f"the config has {count}:", *found]))
+
+
+def take_out(config: dict) -> None:
+    """Leave out, in place, what a later file sets to null: one declaration, or all ablations."""
+    for part in NAMED:
+        entries = config.get(part)
+        if isinstance(entries, dict):
+            config[part] = {name: entry for name, entry in entries.items() if entry is not None}
+    if config.get("ablations", {}) is None:
+        config["ablations"] = {}
 
 
 def form_problems(config: dict) -> list[str]:

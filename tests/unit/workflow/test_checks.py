@@ -3,6 +3,7 @@
 from copy import deepcopy
 
 import pytest
+from snakemake.utils import update_config
 
 from headrank.workflow.config.checks import configure, form_problems
 from tests.helpers.base_config import BASE, ask, changed, message
@@ -331,3 +332,16 @@ def test_a_comparison_needs_a_run_in_each_order():
         configure(config)
     config["methods"]["ask"]["orders"] = ["shuffled"]
     configure(config)
+
+
+def test_a_later_file_takes_named_entries_out():
+    config = deepcopy(BASE)
+    update_config(config, {"ablations": None, "selections": {"unused": None}})
+    configure(config)
+    assert config["ablations"] == {} and "unused" not in config["selections"]
+    without = deepcopy(BASE)
+    del without["ablations"]
+    configure(without)
+    assert config == without
+    update_config(config, {"models": {"smollm2": None}})
+    assert "experiment.models" in message(config)
