@@ -17,11 +17,11 @@ from headrank.models.attention import ReadingComplete, Recorder, Target
 from headrank.models.decoder import LoadedModel
 from headrank.options.fold import MAX_LOGIT
 from headrank.options.prompt import PromptOptions
-from headrank.reading.apart import trace_blocks
 from headrank.reading.prompt import PromptBuilder
 from headrank.reading.prompt_tokens import Prompt
 from headrank.reading.recording import Recording
 from headrank.reading.sliding_window import check_prompt
+from headrank.reading.traced import trace_blocks
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from headrank.models.attention import ReadingComplete, Recorder
 from headrank.models.cache import cache_argument
@@ -24,12 +23,6 @@ from headrank.reading.packed import Packed
 from headrank.reading.passes import grouped, passes
 from headrank.reading.prompt_tokens import Prompt
 from headrank.reading.recording import MASSES, Recording
-
-TRACED_WASTE = 1.0
-"""Most padding of a group in training: its lists are short, and each group costs a kernel a layer,
-forwards and backwards."""
-SHORT = 128
-"""Tokens of a document up to which a CPU trains faster by plain matrix products."""
 
 PASS_TOKENS = 8192
 """Most tokens of one forward pass, or one document: it bounds memory, however long the list."""
@@ -217,69 +210,3 @@ def forward(
             blocks=attention,
             **cache_argument(model.decoder, attention.room),
         )
-
-
-def trace_blocks(
-    model: LoadedModel, prompts: Sequence[Prompt], recording: Recording, deepest: int
-) -> list[Recorder]:
-    """Return each first suffix's recorder from one pass over everything, with gradients.
-
-    Documents of all lists stand side by side in the pass, behind one prefix; each suffix sees its
-    own ones.
-
-    Args:
-        prompts: of one shared prefix.
-    """
-    device, head = model.device, prompts[0].blocks.head(0)
-    lists = [Packed.of(prompt, len(head)) for prompt in prompts]
-    # Of like length next to each other, so that a group is padded little.
-    documents = sorted(
-        ((number, one) for number, prompt in enumerate(prompts) for one in prompt.blocks.order),
-        key=lambda item: prompts[item[0]].blocks.widths[item[1]],
-    )
-    widths = np.array([prompts[number].blocks.widths[one] for number, one in documents])
-    firsts = len(head) + np.cumsum(widths) - widths
-    ids, positions = list(head), [np.arange(len(head))]
-    for number, one in documents:
-        ids += lists[number].ids([one])
-        positions.append(lists[number].positions([one]))
-    tails = []
-    for number, (prompt, packed) in enumerate(zip(prompts, lists, strict=True)):
-        suffix = prompt.suffixes[0]
-        own = {
-            one: first for (of, one), first in zip(documents, firsts, strict=True) if of == number
-        }
-        sees = packed.suffix_positions(suffix)
-        recorder = recording.recorder([packed.target(suffix, device)])
-        seen = None
-        if len(prompts) > 1 or prompt.blocks.every is not None:
-            rows = [
-                np.arange(len(head)),
-                *(own[one] + packed.kept[one] for one in prompt.blocks.order),
-                len(ids) + np.arange(len(suffix.ids)),
-            ]
-            seen = torch.from_numpy(np.concatenate(rows)).to(device)
-        tails.append(Tail(len(suffix.ids), torch.from_numpy(sees).to(device), recorder, seen))
-        ids += suffix.ids
-        positions.append(sees[packed.tokens :])
-    attention = BlockAttention(
-        len(head),
-        prefix=len(head),
-        groups=grouped(widths, len(head), device, waste=TRACED_WASTE),
-        tails=tails,
-    )
-    with _kernel(device, int(widths.max())):
-        places = torch.from_numpy(np.concatenate(positions)).to(device)
-        forward(model, ids, places, attention, deepest)
-    return [tail.recorder for tail in tails]
-
-
-def _kernel(device: torch.device, widest: int) -> contextlib.AbstractContextManager:
-    """Return the context in which documents of so many tokens are traced.
-
-    On CPUs the backward pass of the fused kernel costs more than the products themselves where
-    documents are short; those of long ones would take much memory.
-    """
-    if device.type == "cpu" and widest <= SHORT and torch.is_grad_enabled():
-        return sdpa_kernel(SDPBackend.MATH)
-    return contextlib.nullcontext()
