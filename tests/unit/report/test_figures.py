@@ -1,235 +1,34 @@
-"""Figures: what each one shows, text that fits, and the same bytes each time."""
+"""Figures: what each one shows."""
 
-import itertools
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.patches import Rectangle
-from matplotlib.text import Text
 
-from headrank.data.heads import Head, HeadSet
-from headrank.data.trec import Qrels
 from headrank.errors import HeadRankError
-from headrank.evaluation.head_controls import LAYER_0, RANDOM, SELECTED
-from headrank.evaluation.homogenisation import Scored, by_position
 from headrank.report import figures
 from headrank.report.figures import style
 from headrank.report.figures.ablation import draw_ablations
 from headrank.report.figures.learning_curve import draw_learning_curve
 from headrank.report.figures.order_robustness import draw_order_robustness
 from headrank.report.figures.quality_latency import draw_quality_latency
-
-ROOT = Path(__file__).resolve().parents[3]
-HEADS = HeadSet((Head(9, 2), Head(7, 0)))
-METHODS = ["bm25", "minilm", "random", "icr", "headrank-untuned", "headrank"]
-
-
-def interval(frame, half=0.05):
-    return frame.assign(low=frame["mean"] - half, high=frame["mean"] + half)
-
-
-def head_scores():
-    scores = np.random.default_rng(0).normal(0.5, 0.03, (12, 4))
-    scores[0] = -np.inf  # a layer that was not allowed
-    return figures.head_scores(scores, HEADS, head_scores_controls(), first_stage=0.55)
-
-
-def head_scores_controls():
-    values = {SELECTED: (0.59, 0.62), LAYER_0: (0.23, 0.43), RANDOM: (0.21, 0.21)}
-    return interval(
-        pd.DataFrame(
-            [
-                {"order": order, "system": name, "mean": pair[number]}
-                for name, pair in values.items()
-                for number, order in enumerate(("shuffled", "reversed"))
-            ]
-        )
-    )
-
-
-def positions(pull, seed=0):
-    generator = np.random.default_rng(seed)
-    names = tuple(f"d{i}" for i in range(20))
-    qrels = Qrels({f"q{i}": {f"d{generator.integers(20)}": 1} for i in range(40)})
-    curve = pull * np.linspace(-1, 1, 20) ** 2
-    lists = []
-    for query, grades in qrels.grades.items():
-        gain = np.array([grades.get(name, 0) for name in names])
-        lists.append(Scored(query, names, curve + 2 * gain + generator.normal(0, 0.7, 20)))
-    return by_position(lists, qrels, 10)
-
-
-def homogenisation():
-    return figures.homogenisation({"All heads": positions(4), "Selected heads": positions(0.3)})
-
-
-def order_robustness():
-    rows = []
-    for number, (name, method) in enumerate(itertools.product(("one", "two"), METHODS)):
-        orders = ["-"] if method in METHODS[:3] else ["shuffled", "first-stage", "reversed"]
-        for place, order in enumerate(orders):
-            mean = 0.3 + 0.02 * number + 0.05 * place
-            rows.append({"set": name, "method": method, "order": order, "mean": mean})
-    return figures.order_robustness(interval(pd.DataFrame(rows)))
-
-
-def ndcg_by_heads():
-    rows = [
-        {"selection": name, "heads": count, "mean": top - 0.04 * abs(np.log2(count) - 2)}
-        for name, top in (("headrank-untuned", 0.59), ("core", 0.57), ("qrhead", 0.52))
-        for count in (1, 2, 4, 8, 16, 32, 64, 270)
-    ]
-    return figures.ndcg_by_heads(interval(pd.DataFrame(rows)), {"bm25": 0.555})
-
-
-def ndcg_by_depth():
-    rows = [
-        {"selection": name, "deepest": layer, "heads": 8, "mean": top * min(1, layer / 18)}
-        for name, top in (("headrank-untuned", 0.59), ("core", 0.57), ("qrhead", 0.52))
-        for layer in range(2, 30, 3)
-    ]
-    return figures.ndcg_by_depth(interval(pd.DataFrame(rows)), {"bm25": 0.555})
-
-
-def training():
-    generator = np.random.default_rng(1)
-    steps, validation = [], []
-    for seed in (1, 2, 3):
-        for step in range(1, 81):
-            loss = 0.4 + 0.6 * np.exp(-step / 30) + generator.normal(0, 0.05)
-            steps.append({"seed": seed, "step": step, "epoch": 1 + (step > 40), "loss": loss})
-        for epoch, value in enumerate((0.49, 0.58, 0.62)):
-            validation.append({"seed": seed, "epoch": epoch, "ndcg@10": value + 0.005 * seed})
-    return figures.training(pd.DataFrame(steps), pd.DataFrame(validation))
-
-
-def learning_curve():
-    rows = [
-        {"queries": count, "seed": seed, "value": 0.4 + 0.08 * np.log10(count) + 0.01 * seed}
-        for count in (25, 53, 106, 211, 500, 1000, 2000)
-        for seed in (-1, 0, 1)
-    ]
-    lines = {"headrank-untuned": 0.55, "bm25": 0.557, "minilm": 0.718}
-    return figures.learning_curve(pd.DataFrame(rows), lines, names={"minilm": "MiniLM-L6"})
-
-
-def middle_zone():
-    rows = []
-    for name, rates in {"headrank-untuned": (0.55, 0.21), "headrank": (0.68, 0.19)}.items():
-        for kind, rate in zip(
-            ("relevant", "other", "gap"), (*rates, rates[0] - rates[1]), strict=True
-        ):
-            rows.append({"system": name, "kind": kind, "rate": rate})
-    frame = pd.DataFrame(rows)
-    return figures.middle_zone(frame.assign(low=frame["rate"] - 0.1, high=frame["rate"] + 0.1))
-
-
-def ablation():
-    rows = [
-        ("Heads K", "8", True, 0.0, 1.0),
-        ("Heads K", "16", False, -0.05, 0.01),
-        ("Heads K", "4", False, 0.01, 0.7),
-        ("Regulariser", "graded KL", True, 0.0, 1.0),
-        ("Regulariser", "none", False, 0.04, 0.02),
-    ]
-    frame = pd.DataFrame(rows, columns=["factor", "setting", "default", "difference", "p_holm"])
-    bounds = {"low": frame["difference"] - 0.02, "high": frame["difference"] + 0.02}
-    return figures.ablation(frame.assign(**bounds))
-
-
-def quality_latency():
-    seconds = [0.0004, 0.35, 0.0004, 7.3, 3.1, 3.15]
-    values = [0.557, 0.718, 0.21, 0.407, 0.592, 0.66]
-    frame = pd.DataFrame({"method": METHODS, "seconds": seconds, "value": values})
-    return figures.quality_latency(
-        frame.assign(low=frame["value"] - 0.04, high=frame["value"] + 0.04)
-    )
-
-
-DRAWN = [
-    head_scores,
-    homogenisation,
-    order_robustness,
-    ndcg_by_heads,
-    ndcg_by_depth,
-    training,
-    learning_curve,
-    middle_zone,
+from tests.helpers.figures import (
+    HEADS,
+    METHODS,
     ablation,
+    head_scores,
+    head_scores_controls,
+    homogenisation,
+    learning_curve,
+    ndcg_by_depth,
+    ndcg_by_heads,
+    order_robustness,
     quality_latency,
-]
-
-
-@pytest.mark.parametrize("draw", DRAWN)
-def test_files_are_the_same_each_time(draw, tmp_path):
-    paths = figures.save(draw(), tmp_path / "one")
-    assert [path.name for path in paths] == ["one.pdf", "one.png"]
-    figures.save(draw(), tmp_path / "two")
-    for kind in ("pdf", "png"):
-        data = (tmp_path / f"one.{kind}").read_bytes()
-        assert data == (tmp_path / f"two.{kind}").read_bytes()
-        assert not any(word in data for word in (b"CreationDate", b"Producer", b"Software"))
-    if folder := os.environ.get("HEADRANK_FIGURES"):  # to look at them
-        figures.save(draw(), Path(folder) / draw.__name__)
-
-
-@pytest.mark.parametrize("draw", DRAWN)
-def test_every_text_lies_within_the_page(draw):
-    figure = draw()
-    figure.draw_without_rendering()
-    page = figure.bbox.padded(1)
-    for text in figure.findobj(Text):
-        if not text.get_text() or not text.get_visible():
-            continue
-        box = text.get_window_extent()
-        shown = _is_shown(text, figure)
-        assert not shown or (page.x0 <= box.x0 and box.x1 <= page.x1), text.get_text()
-        assert not shown or (page.y0 <= box.y0 and box.y1 <= page.y1), text.get_text()
-
-
-def _is_shown(text, figure):
-    """Ticks outside the limits of their axis keep a label that is never drawn."""
-    for axes in figure.axes:
-        for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-            for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
-                if text in (tick.label1, tick.label2):
-                    return tick.label1.get_visible() and (
-                        min(limits) <= tick.get_loc() <= max(limits)
-                    )
-    return True
-
-
-@pytest.mark.parametrize("draw", DRAWN)
-def test_every_panel_names_its_axes_and_fits_the_paper(draw):
-    figure = draw()
-    assert figure.get_figwidth() <= style.PAGE
-    for axes in figure.axes:
-        rows_are_named = any(text.get_text() for text in axes.get_yticklabels())
-        shared = axes.get_shared_y_axes().joined(axes, figure.axes[0])
-        assert axes.get_xlabel() or axes.get_label() == "<colorbar>"
-        assert axes.get_ylabel() or rows_are_named or shared
-
-
-@pytest.mark.parametrize("draw", DRAWN)
-def test_names_do_not_cover_one_another(draw):
-    """Axis names, ticks, legends and direct labels: no two texts of a panel overlap."""
-    figure = draw()
-    figure.draw_without_rendering()
-    boxes = [
-        (text.get_text(), text.get_window_extent().padded(-1))
-        for text in figure.findobj(Text)
-        if text.get_text() and text.get_visible() and _is_shown(text, figure)
-    ]
-    for (one, first), (other, second) in itertools.combinations(boxes, 2):
-        assert not first.overlaps(second), (one, other)
+    training,
+)
 
 
 def test_head_scores_outlines_the_selected_heads():
@@ -474,18 +273,3 @@ def test_known_methods_look_the_same_everywhere():
     colours = [look.colour for look in style.LOOKS.values()]
     markers = [look.marker for look in style.LOOKS.values()]
     assert len(set(colours)) == len(colours) and len(set(markers)) == len(markers)
-
-
-def test_the_users_settings_change_nothing(tmp_path):
-    figures.save(ablation(), tmp_path / "plain")
-    with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "black", "pdf.fonttype": 3}):
-        figures.save(ablation(), tmp_path / "loud")
-    assert (tmp_path / "plain.pdf").read_bytes() == (tmp_path / "loud.pdf").read_bytes()
-
-
-def test_drawing_needs_neither_torch_nor_pyplot():
-    program = (
-        "import sys, headrank.report.figures, headrank.report.tables\n"
-        "assert not {'torch', 'transformers', 'matplotlib.pyplot'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
