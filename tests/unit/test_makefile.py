@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -69,7 +70,9 @@ def test_the_pythons_that_make_takes(tmp_path, version, taken):
     assert ("Python 3.11 to 3.13 is needed" in done.stdout) == (not taken)
 
 
-def newest_python(tmp_path, minutes: int, **scripts: str) -> subprocess.CompletedProcess:
+def newest_python(
+    tmp_path, minutes: int, *more: str, **scripts: str
+) -> subprocess.CompletedProcess:
     """Run CI's step on the newest Python, with stand-ins for all that it would install and test."""
     tools = tmp_path / "bin"
     tools.mkdir()
@@ -78,7 +81,7 @@ def newest_python(tmp_path, minutes: int, **scripts: str) -> subprocess.Complete
     for name, text in {"git": 'mkdir -p "$4"', **scripts}.items():
         (tools / name).write_text(f"#!{shutil.which('bash')}\n{text}\n")
         (tools / name).chmod(0o755)
-    call = [shutil.which("bash"), str(ROOT / ".ci/newest-python"), str(minutes)]
+    call = [shutil.which("bash"), str(ROOT / ".ci/newest-python"), str(minutes), *more]
     made = {"PATH": str(tools), "HOME": str(tmp_path)}
     return subprocess.run(call, env=made, capture_output=True, text=True, check=False)
 
@@ -101,3 +104,40 @@ def test_ci_fails_where_a_test_fails_on_the_newest_python(tmp_path, ends, code):
     assert done.returncode == code
     assert "--exitfirst -C" in done.stdout and "test-fast PYTHON=python3.13" in done.stdout
     assert ("NOT RUN to the end" in done.stdout) == (ends == "exit 124")
+
+
+@pytest.mark.parametrize(
+    ("pip", "ends", "code", "told"),
+    [
+        ("exit 0", "exit 0", 0, "The fast, torch-free tests on 3.13, at most 8 minutes"),
+        ("exit 0", "exit 1", 1, "The fast, torch-free tests on 3.13"),
+        ("exit 0", "exit 124", 0, "NOT RUN to the end on python3.13"),
+        ("exit 1", "exit 1", 0, "NOT RUN on python3.13: the lock could not be installed there."),
+        ("exit 124", "exit 1", 0, "NOT RUN on python3.13: the lock could not be installed there."),
+    ],
+)
+def test_ci_tests_what_needs_no_torch_on_the_newest_python(tmp_path, pip, ends, code, told):
+    made = f"""
+case "$*" in
+  "-m venv"*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python"
+    printf '#!/bin/bash\\necho "pip $*"; {pip}' > "$3/bin/pip"; chmod +x "$3/bin/pip" ;;
+  "-m pytest"*) echo "$PYTHONPATH $PYTEST_ADDOPTS $*"; {ends} ;;
+  *) echo 3.13 ;;
+esac"""
+    tools = {"python3.13": made, "cp": 'exec /bin/cp "$@"', "chmod": 'exec /bin/chmod "$@"'}
+    done = newest_python(tmp_path, 16, "without-torch", **tools)
+    assert done.returncode == code, done.stderr
+    assert told in done.stdout
+    ran = f"{ROOT}/.ci/without-torch --exitfirst -m pytest -m not slow"
+    assert (ran in done.stdout) == (pip == "exit 0")
+
+
+def test_without_torch_a_test_that_imports_it_is_skipped(tmp_path):
+    (tmp_path / "test_a.py").write_text("import torch\n\ndef test_a():\n    assert False\n")
+    (tmp_path / "test_b.py").write_text(
+        "def test_b():\n    import torch\n    assert False\n\ndef test_c():\n    pass\n"
+    )
+    call = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    environment = {"PYTHONPATH": str(ROOT / ".ci/without-torch"), "PATH": os.environ["PATH"]}
+    done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "1 passed, 2 skipped" in done.stdout, done.stdout
