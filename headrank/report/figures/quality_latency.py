@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
@@ -23,6 +24,7 @@ from headrank.report.figures.style import (
 from headrank.report.names import label
 
 _APART = 7.0  # points between the middles of two markers that would cover one another
+_BARS = 2.0  # between those whose intervals alone would
 
 
 @styled
@@ -36,7 +38,7 @@ def quality_latency(
 
     The grey line is the best value to be had at a cost. The axis of costs is linear where the
     systems that cost anything lie within one order of magnitude, else logarithmic. Points that
-    would cover one another are set side by side.
+    would cover one another are moved apart a little, in the order of their costs.
 
     Args:
         points: method, seconds, value, and optionally low, high (of the value), lists (timed)
@@ -94,9 +96,10 @@ def quality_latency(
 
 
 def _set_apart(axes: Axes, points: pd.DataFrame, drawn: Sequence[ErrorbarContainer]) -> None:
-    """Move points that cover one another sideways, in print alone: first stage and random order.
+    """Move points that cover one another sideways, in print alone, as little as tells them apart.
 
-    Two do so whose markers are at the same cost and whose markers or intervals meet.
+    Two do so whose markers are at the same cost and whose markers or intervals meet. They stay
+    in the order of their costs, and the axis takes in those that moved beyond its end.
     """
     figure = axes.figure
     figure.draw_without_rendering()  # the layout decides how far apart costs are
@@ -108,6 +111,7 @@ def _set_apart(axes: Axes, points: pd.DataFrame, drawn: Sequence[ErrorbarContain
         for bound in (low, high)
     ]
     bottoms, tops = ends[0] - _APART / 2, ends[1] + _APART / 2
+    moves = np.zeros(len(points))
     left = list(range(len(points)))
     while left:
         cluster = [left.pop(0)]
@@ -121,12 +125,37 @@ def _set_apart(axes: Axes, points: pd.DataFrame, drawn: Sequence[ErrorbarContain
             ]
             cluster += near
             left = [other for other in left if other not in near]
-        for number, one in enumerate(cluster):
-            shift = (number - (len(cluster) - 1) / 2) * _APART / 72
-            moved = axes.transData + ScaledTranslation(shift, 0, figure.dpi_scale_trans)
-            line, _, bars = drawn[one].lines
-            for artist in (line, *bars) if len(cluster) > 1 else ():
-                artist.set_transform(moved)
+        cluster.sort(key=lambda one: places[one, 0])
+        heights = places[cluster, 1]
+        gaps = np.where(np.abs(np.diff(heights)) < _APART, _APART, _BARS)
+        moves[cluster] = _spaced(places[cluster, 0], gaps) - places[cluster, 0]
+    for container, move in zip(drawn, moves, strict=True):
+        moved = axes.transData + ScaledTranslation(move / 72, 0, figure.dpi_scale_trans)
+        line, _, bars = container.lines
+        for artist in (line, *bars) if move else ():
+            artist.set_transform(moved)
+    across = (places[:, 0] + moves) * scale
+    reach = [across.min() - _APART * scale, across.max() + _APART * scale]
+    first, last = axes.transData.inverted().transform([(x, 0) for x in reach])[:, 0]
+    start, end = axes.get_xlim()
+    axes.set_xlim(min(start, first), max(end, last))
+
+
+def _spaced(places: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+    """Return the nearest places in the same order that keep the gaps, by least squares.
+
+    Args:
+        places: ``[n]``, ascending; ``gaps``: ``[n - 1]``, between neighbours.
+    """
+    offsets = np.concatenate([[0.0], np.cumsum(gaps)])
+    # Without the gaps the places must not descend: those that do are pooled at their mean.
+    pools: list[list[float]] = []
+    for place in places - offsets:
+        pools.append([place])
+        while len(pools) > 1 and np.mean(pools[-2]) > np.mean(pools[-1]):
+            last = pools.pop()
+            pools[-1] += last
+    return np.concatenate([np.full(len(pool), np.mean(pool)) for pool in pools]) + offsets
 
 
 def _spread(seconds: pd.Series) -> float:

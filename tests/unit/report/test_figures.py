@@ -149,6 +149,29 @@ def test_quality_latency_sets_points_apart_that_would_cover_one_another():
     assert axes.get_xlabel() == "CPU seconds a query, mean of 3 lists"
 
 
+def test_quality_latency_keeps_the_order_of_costs_and_cuts_nothing_off():
+    """A dozen methods of about one cost, told in another order than that of their costs."""
+    costs = [1.04, 1.18, 1.09, 0.89, 0.91, 0.66, 0.79, 0.67, 0.65, 0.64]
+    values = [0.59, 0.21, 0.39, 0.48, 0.486, 0.498, 0.495, 0.57, 0.54, 0.57]
+    methods = [f"m{number}" for number in range(len(costs))]
+    points = pd.DataFrame(
+        {"method": ["bm25", *methods], "seconds": [0.02, *costs], "value": [0.52, *values]}
+    )
+    figure = figures.quality_latency(
+        points.assign(low=points["value"] - 0.1, high=points["value"] + 0.1)
+    )
+    (axes,) = figure.axes
+    figure.draw_without_rendering()
+    lines = [container.lines[0] for container in axes.containers]
+    across = [line.get_transform().transform(line.get_xydata())[0, 0] for line in lines]
+    drawn = [place for _, place in sorted(zip(points["seconds"], across, strict=True))]
+    assert drawn == sorted(drawn)
+    assert axes.bbox.x0 < min(across) and max(across) < axes.bbox.x1
+    own = axes.transData.transform(points[["seconds", "value"]].to_numpy())[:, 0]
+    assert abs(own - across).max() * 72 / figure.dpi < 30
+    assert across[0] == pytest.approx(own[0])
+
+
 def test_figures_of_files_say_what_they_are_of(tmp_path):
     """Model, set and n stand in the figure, with the names that the config gives."""
     rows = [
