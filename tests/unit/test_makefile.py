@@ -124,7 +124,12 @@ case "$*" in
   "-m pytest"*) echo "$PYTHONPATH $PYTEST_ADDOPTS $*"; {ends} ;;
   *) echo 3.13 ;;
 esac"""
-    tools = {"python3.13": made, "cp": 'exec /bin/cp "$@"', "chmod": 'exec /bin/chmod "$@"'}
+    tools = {
+        "python3.13": made,
+        "sed": 'exec /bin/sed "$@"',
+        "cp": 'exec /bin/cp "$@"',
+        "chmod": 'exec /bin/chmod "$@"',
+    }
     done = newest_python(tmp_path, 16, "without-torch", **tools)
     assert done.returncode == code, done.stderr
     assert told in done.stdout
