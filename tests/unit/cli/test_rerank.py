@@ -127,8 +127,8 @@ def test_a_prompt_file_is_checked_before_the_model_is_loaded(
     lists = write(tmp_path / "lists.jsonl", [{"query": "which?", "docs": docs}])
     output = ["-o", str(tmp_path / "out")] if command != "rerank" else []
     given = ["--heads", heads] if command != "profile" else []
-    # There is no such model, and nobody misses it.
-    arguments = [command, lists, "--model", str(tmp_path / "none"), *given, *output]
+    # There is no such repository, and nobody misses it.
+    arguments = [command, lists, "--model", "nobody/none", *given, *output]
     found = refused(capsys, [*arguments, "--prompt", str(tmp_path / "prompt.json")])
     assert message in found and "prompt.json: " in found
 
