@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.helpers import tiny_models as tiny
-from tests.unit.ranker.test_ranker import QUERY, ranker
+from tests.helpers.rankers import QUERY, ranker
 
 documents_of = pytest.importorskip(
     "langchain_core.documents", reason="LangChain's core is not installed: extra langchain"

@@ -6,7 +6,7 @@ import pytest
 
 from headrank.errors import HeadRankError
 from tests.helpers import tiny_models as tiny
-from tests.unit.ranker.test_ranker import QUERY, ranker
+from tests.helpers.rankers import QUERY, ranker
 
 schema = pytest.importorskip(
     "llama_index.core.schema", reason="llama-index-core is not installed; it brings 28 packages"

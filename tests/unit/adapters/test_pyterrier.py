@@ -14,7 +14,7 @@ from headrank.evaluation.measures import evaluate
 from tests.helpers import command_line
 from tests.helpers import tiny_models as tiny
 from tests.helpers.command_line import HEADS, QUERIES
-from tests.unit.ranker.test_ranker import ranker
+from tests.helpers.rankers import ranker
 
 pt = pytest.importorskip("pyterrier", reason="PyTerrier is not installed: extra pyterrier")
 from headrank.adapters.pyterrier import HeadRankTransformer  # noqa: E402

@@ -9,7 +9,7 @@ import pytest
 from headrank.data.candidates import Passage
 from headrank.errors import HeadRankError
 from tests.helpers import tiny_models as tiny
-from tests.unit.ranker.test_ranker import QUERY, ranker
+from tests.helpers.rankers import QUERY, ranker
 
 OTHER = "who barks at night"
 

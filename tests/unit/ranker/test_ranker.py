@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from headrank.align.adapter import load_adapter
-from headrank.align.options import AlignOptions
 from headrank.data.candidates import Passage, arrange
-from headrank.data.heads import Head, HeadSet, every_head
+from headrank.data.heads import Head, HeadSet
 from headrank.errors import HeadRankError
-from headrank.fitting import AlignRecipe, LabelledQuery, align, as_lists, profile_heads, split
+from headrank.fitting import align, profile_heads
 from headrank.heads.fold import fold
-from headrank.models.card import record_model
 from headrank.models.decoder import load_model
 from headrank.models.devices import OutOfMemory
 from headrank.options.fold import Fold
 from headrank.options.prompt import PromptOptions
-from headrank.options.selection import SelectionOptions
 from headrank.ranker.options import METHODS, RankerOptions
 from headrank.ranker.ranker import HeadRanker
 from headrank.ranker.truncated import score_prompts
@@ -32,55 +27,8 @@ from headrank.reading.lists import read_list
 from headrank.reading.prompt import PromptBuilder
 from headrank.reading.recording import ReadOptions
 from tests.helpers import tiny_models as tiny
+from tests.helpers.rankers import HEADS, QUERY, by_place, ranker, scores
 from tests.unit.ranker.test_truncated import assert_equal
-
-HEADS = HeadSet((Head(2, 3), Head(0, 1), Head(1, 2)))
-QUERY = "what does a policy pay"
-
-
-def ranker(architecture="qwen3", **settings) -> HeadRanker:
-    return HeadRanker.from_pretrained(
-        tiny.folder(architecture), **{"heads": HEADS, "order": "first-stage"} | settings
-    )
-
-
-def scores(ranking) -> dict[str, float]:
-    return {one.doc_id: one.score for one in ranking}
-
-
-def by_place(ranking) -> np.ndarray:
-    return np.array([one.score for one in sorted(ranking, key=lambda one: one.index)])
-
-
-def examples(count=8):
-    return [
-        LabelledQuery(
-            f"{QUERY} {number}",
-            tiny.TEXTS,
-            [2 if place == number % 6 else int(place == (number + 1) % 6) for place in range(6)],
-            f"q{number}",
-        )
-        for number in range(count)
-    ]
-
-
-@pytest.fixture(scope="module")
-def adapter(tmp_path_factory):
-    """Return the folder of an adapter whose weights are far from zero."""
-    folder = tmp_path_factory.mktemp("aligned") / "adapter"
-    align(
-        tiny.folder("qwen3"),
-        HEADS,
-        examples(),
-        folder,
-        validation=0.3,
-        recipe=AlignRecipe(
-            options=AlignOptions(epochs=2, learning_rate=0.05),
-            prompt=PromptOptions(instruction="Rank."),
-        ),
-        progress=False,
-    )
-    return folder
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -214,75 +162,6 @@ def test_windows_admit_lists_longer_than_the_context():
     assert len(ranker(window=20).rerank(QUERY, texts)) == 72
 
 
-def test_an_adapter_changes_scores_and_merging_does_not(adapter):
-    frozen = ranker(prompt=PromptOptions(instruction="Rank."))
-    loaded = HeadRanker.from_pretrained(tiny.folder("qwen3"), adapter=adapter, order="first-stage")
-    merged = HeadRanker.from_pretrained(
-        tiny.folder("qwen3"), adapter=adapter, order="first-stage", merge=True
-    )
-    assert loaded.options.prompt.instruction == "Rank."  # as it was trained
-    assert loaded.heads.pairs == HEADS.pairs
-    before, after = (by_place(one.rerank(QUERY, tiny.TEXTS)) for one in (frozen, loaded))
-    assert np.abs(before - after).max() > 1e-3
-    np.testing.assert_allclose(by_place(merged.rerank(QUERY, tiny.TEXTS)), after, rtol=1e-5)
-    assert not any("lora" in name for name, _ in merged.model.decoder.named_modules())
-    assert any("lora" in name for name, _ in loaded.model.decoder.named_modules())
-
-
-def test_an_adapter_scores_as_the_full_reading_with_it(adapter):
-    full = load_model(tiny.folder("qwen3"))
-    load_adapter(full, adapter)
-    builder = PromptBuilder(full.tokenizer, PromptOptions(instruction="Rank."), full.context)
-    reading, _ = read_list(full, builder, tiny.candidates(), ReadOptions(calibrate=False))
-    mine = HeadRanker.from_pretrained(tiny.folder("qwen3"), adapter=adapter, order="first-stage")
-    (ranking,) = mine.rerank_lists([tiny.candidates()])
-    expected = fold(reading, HEADS, METHODS["headrank"])
-    np.testing.assert_allclose(by_place(ranking), expected, rtol=1e-5)
-
-
-def test_the_prompt_of_the_heads_profile_goes_before_the_adapters(adapter):
-    heads = HeadSet(HEADS.heads, {"prompt": {"document_tokens": 7}})
-    mine = HeadRanker.from_pretrained(tiny.folder("qwen3"), heads, adapter)
-    assert mine.options.prompt == PromptOptions(document_tokens=7)
-
-
-def test_an_adapter_trained_on_largest_logits_ranks_by_them(adapter, tmp_path):
-    folder = shutil.copytree(adapter, tmp_path / "adapter")
-    card = json.loads((folder / "headrank.json").read_text(encoding="utf-8"))
-    card["options"] = {"scale": "max-logit"}
-    (folder / "headrank.json").write_text(json.dumps(card), encoding="utf-8")
-
-    def fold(**settings):
-        model = tiny.folder("qwen3")
-        return HeadRanker.from_pretrained(model, adapter=folder, **settings).options.fold
-
-    assert fold() == fold(method="headrank") == Fold(aggregation="max-logit")
-    assert fold(fold=Fold()) == Fold()
-    assert fold(method="icr") == Fold(calibrate=True, outliers=True)
-
-
-@pytest.mark.parametrize("with_adapter", [False, True])
-def test_a_saved_ranker_comes_back_the_same(tmp_path, adapter, with_adapter):
-    settings = {"method": "core", "order": "shuffled-2", "seed": 5, "window": 4}
-    if with_adapter:
-        settings |= {"adapter": adapter, "heads": None}
-    else:
-        settings |= {"prompt": PromptOptions(document_tokens=9), "fold": Fold(calibrate=True)}
-    first = ranker(**settings)
-    first.save_pretrained(tmp_path / "saved")
-    second = HeadRanker.from_pretrained(tmp_path / "saved")
-    assert second.options == first.options
-    assert second.heads.pairs == first.heads.pairs
-    assert second.rerank(QUERY, tiny.TEXTS) == first.rerank(QUERY, tiny.TEXTS)
-    second.save_pretrained(tmp_path / "saved")  # over itself
-    third = HeadRanker.from_pretrained(tmp_path / "saved", order="reversed")
-    assert third.options.order == "reversed"
-    assert third.options.seed == 5
-    assert third.options.fold == first.options.fold
-    fourth = HeadRanker.from_pretrained(tmp_path / "saved", method="headrank")
-    assert fourth.options.fold == METHODS["headrank"]
-
-
 def test_a_fold_of_ones_own_reads_all_heads_or_some():
     full = load_model(tiny.folder("qwen3"))
     builder = PromptBuilder(full.tokenizer, PromptOptions(), full.context)
@@ -291,78 +170,6 @@ def test_a_fold_of_ones_own_reads_all_heads_or_some():
         own = Fold(calibrate=True, aggregation="mean-z")
         (ranking,) = ranker(method=method, fold=own).rerank_lists([tiny.candidates()])
         assert_equal(by_place(ranking), fold(reading, heads, own), calibrated=True)
-
-
-def test_a_saved_ranker_names_its_model(tmp_path):
-    ranker("llama").save_pretrained(tmp_path / "saved")
-    card = json.loads((tmp_path / "saved" / "ranker.json").read_text())
-    noted = card["model"]["path"]
-    assert not Path(noted).is_absolute()
-    assert (tmp_path / "saved" / noted).resolve() == tiny.folder("llama").resolve()
-    assert len(card["model"]["digest"]) == 64
-    copy = shutil.copytree(tiny.folder("llama"), tmp_path / "moved")
-    moved = HeadRanker.from_pretrained(tmp_path / "saved", model=copy)
-    assert moved.rerank(QUERY, tiny.TEXTS) == ranker("llama").rerank(QUERY, tiny.TEXTS)
-    with pytest.raises(HeadRankError, match=r"saved on weights .* give its own base model"):
-        HeadRanker.from_pretrained(tmp_path / "saved", model=tiny.folder("qwen2"))
-
-
-def test_a_saved_ranker_moves_with_its_model(tmp_path):
-    """A copy on another machine, here the same two folders below another one."""
-    (tmp_path / "here").mkdir()
-    model = shutil.copytree(tiny.folder("llama"), tmp_path / "here/model")
-    first = HeadRanker.from_pretrained(model, HEADS)
-    first.save_pretrained(tmp_path / "here/rankers/mine")
-    for path in (tmp_path / "here/rankers/mine").rglob("*.json"):
-        assert str(tmp_path) not in path.read_text()
-    shutil.move(tmp_path / "here", tmp_path / "there")
-    moved = HeadRanker.from_pretrained(tmp_path / "there/rankers/mine")
-    assert moved.rerank(QUERY, tiny.TEXTS) == first.rerank(QUERY, tiny.TEXTS)
-    shutil.move(tmp_path / "there/model", tmp_path / "model")
-    message = r"its base model is not at .*there/model; give its folder with `model`"
-    with pytest.raises(HeadRankError, match=message):
-        HeadRanker.from_pretrained(tmp_path / "there/rankers/mine")
-    card = tmp_path / "there/rankers/mine/ranker.json"
-    noted = json.loads(card.read_text())
-    noted["model"] = {**noted["model"], "path": "../../model", "origin": "org/name at 123"}
-    card.write_text(json.dumps(noted))
-    with pytest.raises(HeadRankError, match="; it is org/name at 123"):
-        HeadRanker.from_pretrained(tmp_path / "there/rankers/mine")
-    del noted["model"]["origin"]  # earlier versions noted an absolute path alone
-    noted["model"]["path"] = str(tmp_path / "model")
-    card.write_text(json.dumps(noted))
-    again = HeadRanker.from_pretrained(tmp_path / "there/rankers/mine")
-    assert again.rerank(QUERY, tiny.TEXTS) == first.rerank(QUERY, tiny.TEXTS)
-
-
-def test_a_model_of_the_hub_is_told_by_its_repository(tmp_path):
-    model = shutil.copytree(tiny.folder("llama"), tmp_path / "model")
-    source = {"kind": "huggingface", "repository": "org/name", "revision": "0" * 40}
-    record_model(model, source)
-    HeadRanker.from_pretrained(model, HEADS).save_pretrained(tmp_path / "saved")
-    card = json.loads((tmp_path / "saved/ranker.json").read_text())
-    assert card["model"]["origin"] == f"org/name at {'0' * 40}"
-
-
-def test_a_ranker_is_saved_over_no_file_of_a_users(tmp_path):
-    one = ranker()
-    (tmp_path / "thesis.tex").write_text("years")
-    with pytest.raises(HeadRankError, match=r"did not write \(thesis\.tex\)"):
-        one.save_pretrained(tmp_path)
-    one.save_pretrained(tmp_path / "saved")
-    one.save_pretrained(tmp_path / "saved")
-    (tmp_path / "saved/notes").write_text("mine")
-    with pytest.raises(HeadRankError, match=r"did not write \(notes\)"):
-        one.save_pretrained(tmp_path / "saved")
-    assert (tmp_path / "saved/notes").read_text() == "mine"
-    assert [path.name for path in tmp_path.glob("*.tex")] == ["thesis.tex"]
-
-
-def test_a_changed_saved_ranker_is_refused(tmp_path):
-    ranker().save_pretrained(tmp_path / "saved")
-    every_head(1, 2).save(tmp_path / "saved" / "heads.json")
-    with pytest.raises(HeadRankError, match=r"heads\.json: missing or changed"):
-        HeadRanker.from_pretrained(tmp_path / "saved")
 
 
 def test_an_unsupported_architecture_is_refused_by_name(tmp_path):
@@ -433,7 +240,6 @@ def _list(texts):
 
 
 def test_method_folds_are_those_of_the_demo():
-    from pathlib import Path
 
     import yaml
 
@@ -451,69 +257,6 @@ def test_method_folds_are_those_of_the_demo():
             method.get("outliers", False),
             method.get("aggregation", "sum"),
         )
-
-
-def test_profile_heads_of_labelled_queries():
-    profile = profile_heads(tiny.folder("llama"), examples(), progress=False)
-    heads = profile.select(SelectionOptions(heads=3))
-    assert profile.queries == tuple(f"q{n}" for n in range(8))
-    assert heads.provenance["layers"] == tiny.LAYERS
-    mine = HeadRanker.from_pretrained(tiny.folder("llama"), heads)
-    assert mine.options == RankerOptions()
-    assert len(mine.rerank(QUERY, tiny.TEXTS)) == 6
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"grades": [1, 0]}, "2 grades for 6 passages"),
-        ({"grades": [0.5] * 6}, "grade 0.5 is not a whole number"),
-        ({"query_id": "q1"}, "q1 stands twice"),
-    ],
-)
-def test_labelled_queries_are_checked(change, message):
-    good = examples(2)
-    bad = LabelledQuery(**{"query": "x", "passages": tiny.TEXTS, "grades": [1] * 6} | change)
-    with pytest.raises(HeadRankError, match=message):
-        as_lists([*good, bad])
-
-
-def test_hold_out_is_a_seeded_share():
-    lists, _ = as_lists(examples(10))
-    kept, held = split(lists, 0.3, 1)
-    assert len(held) == 3
-    assert {one.query_id for one in kept} | {one.query_id for one in held} == {
-        f"q{n}" for n in range(10)
-    }
-    assert split(lists, 0.3, 1)[1] == held != split(lists, 0.3, 2)[1]
-    with pytest.raises(HeadRankError, match="holding out"):
-        split(lists[:2], 0.1, 1)
-
-
-def test_one_query_under_two_ids_is_held_out_whole():
-    lists, _ = as_lists(examples(6))
-    twins = [replace(one, query_id=f"{one.query_id}-again") for one in lists]
-    shouted = [replace(one, query=one.query.upper() + "  ") for one in twins]
-    kept, held = split([*lists, *shouted], 0.5, 1)
-    assert len(kept) == len(held) == 6
-    assert not {one.query.upper().strip() for one in kept} & {one.query.upper() for one in held}
-    with pytest.raises(HeadRankError, match=r"holding out 0\.5 of 1 queries leaves 1"):
-        split([lists[0], shouted[0]], 0.5, 1)
-
-
-def test_a_validation_query_that_trains_is_refused(tmp_path):
-    heads = HeadSet((Head(1, 0),))
-    again = [replace(examples(3)[2], query_id="other")]
-    with pytest.raises(HeadRankError, match=r"validation query 'other' also stands among .* 'q2'"):
-        align(
-            tiny.folder("llama"),
-            heads,
-            examples(4),
-            tmp_path / "a",
-            validation=again,
-            progress=False,
-        )
-    assert not (tmp_path / "a").exists()
 
 
 def test_options_refuse_unknown_names():

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import gpu
+from benchmarks import gpu, gpu_tasks
 from benchmarks.flops import PEAKS, Load, Shape, flops, peak_of
 from benchmarks.made import Lengths, config_of, document_lengths, prompt
 from benchmarks.material import some_heads
@@ -97,12 +97,16 @@ def test_a_stopped_run_goes_on_and_keeps_its_rows(tmp_path, monkeypatch):
     assert not table.duplicated(gpu.KEY).any()
     assert sum("block" in case for case in set(table["case"])) == 5
     steps = table[table["case"].str.startswith("training")]
-    assert sorted(steps["batch"]) == [1, 1, gpu.SIDE_BY_SIDE, gpu.SIDE_BY_SIDE]
+    assert sorted(steps["batch"]) == [1, 1, gpu_tasks.SIDE_BY_SIDE, gpu_tasks.SIDE_BY_SIDE]
     # A step of several lists does the work of so many; rows tell that of one.
     layouts = steps["case"].str.contains("block")
     assert steps.groupby(layouts)["tflop"].nunique().eq(1).all()
     assert (table["ms"] > 0).all() and (table["ms_low"] <= table["ms_high"]).all()
-    assert set(table["case"]) >= {gpu.FULL, gpu.DEEP, "training step, 60 % of the layers"}
+    assert set(table["case"]) >= {
+        gpu_tasks.FULL,
+        gpu_tasks.DEEP,
+        "training step, 60 % of the layers",
+    }
     later = table.iloc[len(first) :]
     assert later["percent_of_peak"].notna().all()
     expected = later["tflop"] / (later["ms"] / 1e3) / 2 * 100
@@ -115,14 +119,14 @@ def test_a_stopped_run_goes_on_and_keeps_its_rows(tmp_path, monkeypatch):
 
 
 def test_what_does_not_fit_says_so_and_the_rest_is_measured(tmp_path, monkeypatch):
-    whole = gpu.score_prompts
+    whole = gpu_tasks.score_prompts
 
     def full(model, prompts, heads, fold, *shelf):
         if heads is None:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return whole(model, prompts, heads, fold, *shelf)
 
-    monkeypatch.setattr(gpu, "score_prompts", full)
+    monkeypatch.setattr(gpu_tasks, "score_prompts", full)
     command(tmp_path / "gpu.csv")
     table = pd.read_csv(tmp_path / "gpu.csv").set_index("case")
     lost = table.loc["all heads, full depth"]

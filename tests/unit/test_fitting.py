@@ -1,0 +1,79 @@
+"""Heads profiled and aligned from labelled queries: what is checked, and what is held out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from headrank.data.heads import Head, HeadSet
+from headrank.errors import HeadRankError
+from headrank.fitting import LabelledQuery, align, as_lists, profile_heads, split
+from headrank.options.selection import SelectionOptions
+from headrank.ranker.options import RankerOptions
+from headrank.ranker.ranker import HeadRanker
+from tests.helpers import tiny_models as tiny
+from tests.helpers.rankers import QUERY, examples
+
+
+def test_profile_heads_of_labelled_queries():
+    profile = profile_heads(tiny.folder("llama"), examples(), progress=False)
+    heads = profile.select(SelectionOptions(heads=3))
+    assert profile.queries == tuple(f"q{n}" for n in range(8))
+    assert heads.provenance["layers"] == tiny.LAYERS
+    mine = HeadRanker.from_pretrained(tiny.folder("llama"), heads)
+    assert mine.options == RankerOptions()
+    assert len(mine.rerank(QUERY, tiny.TEXTS)) == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"grades": [1, 0]}, "2 grades for 6 passages"),
+        ({"grades": [0.5] * 6}, "grade 0.5 is not a whole number"),
+        ({"query_id": "q1"}, "q1 stands twice"),
+    ],
+)
+def test_labelled_queries_are_checked(change, message):
+    good = examples(2)
+    bad = LabelledQuery(**{"query": "x", "passages": tiny.TEXTS, "grades": [1] * 6} | change)
+    with pytest.raises(HeadRankError, match=message):
+        as_lists([*good, bad])
+
+
+def test_hold_out_is_a_seeded_share():
+    lists, _ = as_lists(examples(10))
+    kept, held = split(lists, 0.3, 1)
+    assert len(held) == 3
+    assert {one.query_id for one in kept} | {one.query_id for one in held} == {
+        f"q{n}" for n in range(10)
+    }
+    assert split(lists, 0.3, 1)[1] == held != split(lists, 0.3, 2)[1]
+    with pytest.raises(HeadRankError, match="holding out"):
+        split(lists[:2], 0.1, 1)
+
+
+def test_one_query_under_two_ids_is_held_out_whole():
+    lists, _ = as_lists(examples(6))
+    twins = [replace(one, query_id=f"{one.query_id}-again") for one in lists]
+    shouted = [replace(one, query=one.query.upper() + "  ") for one in twins]
+    kept, held = split([*lists, *shouted], 0.5, 1)
+    assert len(kept) == len(held) == 6
+    assert not {one.query.upper().strip() for one in kept} & {one.query.upper() for one in held}
+    with pytest.raises(HeadRankError, match=r"holding out 0\.5 of 1 queries leaves 1"):
+        split([lists[0], shouted[0]], 0.5, 1)
+
+
+def test_a_validation_query_that_trains_is_refused(tmp_path):
+    heads = HeadSet((Head(1, 0),))
+    again = [replace(examples(3)[2], query_id="other")]
+    with pytest.raises(HeadRankError, match=r"validation query 'other' also stands among .* 'q2'"):
+        align(
+            tiny.folder("llama"),
+            heads,
+            examples(4),
+            tmp_path / "a",
+            validation=again,
+            progress=False,
+        )
+    assert not (tmp_path / "a").exists()
