@@ -21,6 +21,7 @@ from headrank.ranker.options import BUDGETS, RankerKeywords, RankerOptions, chec
 CARD = "ranker.json"
 HEADS = "heads.json"
 ADAPTER = "adapter"
+ADAPTER_CARD = "headrank.json"  # what an adapter's own folder tells of its training
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,7 @@ class Origin:
 
     def trained_fold(self) -> Fold | None:
         """Return the fold that the adapter was trained for; None if it is the method's own."""
-        if self.adapter is None or not (self.adapter / "headrank.json").is_file():
-            return None
-        card = read_json(self.adapter / "headrank.json")
-        options = card.get("options") if isinstance(card, dict) else None
+        options = self._trained().get("options", {})
         scale = options.get("scale") if isinstance(options, dict) else None
         return Fold(aggregation=MAX_LOGIT) if scale == MAX_LOGIT else None
 
@@ -105,9 +103,14 @@ class Origin:
             heads = HeadSet.load(self.adapter / HEADS)
         if heads is not None:
             yield "the heads' provenance", provenance_of(heads)
-        if self.adapter is not None and (self.adapter / "headrank.json").is_file():
-            card = read_json(self.adapter / "headrank.json")
-            yield str(self.adapter / "headrank.json"), card if isinstance(card, dict) else {}
+        if self.adapter is not None:
+            yield str(self.adapter / ADAPTER_CARD), self._trained()
+
+    def _trained(self) -> Mapping[str, Any]:
+        """Return the adapter's card; empty if there is none."""
+        path = None if self.adapter is None else self.adapter / ADAPTER_CARD
+        card = read_json(path) if path is not None and path.is_file() else {}
+        return card if isinstance(card, dict) else {}
 
 
 def provenance_of(heads: HeadSet) -> Mapping[str, Any]:

@@ -190,6 +190,14 @@ def _method_problems(config: Mapping) -> Iterator[str]:
                 "reading.max_logits is false (set it to true, or truncated: true, which reads for "
                 "itself)"
             )
+        recipe = config["alignments"].get(method.get("adapter"))
+        trained = recipe is not None and recipe["options"]["scale"] == MAX_LOGIT
+        if trained and method["aggregation"] != MAX_LOGIT:
+            yield (
+                f"{path}.aggregation is {method['aggregation']!r}; allowed: max-logit, since "
+                f"alignments.{method['adapter']}.options.scale is 'max-logit': its heads are "
+                "trained to rank by that"
+            )
     for name, selection in config["selections"].items():
         if selection["criterion"] == MAX_LOGIT and not config["reading"]["max_logits"]:
             yield (

@@ -135,6 +135,12 @@ REFUSED = [
         "max-logit",
         "methods.headrank-untuned.aggregation is 'max-logit'; allowed: another one, since reading.",
     ),
+    (
+        "alignments/insuranceqa/options",
+        {"scale": "max-logit"},
+        "methods.headrank.aggregation is 'log-sum'; allowed: max-logit, since",
+        "alignments.insuranceqa.options.scale is 'max-logit'",
+    ),
     ("selections/core/criterion", "max-logit", "selections.core.criterion is 'max-logit'; allowed"),
     ("methods/core/aggregation", "mean-z", "allowed with outliers: sum"),
     ("methods/minilm/encoder", "mpnet", "methods.minilm.encoder is 'mpnet'; allowed: minilm"),
