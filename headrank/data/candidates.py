@@ -105,10 +105,35 @@ def check_order(order: str) -> None:
         )
 
 
+PASSAGES = "texts, Passage objects or mappings with 'text'"
+"""What a user may give for passages, as errors tell it."""
+
+
 def query_generator(seed: int, *names: str) -> np.random.Generator:
     """Return a random generator that depends on the seed and the names alone."""
     key = hashlib.sha256("\x1f".join([str(seed), *names]).encode()).digest()
     return np.random.default_rng(int.from_bytes(key[:8], "big"))
+
+
+def in_order(values: object, what: str, of: str) -> Iterable:
+    """Return an iterable whose entries have an order, as it is.
+
+    Args:
+        what: its name, and ``of`` what it must hold, as an error tells them.
+
+    Raises:
+        HeadRankError: one text or passage, a set, a table, or something that gives no entries.
+    """
+    if isinstance(values, str):
+        raise HeadRankError(f"{what} is one text; give a list of {of}")
+    # A table of pandas iterates over its columns' names, which would be ranked.
+    odd = isinstance(values, (Passage, Mapping, Set)) or hasattr(values, "columns")
+    if odd or not isinstance(values, Iterable):
+        raise HeadRankError(
+            f"{what} is a {type(values).__name__}; give a list (or another iterable with an order) "
+            f"of {of}"
+        )
+    return values
 
 
 def as_candidates(
@@ -133,16 +158,7 @@ def as_candidates(
             names the passage.
     """
     check_text(query, "the query")
-    if isinstance(passages, str):
-        raise HeadRankError("passages is one text; give a list of texts")
-    # A table of pandas iterates over its columns' names, which would be ranked.
-    table = hasattr(passages, "columns")
-    if isinstance(passages, (Passage, Mapping, Set)) or table or not isinstance(passages, Iterable):
-        raise HeadRankError(
-            f"passages is a {type(passages).__name__}; give a list (or another iterable with an "
-            "order) of texts, Passage objects or mappings with 'text'"
-        )
-    passages = list(passages)
+    passages = list(in_order(passages, "passages", PASSAGES))
     if ids is not None:
         ids = list(ids)
     made, found = [], []

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headrank.data.candidates import Passage, check_text
+from headrank.data.candidates import PASSAGES, Passage, check_text, in_order
 from headrank.data.spellings import DOCUMENT
 from headrank.errors import HeadRankError
 
@@ -50,7 +50,7 @@ class CrossEncoderForms:
         Raises:
             HeadRankError: as ``rerank``.
         """
-        documents = [_without_id(one) for one in _listed(documents)]
+        documents = [_without_id(one) for one in in_order(documents, "documents", PASSAGES)]
         found = []
         for one in self.rerank(query, documents, query_id=query_id, top_k=top_k):
             text = {"text": one.passage.text} if return_documents else {}
@@ -72,7 +72,7 @@ class CrossEncoderForms:
         Raises:
             HeadRankError: no pairs, an entry that is no pair, or as ``rerank``.
         """
-        pairs = _listed(pairs, "pairs")
+        pairs = list(in_order(pairs, "pairs", "(query, passage)"))
         if len(pairs) == 2 and all(isinstance(one, str) for one in pairs):
             return self.predict([tuple(pairs)]).item()
         if not pairs:
@@ -91,15 +91,6 @@ class CrossEncoderForms:
             for one in self.rerank(query, [_without_id(pairs[place][1]) for place in own]):
                 scores[own[one.index]] = one.score
         return scores
-
-
-def _listed(values: object, what: str = "documents") -> list:
-    """Return the entries of an iterable that has an order."""
-    # A table of pandas iterates over its columns' names.
-    odd = isinstance(values, (str, Passage, Mapping, Set)) or hasattr(values, "columns")
-    if odd or not isinstance(values, Iterable):
-        raise HeadRankError(f"{what} is a {type(values).__name__}; give a list")
-    return list(values)
 
 
 def _without_id(passage: object) -> object:

@@ -19,6 +19,7 @@ from headrank.data.candidates import (
     arrange,
     as_candidates,
     check_text,
+    in_order,
 )
 from headrank.data.heads import HeadSet
 from headrank.errors import HeadRankError
@@ -204,9 +205,7 @@ class HeadRanker(CrossEncoderForms):
         The documents are prefilled once, whatever the number of queries; each ranking is
         what ``rerank`` gives for the same order of the passages.
         """
-        if isinstance(queries, str):
-            raise HeadRankError("queries is one text; give a list of texts")
-        queries = list(queries)
+        queries = list(in_order(queries, "queries", "texts"))
         if not queries:
             return []
         candidates = as_candidates(queries[0], passages, ids=ids, query_id=query_id)

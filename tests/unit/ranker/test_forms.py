@@ -82,14 +82,19 @@ def test_passages_may_be_any_iterable_with_an_order(mine):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda mine: mine.rank(QUERY, "text"), "documents is a str; give a list"),
+        (lambda mine: mine.rank(QUERY, "text"), "documents is one text; give a list"),
         (lambda mine: mine.rank(QUERY, {"a", "b"}), "documents is a set"),
         (lambda mine: mine.rank(QUERY, pd.DataFrame({"a": ["b"]})), "documents is a DataFrame"),
         (lambda mine: mine.rank(QUERY, 3), "documents is a int"),
+        (
+            lambda mine: mine.rerank_queries(pd.DataFrame({"a": ["b"]}), tiny.TEXTS),
+            "queries is a DataFrame",
+        ),
+        (lambda mine: mine.rerank_queries({"a": "b"}, tiny.TEXTS), "queries is a dict"),
         (lambda mine: mine.rank(QUERY, ["a"], top_k=0), "top_k is 0; allowed: a whole number"),
         (lambda mine: mine(QUERY, ["a"], top_k=True), "top_k is True"),
         (lambda mine: mine.predict([]), "there are no pairs"),
-        (lambda mine: mine.predict("ab"), "pairs is a str"),
+        (lambda mine: mine.predict("ab"), "pairs is one text"),
         (lambda mine: mine.predict([(QUERY, "a"), (QUERY,)]), "pair 2 of 2 is a tuple"),
         (lambda mine: mine.predict([(QUERY, "a"), "bc"]), "pair 2 of 2 is a str"),
         (lambda mine: mine.predict([(3, "a")]), "the query of pair 1 of 1 is a int"),

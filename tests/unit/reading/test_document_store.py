@@ -211,6 +211,8 @@ def test_a_store_holds_what_it_says(computed):
     tokens = sum(held.entry.tokens for held in store._entries.values())
     assert store.bytes == tokens * 2 * 8 * 4 * (3 + 2)
     assert store.bytes == sum(held.entry.bytes for held in store._entries.values())
+    with pytest.raises(HeadRankError, match="passages is one text; give a list"):
+        own.encode("one text")  # not a document a letter
 
 
 def test_of_a_document_a_tenth_is_stored(computed):
