@@ -114,6 +114,20 @@ def position_share(positions: pd.DataFrame, kind: str = "other") -> float:
     return float(between / (between + within)) if between + within > 0 else 0.0
 
 
+def chance_share(positions: pd.DataFrame, kind: str = "other") -> float:
+    """Return the share that positions without any say would explain, in expectation.
+
+    Means of parts differ by chance alone: ``(parts - 1) / (documents - 1)`` for equal scores'
+    distributions, as in an analysis of variance. NaN where there is no such document.
+
+    Args:
+        positions: of ``by_position``.
+    """
+    count = positions.loc[positions["kind"] == kind, "documents"]
+    count = count[count > 0]
+    return float((len(count) - 1) / max(count.sum() - 1, 1)) if len(count) else float("nan")
+
+
 def zone_spread(lists: Iterable[Scored], confidence: float = 0.95, seed: int = 0) -> pd.DataFrame:
     """Return how far scores lie apart in the start, middle and end of the prompt.
 

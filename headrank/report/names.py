@@ -22,6 +22,9 @@ NAMES = {
 """Known methods; any other keeps the name that the config gives it. ``headrank`` alone is the
 family, and its heads; ``printed`` adds to a method whether the model was aligned."""
 
+STORED = ".stored"
+"""Behind the name of a method: it is timed behind documents that were encoded before."""
+
 GROUPS = (
     "First stage",
     "Dense",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from headrank.options.prompt import STORABLE
-from headrank.report.names import label
+from headrank.report.names import STORED, label
 from headrank.workflow.config.layouts import prompt_in
 from headrank.workflow.config.usage import split_method
 from headrank.workflow.experiment import ADAPTER_FILES, Experiment
@@ -26,10 +26,6 @@ BENCHMARKS = {
     "methods-float32": ("methods", ["--dtype", "float32"]),
 }
 """Module and options of each part of the benchmarks."""
-
-
-STORED = ".stored"
-"""Behind the name of a method: it is timed behind documents that were encoded before."""
 
 
 def plain_name(method: str) -> str:

@@ -137,7 +137,72 @@ def quality_latency():
     )
 
 
+# What an experiment of many methods brings: the demo has fourteen, with names as long as these.
+MANY = [
+    *("bm25", "minilm", "minilm.stored", "random", "all-raw", "icr", "qrhead", "core"),
+    *("headrank-untuned", "headrank-any-layer", "headrank-untuned+bm25", "headrank"),
+    *("headrank-block-untuned", "headrank-block-untuned.stored", "headrank-block"),
+    *("headrank-block.stored", "headrank+bm25"),
+]
+LONG = {name: f"HeadRank, {name.split('-')[-1]}, documents stored" for name in MANY[9:]}
+
+
+def homogenisation_of_many():
+    titles = ("All heads, raw", *(f"HeadRank, {name}, block" for name in ("untuned", "aligned")))
+    systems = {f"{title} {n}": positions(n, n) for n in (0, 2) for title in titles}
+    systems.popitem()
+    return figures.homogenisation(systems)
+
+
+def quality_latency_of_many():
+    """Costs and values lie as close together as the demo's."""
+    generator = np.random.default_rng(3)
+    seconds = np.where([name.endswith(".stored") for name in MANY], 0.05, 1.1)
+    seconds = seconds * generator.uniform(0.7, 1.4, len(MANY))
+    frame = pd.DataFrame({"method": MANY, "seconds": [0.0005, *seconds[1:]]})
+    frame["value"] = generator.uniform(0.45, 0.6, len(MANY))
+    return figures.quality_latency(
+        frame.assign(low=frame["value"] - 0.1, high=frame["value"] + 0.1), names=LONG
+    )
+
+
+def order_robustness_of_many():
+    rows = [
+        {"set": name, "method": method, "order": order, "mean": 0.3 + 0.02 * number}
+        for name in ("InsuranceQA (n = 27)", "Semanlink (n = 8)", "Lee (n = 5)")
+        for number, method in enumerate(MANY)
+        for order in ("shuffled", "first-stage", "reversed")
+    ]
+    return figures.order_robustness(interval(pd.DataFrame(rows)), names=LONG)
+
+
+def middle_zone_of_many():
+    rows = [
+        {"system": name, "kind": kind, "rate": rate}
+        for name in MANY[4:]
+        for kind, rate in (("relevant", 0.6), ("other", 0.2), ("gap", 0.4))
+    ]
+    frame = pd.DataFrame(rows)
+    bounds = {"low": frame["rate"] - 0.1, "high": frame["rate"] + 0.1}
+    return figures.middle_zone(frame.assign(**bounds), names=LONG)
+
+
+def ndcg_by_heads_of_many():
+    rows = [
+        {"selection": name, "heads": count, "mean": 0.5 + 0.01 * place}
+        for place, name in enumerate(MANY[5:])
+        for count in (1, 2, 4, 8, 16, 32, 64, 270)
+    ]
+    lines = {"bm25": 0.519, "minilm": 0.52, "random": 0.19}
+    return figures.ndcg_by_heads(interval(pd.DataFrame(rows)), lines, names=LONG)
+
+
 DRAWN = [
+    homogenisation_of_many,
+    quality_latency_of_many,
+    order_robustness_of_many,
+    middle_zone_of_many,
+    ndcg_by_heads_of_many,
     head_scores,
     homogenisation,
     order_robustness,

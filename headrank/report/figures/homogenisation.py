@@ -9,13 +9,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from headrank.evaluation.homogenisation import position_share
+from headrank.evaluation.homogenisation import chance_share, position_share
 from headrank.report.figures.style import (
     BLUE,
     GREY,
     MIDDLE_ZONE,
     PAGE,
     RED,
+    STYLE,
     counted,
     new_figure,
     styled,
@@ -23,6 +24,7 @@ from headrank.report.figures.style import (
 )
 from headrank.report.names import label
 
+_ACROSS = 3  # panels in a row; a fourth would leave no room for the titles
 _KINDS = {"relevant": (RED, "o", "Relevant"), "other": (BLUE, "s", "Other")}
 
 
@@ -35,13 +37,19 @@ def homogenisation(systems: Mapping[str, pd.DataFrame]) -> Figure:
             :func:`headrank.evaluation.homogenisation.by_position`, e.g. all heads, selected heads,
             aligned heads.
     """
-    figure = new_figure(min(PAGE, 0.5 + 2.15 * len(systems)), 2.3)
-    panels = figure.subplots(1, len(systems), sharey=True, squeeze=False)[0]
+    across = min(_ACROSS, len(systems))
+    down = -(-len(systems) // across)
+    figure = new_figure(min(PAGE, 0.5 + 2.15 * across), 0.6 + 1.75 * down)
+    grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    panels = grid.ravel()[: len(systems)]
+    for axes in grid.ravel()[len(systems) :]:
+        axes.remove()
     for axes, (title, positions) in zip(panels, systems.items(), strict=True):
         _panel(axes, positions, {kind: _documents(systems.values(), kind) for kind in _KINDS})
         axes.set_title(title, pad=13)
         share = position_share(positions)
-        told = f"position explains {share:.0%} of the others' variance"
+        chance = chance_share(positions)
+        told = f"position explains {share:.0%}, by chance {chance:.0%}"
         axes.text(
             0.5,
             1.02,
@@ -52,10 +60,13 @@ def homogenisation(systems: Mapping[str, pd.DataFrame]) -> Figure:
             fontsize=6.2,
             color=GREY,
         )
+    # The lowest panel of each column: the last row may be shorter.
+    for axes in panels[-across:]:
         axes.set_xlabel("Position in the prompt (%)")
-    panels[0].set_ylabel("Relevance (z-score in its list)")
+        axes.tick_params(labelbottom=True)
+    figure.supylabel("Relevance (z-score in its list)", fontsize=STYLE["axes.labelsize"])
     handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=min(3, len(systems)))
+    figure.legend(handles, names, loc="outside lower center", ncols=across)
     return figure
 
 

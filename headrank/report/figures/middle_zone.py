@@ -13,6 +13,7 @@ from headrank.report.figures.style import (
     BLUE,
     COLUMN,
     GREY,
+    PAGE,
     RED,
     counted,
     group_rows,
@@ -43,7 +44,11 @@ def middle_zone(rates: pd.DataFrame, *, names: Mapping[str, str] | None = None) 
     place_of = dict(zip(zip(systems["set"], systems["system"], strict=True), places, strict=True))
     own = zip(keys["set"], keys["system"], strict=True)
     points = rates.assign(place=[place_of[key] for key in own])
-    figure = new_figure(COLUMN, (1.35 if "documents" in rates else 0.95) + 0.2 * end)
+    printed = [label(name, names) for name in systems["system"]]
+    wide = max(map(len, printed)) > 28  # of a column it would leave the panels too little
+    figure = new_figure(
+        PAGE if wide else COLUMN, (1.35 if "documents" in rates else 0.95) + 0.2 * end
+    )
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.3, 1))
     panel_letter(left, "a")
     panel_letter(right, "b")
@@ -58,7 +63,7 @@ def middle_zone(rates: pd.DataFrame, *, names: Mapping[str, str] | None = None) 
     _points(right, points[points["kind"] == "gap"], 0, BLACK, "D", None)
     right.axvline(0, color=GREY, linewidth=0.8)
     right.set_xlabel("Gap (points)")
-    name_rows(left, places, [label(name, names) for name in systems["system"]], heads, end)
+    name_rows(left, places, printed, heads, end)
     right.grid(axis="y", visible=False)
     right.tick_params(axis="y", length=0)
     columns = 1 if "documents" in points else 3

@@ -10,11 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from headrank.report.figures.style import (
-    COLUMN,
     counted,
     looks,
-    new_figure,
     reference_lines,
+    sized,
     styled,
     subject,
 )
@@ -81,9 +80,9 @@ def _curves(
     names: Mapping[str, str] | None,
 ) -> tuple[Figure, Axes]:
     """Return a figure of one curve a selection over a column, and lines for the references."""
-    figure = new_figure(COLUMN, 2.5)
-    axes = figure.subplots()
     styles = looks(curves["selection"])
+    figure, place = sized([label(name, names) for name in styles], 2.5)
+    axes = figure.subplots()
     for name, look in styles.items():
         part = curves[curves["selection"] == name].sort_values(over)
         axes.fill_between(
@@ -101,7 +100,7 @@ def _curves(
     top = max(curves["high"].max(), *references.values(), 0)
     axes.set_ylim(0, 1.05 * top)
     reference_lines(axes, references, names)
-    figure.legend(loc="outside lower center", ncols=min(3, len(styles)), columnspacing=1)
+    figure.legend(**place)
     return figure, axes
 
 

@@ -13,15 +13,15 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from headrank.report.figures.style import (
-    COLUMN,
+    BLACK,
     LIGHT,
     counted,
     looks,
-    new_figure,
+    sized,
     styled,
     subject,
 )
-from headrank.report.names import label
+from headrank.report.names import STORED, label
 
 _APART = 7.0  # points between the middles of two markers that would cover one another
 _BARS = 2.0  # between those whose intervals alone would
@@ -45,7 +45,12 @@ def quality_latency(
             and model (named with the method if there are several).
         names: printed names of methods, where they differ from the usual ones.
     """
-    figure = new_figure(COLUMN, 2.1 + 0.09 * len(points))
+    several = "model" in points.columns and points["model"].nunique() > 1
+    printed = [
+        label(row["method"], names) + (f" ({row['model']})" if several else "")
+        for row in points.to_dict("records")
+    ]
+    figure, place = sized(printed, 2.7)
     axes = figure.subplots()
     front = _front(points)
     axes.plot(
@@ -58,9 +63,8 @@ def quality_latency(
         label="Best at this cost or less",
     )
     styles = looks(points["method"])
-    several = "model" in points.columns and points["model"].nunique() > 1
     drawn = []
-    for row in points.to_dict("records"):
+    for row, told in zip(points.to_dict("records"), printed, strict=True):
         name, bars = row["method"], None
         look = styles[name]
         if "low" in row and "high" in row:
@@ -69,12 +73,15 @@ def quality_latency(
             row["seconds"],
             row["value"],
             bars,
-            fmt=look.marker,
+            marker=look.marker,
+            linestyle="none",
             color=look.colour,
             elinewidth=0.8,
             markersize=5,
+            # What is made of a method has its look, hollow (a fusion) or framed (documents stored).
             fillstyle="none" if "+" in name else "full",
-            label=label(name, names) + (f" ({row['model']})" if several else ""),
+            markeredgecolor=BLACK if name.endswith(STORED) else look.colour,
+            label=told,
         )
         drawn.append(container)
     axes.margins(x=0.05, y=0.1)
@@ -89,8 +96,7 @@ def quality_latency(
         timed = ", on 1 list" if one else f", mean of {counted(points['lists'], 'lists')[4:]}"
     axes.set_xlabel(f"CPU seconds a query{timed}")
     axes.set_ylabel(measure)
-    # Below, not beside the points: a fusion costs as much as its method and lies right above it.
-    figure.legend(loc="outside lower center", ncols=2, columnspacing=1)
+    figure.legend(**place)
     _set_apart(axes, points, drawn)
     return figure
 

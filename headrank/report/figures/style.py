@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib.style
 from matplotlib.axes import Axes
@@ -15,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from headrank.io.files import atomic
-from headrank.report.names import label
+from headrank.report.names import STORED, label
 
 COLUMN, PAGE = 3.35, 7.0
 """Widths in inches: one column and both columns of a two-column paper."""
@@ -69,7 +70,7 @@ class Look:
     """Colour, marker and line of one system; all three differ, so one alone may be lost."""
 
     colour: str
-    marker: str
+    marker: str | tuple[int, int, float]
     line: str = "-"
 
 
@@ -84,22 +85,26 @@ LOOKS = {
     "all-raw": Look(GREY, "h", (0, (2, 2))),
     "random": Look(LIGHT, "*", (0, (1, 2))),
 }
+# None has both the colour and the marker of a known one. The last is a star of four points.
 _SPARE = [
     Look(colour, marker)
-    for marker, colour in zip("<>pdHo", (BLUE, GREEN, PURPLE, ORANGE, SKY, RED), strict=True)
+    for marker, colour in zip(
+        [*"<>pdH", (4, 1, 0)], (BLUE, GREEN, PURPLE, ORANGE, SKY, RED), strict=True
+    )
 ]
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
     """Return a look for each system, the same in every figure for the known ones.
 
-    A fusion ``a+b`` takes the look of ``a``; unknown names take spare looks in turn.
+    A fusion ``a+b`` takes the look of ``a``, and so does ``a`` behind stored documents; unknown
+    names take spare looks in turn.
     """
+    names = list(names)
+    plain = {name: name.split("+")[0].removesuffix(STORED) for name in names}
     spare = itertools.cycle(_SPARE)
-    return {
-        name: LOOKS.get(name) or LOOKS.get(name.split("+")[0]) or next(spare)
-        for name in dict.fromkeys(names)
-    }
+    taken = {name: LOOKS.get(name) or next(spare) for name in dict.fromkeys(plain.values())}
+    return {name: taken[plain[name]] for name in names}
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
@@ -149,6 +154,19 @@ def subject(figure: Figure, *parts: str) -> Figure:
     if told:
         figure.suptitle(told, x=0.01, ha="left", fontsize=6.5, color=GREY)
     return figure
+
+
+def sized(names: Collection[str], height: float) -> tuple[Figure, dict[str, Any]]:
+    """Return a figure of one panel and how its legend of these names is placed.
+
+    A few short names stand below a column; many or long ones beside the axes, on a page.
+    """
+    longest = max(map(len, names))
+    if len(names) <= 6 and longest <= 24:
+        below = {"loc": "outside lower center", "ncols": 3 if longest <= 17 else 2}
+        return new_figure(COLUMN, height), below | {"columnspacing": 1}
+    figure = new_figure(PAGE, max(height, 0.5 + 0.15 * (len(names) + 1)))
+    return figure, {"loc": "outside right upper"}
 
 
 def counted(numbers: Iterable[float], unit: str = "queries") -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from headrank.evaluation.homogenisation import ZONES, position_share
+from headrank.evaluation.homogenisation import ZONES, chance_share, position_share
 from headrank.report import names as labels
 from headrank.report.tables.significance import P, mark
 from headrank.report.tables.table import Column, Table, from_frame
@@ -92,7 +92,11 @@ def homogenisation_table(
     """
     rows = []
     for system, part in positions.groupby("system", sort=False):
-        row = {"system": labels.label(system, names), "explained": 100 * position_share(part)}
+        row = {
+            "system": labels.label(system, names),
+            "explained": 100 * position_share(part),
+            "chance": 100 * chance_share(part),
+        }
         for zone in spread[spread["system"] == system].to_dict("records"):
             row |= {f"{zone['zone']}_{key}": zone[key] for key in ("spread", "low", "high")}
         rows.append(row)
@@ -100,11 +104,13 @@ def homogenisation_table(
     columns = [
         Column("system", "System"),
         Column("explained", "Explained by position (%)", digits=1),
+        Column("chance", "By chance (%)", digits=1),
         *(Column(f"{zone}_spread", titles[zone], "Spread", digits=2) for zone in ZONES),
     ]
     notes = (
         "Explained by position: share of the variance of irrelevant documents' relevance (z-scored "
-        "in its list) that the place in the prompt explains.",
+        "in its list) that the place in the prompt explains. By chance: what it would seem to "
+        "explain, in expectation, had it no say.",
         "Spread: standard deviation of relevance in that part of the prompt over that of the whole "
         f"list, over all queries; brackets: {confidence:.0%} BCa intervals over queries. "
         "Near 0 a part is homogenised.",

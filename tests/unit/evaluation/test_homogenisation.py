@@ -9,6 +9,7 @@ from headrank.evaluation.homogenisation import (
     ZONES,
     Scored,
     by_position,
+    chance_share,
     parts_of,
     position_share,
     scored_reading,
@@ -48,9 +49,25 @@ def test_position_share_is_one_for_position_and_near_zero_for_noise():
     assert position_share(by_position(equal, Qrels({}), 10)) == 0
 
 
+def test_noise_explains_on_average_what_chance_is_said_to():
+    generator = np.random.default_rng(0)
+    names = tuple(f"d{i}" for i in range(20))
+    tables = [
+        by_position(
+            [Scored(f"q{i}", names, generator.normal(size=20)) for i in range(25)], Qrels({})
+        )
+        for _ in range(60)
+    ]
+    assert chance_share(tables[0]) == 9 / 499
+    shares = [position_share(table) for table in tables]
+    error = np.std(shares) / len(shares) ** 0.5
+    assert abs(np.mean(shares) - chance_share(tables[0])) < 3 * error
+
+
 def test_without_a_document_that_is_not_relevant_no_share_is_told():
     lists = [Scored("q1", ("a", "b"), np.array([0.0, 2.0]))]
-    assert np.isnan(position_share(by_position(lists, Qrels({"q1": {"a": 1, "b": 1}}), parts=2)))
+    table = by_position(lists, Qrels({"q1": {"a": 1, "b": 1}}), parts=2)
+    assert np.isnan(position_share(table)) and np.isnan(chance_share(table))
 
 
 def test_short_lists_and_no_lists_are_refused():

@@ -264,6 +264,15 @@ def test_head_scores_explain_their_grey():
     assert not any("No candidate" in text.get_text() for text in legend.get_texts())
 
 
+def test_no_two_systems_look_alike():
+    looks = style.looks(dict.fromkeys([*METHODS, *(f"own-{n}" for n in range(6))]))
+    assert len({(look.colour, look.marker) for look in looks.values()}) == len(looks)
+    # What is made of a method has its look.
+    made = style.looks(["own-1", "own+bm25", "own-1.stored", "headrank", "headrank+bm25"])
+    assert made["own-1"] == made["own-1.stored"] != made["own+bm25"]
+    assert made["headrank"] == made["headrank+bm25"] == style.LOOKS["headrank"]
+
+
 def test_quality_latency_is_linear_unless_models_differ_much():
     """A first stage that costs next to nothing does not decide the scale."""
     (far,) = quality_latency().axes

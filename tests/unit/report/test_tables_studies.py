@@ -171,10 +171,11 @@ def test_homogenisation_table():
     )
     table = homogenisation_table(positions, spread, names={"icr": "ICR, calibrated"})
     first, second = ([cell.value for cell in row.cells] for row in table.rows)
-    assert first == ["HeadRank", 0.0, 1.0, 0.5, 0.8]
+    # Two parts of six documents: 1 of 5 degrees of freedom lies between them.
+    assert first == ["HeadRank", 0.0, 20.0, 1.0, 0.5, 0.8]
     # Two parts of three documents, 1 from their mean, with variance 1 in each: 6 of 6 + 4.
-    assert second[:2] == ["ICR, calibrated", pytest.approx(60)]
-    assert all(value is None for value in second[2:])
+    assert second[:3] == ["ICR, calibrated", pytest.approx(60), 20.0]
+    assert all(value is None for value in second[3:])
     assert "0.50 \\[0.20, 0.90\\]" in table.markdown()
 
 
