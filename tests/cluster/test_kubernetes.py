@@ -88,6 +88,7 @@ def test_the_pod_has_no_rights_that_it_does_not_need():
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 
 
+@pytest.mark.slow
 def test_the_pod_s_command_plans_the_demo(tmp_path):
     _, pod = parts()
     (container,) = pod["containers"]

@@ -99,6 +99,7 @@ def test_the_config_that_the_readme_gives_plans_the_user_s_folder(work):
         assert job in result.stdout, f'README.md: no job "{job}"'
 
 
+@pytest.mark.slow
 def test_bm25_answers_and_training_drops_what_the_exam_asks(finished):
     table = pd.read_parquet(finished / "results/evaluation/per_query.parquet")
     own = table[(table["method"] == "bm25") & (table["measure"] == "nDCG@10")]
@@ -111,6 +112,7 @@ def test_bm25_answers_and_training_drops_what_the_exam_asks(finished):
     assert "1 queries, 1 dropped" in (finished / "logs/sets/heads.log").read_text()
 
 
+@pytest.mark.slow
 def test_the_first_stage_is_compared_with_a_published_one(finished, tmp_path):
     work = copy_of(finished, tmp_path / "work")
     config = yaml.safe_load((work / "config.yaml").read_text())
@@ -132,12 +134,14 @@ def test_the_first_stage_is_compared_with_a_published_one(finished, tmp_path):
     assert "it stems otherwise" in (work / "results/tables/first_stage.md").read_text()
 
 
+@pytest.mark.slow
 def test_without_published_numbers_the_check_says_what_to_declare(work):
     result = snakemake(work, work / "config.yaml", "first_stage_check")
     assert result.returncode != 0
     assert "set collections.NAME.published" in result.stdout
 
 
+@pytest.mark.slow
 def test_candidates_of_the_folder_are_the_first_stage(work):
     own = Run({f"q{n}": [("d7", 2.0), (f"d{n}", 1.0)] for n in range(4)} | {"t5": [("d5", 1.0)]})
     own.save(work / "food/candidates.run")
@@ -188,6 +192,7 @@ def test_a_fault_in_the_data_is_told_with_file_and_line(work):
     assert not (work / "resources/collections/food").exists()
 
 
+@pytest.mark.slow
 def test_a_path_that_is_gone_is_told_before_any_job_though_results_are_there(finished, tmp_path):
     work = copy_of(finished, tmp_path / "work")
     config = work / "config.yaml"

@@ -57,6 +57,7 @@ def test_a_run_killed_at_any_step_resumes_to_the_same_bytes(unbroken, tmp_path, 
     assert not (tmp_path / "c").exists()
 
 
+@pytest.mark.slow
 def test_a_run_killed_between_any_two_files_resumes_to_the_same_bytes(tmp_path, monkeypatch):
     """Before every rename and removal that a run makes, and after the last."""
     options = replace(OPTIONS, epochs=2, batch=5, checkpoint_every=1)
@@ -90,6 +91,7 @@ def test_a_run_killed_between_any_two_files_resumes_to_the_same_bytes(tmp_path, 
     assert number > 15
 
 
+@pytest.mark.slow
 def test_sigkill_leaves_a_checkpoint_to_go_on_from(unbroken, tmp_path):
     script = (
         "import os, signal, sys\n"

@@ -244,6 +244,7 @@ def test_weights_have_the_umask(tmp_path, heads, model, collection):
     assert sum(path.suffix == ".safetensors" for path in found) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("narrow", ["ascii", "latin-1", "C"])
 def test_a_ranking_outlasts_a_narrow_standard_output(tmp_path, monkeypatch, heads, model, narrow):
     """Ids and queries that the locale's encoding lacks; the file on a disk is the measure."""
@@ -264,6 +265,7 @@ def test_a_ranking_outlasts_a_narrow_standard_output(tmp_path, monkeypatch, head
     assert "保険 é".encode() in shown
 
 
+@pytest.mark.slow
 def test_every_command_prints_to_a_narrow_standard_output(tmp_path, heads, model, collection):
     folder = tmp_path / "Käse 保"
     folder.mkdir()

@@ -200,6 +200,7 @@ def test_the_digest_is_that_of_the_weights(folder):
     assert load_model(folder).digest != before
 
 
+@pytest.mark.slow
 def test_the_digest_of_a_hub_repository_is_its_commit(folder, tmp_path):
     """Two repositories were both unknown once, so heads of one passed for the other's."""
     commit = "0123456789abcdef" * 2 + "01234567"

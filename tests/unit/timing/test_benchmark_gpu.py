@@ -134,6 +134,7 @@ def test_what_does_not_fit_says_so_and_the_rest_is_measured(tmp_path, monkeypatc
     assert table.loc["8 heads, 60 % of the layers", "ms"].notna().all()
 
 
+@pytest.mark.slow
 def test_it_needs_few_packages(root, tmp_path):
     """A GPU may stand where nothing can be installed."""
     script = (
