@@ -2,16 +2,17 @@ from headrank.workflow import timed
 
 
 # What a list costs each method, by the path a deployment takes: a truncated model, selected heads.
-# `snakemake timing`; with `report.latency` every run. A job a method: only what changed is timed again.
+# `snakemake timing`; with `report.latency` every run. A job a model: its methods are timed one after
+# the other in one process, so their costs compare, and what they import is loaded once.
 rule latency:
     input:
         lists=list(experiment.set_files(experiment.report_set).values()),
         model=experiment.model_part("{model}"),
-        needed=lambda wildcards: timed.timed_files(experiment, wildcards.model, wildcards.method),
+        needed=lambda wildcards: timed.timed_files(experiment, wildcards.model),
     output:
-        "<results>/latency/{model}/{method}.csv",
+        "<results>/latency/{model}.csv",
     log:
-        "<logs>/latency/{model}/{method}.log",
+        "<logs>/latency/{model}.log",
     wildcard_constraints:
         model=one_of(experiment.model_names),
     conda:
@@ -25,16 +26,15 @@ rule latency:
         gpu_manufacturer=sizes.on_gpu("nvidia"),
     params:
         weights=experiment.weights_of,
-        prompt=lambda wildcards: timed.timed_prompt(experiment, wildcards.method),
         order=experiment.report_order,
         seed=config["seed"],
         threads=config["reading"]["threads"],
-        system=lambda wildcards: timed.timed_systems(experiment, wildcards.model)[wildcards.method],
+        systems=lambda wildcards: timed.timed_systems(experiment, wildcards.model),
         number=config["latency"]["lists"],
         rounds=config["latency"]["rounds"],
         code=code("latency"),
     message:
-        "Time {wildcards.method} on {wildcards.model}"
+        "Time the methods of {wildcards.model}"
     script:
         "../workflow/scripts/latency.py"
 

@@ -33,11 +33,6 @@ def plain_name(method: str) -> str:
     return method.removesuffix(STORED)
 
 
-def timed_prompt(x: Experiment, method: str) -> dict[str, Any]:
-    """Return the prompt that a timed method reads."""
-    return prompt_in(x.config, x.layout_of(plain_name(method)))
-
-
 def stored_of(x: Experiment, model: str) -> dict[str, str]:
     """Return ``{timed: method}`` of what is timed behind stored documents, too."""
     return {name: plain_name(name) for name in timed_systems(x, model) if name.endswith(STORED)}
@@ -116,9 +111,9 @@ def timed_generative(x: Experiment) -> dict[str, dict[str, Any]]:
 
 
 def timed_systems(x: Experiment, model: str) -> dict[str, dict[str, Any]]:
-    """Return every method that is timed on a model: its kind, and what it is made from."""
+    """Return every method that is timed on a model: its kind, prompt, and what it is made from."""
     return {
-        name: {"kind": kind, **how}
+        name: {"kind": kind, "prompt": prompt_in(x.config, x.layout_of(plain_name(name))), **how}
         for kind, found in (
             ("attention", timed_attention(x, model)),
             ("encoder", timed_encoders(x)),
@@ -128,16 +123,17 @@ def timed_systems(x: Experiment, model: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def timed_files(x: Experiment, model: str, method: str) -> list[str]:
-    """Return the files that a timed method loads."""
-    system = timed_systems(x, model)[method]
-    if system["kind"] == "encoder":
-        return x.part_of(system["path"], "headrank.json")
-    if system["kind"] != "attention":
-        return []
-    heads = [system["heads"]] if system["heads"] else []
-    folder = system["adapter"]
-    return [*heads, *(f"{folder}/{name}" for name in ADAPTER_FILES if folder)]
+def timed_files(x: Experiment, model: str) -> list[str]:
+    """Return the files that a model's timed methods load, each once."""
+    files: list[str] = []
+    for system in timed_systems(x, model).values():
+        if system["kind"] == "encoder":
+            files += x.part_of(system["path"], "headrank.json")
+        elif system["kind"] == "attention":
+            folder = system["adapter"]
+            files += [system["heads"]] if system["heads"] else []
+            files += [f"{folder}/{name}" for name in ADAPTER_FILES if folder]
+    return list(dict.fromkeys(files))
 
 
 def report_index(x: Experiment) -> list[str]:
@@ -149,7 +145,7 @@ def report_index(x: Experiment) -> list[str]:
 
 def latency_files(x: Experiment, model: str) -> list[str]:
     """Return the costs of a model's methods and of a first stage that is ours."""
-    files = [f"{x.results}/latency/{model}/{name}.csv" for name in timed_systems(x, model)]
+    files = [f"{x.results}/latency/{model}.csv"] if timed_systems(x, model) else []
     if report_index(x) and timed_methods(x, "first-stage"):
         files.append(f"{x.results}/latency/first-stage.csv")
     return files

@@ -160,12 +160,11 @@ def test_an_aligned_methods_middle_zone_is_paired_with_its_unaligned_one():
 
 def test_what_is_timed_is_asked_for():
     x = experiment()
-    files = timed_files(x, "smollm2", "headrank")
-    assert files[0] == "out/profiles/smollm2/heads/headrank.json"
-    assert all(path.startswith("out/adapters/smollm2/") for path in files[1:]) and files[1:]
-    assert timed_files(x, "smollm2", "icr") == []
-    (card,) = timed_files(x, "smollm2", "minilm")
-    assert card == "resources/models/minilm/headrank.json"
+    files = timed_files(x, "smollm2")
+    assert "out/profiles/smollm2/heads/headrank.json" in files
+    assert "out/adapters/smollm2/insuranceqa-1/adapter_model.safetensors" in files
+    assert "resources/models/minilm/headrank.json" in files
+    assert len(files) == len(set(files))
     first = "out/latency/first-stage.csv"
     assert (first in latency_files(x, "smollm2")) == bool(report_index(x))
 
