@@ -14,6 +14,9 @@ from headrank.io.texts import local_path, read_text
 
 _KIND = re.compile(r"\.(csv|tsv|parquet)(\.gz)?$", re.I)
 
+# A quoted cell that cannot be told from a text in quotation marks has none inside.
+_QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')
+
 
 def table_kind(path: str | os.PathLike) -> str | None:
     """Return ``csv``, ``tsv`` or ``parquet`` by a file's name; None for any other."""
@@ -29,7 +32,8 @@ def read_table(path: str | os.PathLike) -> Iterator[tuple[str, dict]]:
 
     Raises:
         HeadRankError: as ``read_text``, a row with more or fewer cells than columns, a column
-            without a name or named twice, or Parquet that cannot be read.
+            without a name or named twice, a cell of TSV that is quoted as in CSV, or Parquet that
+            cannot be read.
     """
     if table_kind(path) == "parquet":
         yield from _parquet(path)
@@ -54,6 +58,11 @@ def read_table(path: str | os.PathLike) -> Iterator[tuple[str, dict]]:
                     f"{where}: {len(row)} cells, but the first line names {len(columns)} columns; "
                     "put texts with the separator or line breaks between quotation marks"
                     + ("" if table_kind(path) == "csv" else " and write CSV")
+                )
+            if table_kind(path) == "tsv" and any(map(_QUOTED.fullmatch, row)):
+                raise HeadRankError(
+                    f"{where}: a cell stands between quotation marks, with those inside doubled, "
+                    "as in CSV; cells of TSV are taken as they are: write CSV, or do not quote"
                 )
             yield where, {name: cell for name, cell in zip(columns, row, strict=True) if cell}
     except csv.Error as error:

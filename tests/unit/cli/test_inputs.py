@@ -163,6 +163,7 @@ def test_heads_are_profiled_and_aligned_on_a_table(tmp_path, capsys, model, form
         ("a.csv", "query_id,query,text\n1,x,a\n1,y,b\n", "a.csv:3: query_id '1' has another query"),
         ("a.csv", "", "a.csv: there is no list in it"),
         ("a.tsv", "query\ttext\tgrade\nq\ta\tb\t1\n", "a.tsv:2: 4 cells"),
+        ("a.tsv", 'query\ttext\nq\t"says ""we"""\n', "a.tsv:2: a cell stands between quotation"),
         ("a.parquet", "no", "a.parquet: cannot be read as Parquet"),
         ("a.jsonl", '{"query": "x", "documents": "a"}', "a.jsonl:1: 'docs' is not a list"),
     ],
@@ -171,6 +172,14 @@ def test_broken_tables_are_refused_by_row(tmp_path, capsys, model, name, content
     (tmp_path / name).write_text(content)
     arguments = ["profile", str(tmp_path / name), "--model", model, "-o", str(tmp_path / "h.json")]
     assert message in refused(capsys, arguments)
+
+
+def test_tsv_holds_quotation_marks_as_they_are(tmp_path):
+    texts = ['"We" said: "no"', '"alone"', '""', 'the 5" disk', '"']
+    rows = "".join(f"x\t{text}\n" for text in texts)
+    (tmp_path / "a.tsv").write_text(f"query\ttext\n{rows}")
+    (one,) = file_lists(str(tmp_path / "a.tsv"), labelled=False)
+    assert [passage.text for passage in one.candidates.passages] == texts
 
 
 def test_a_parquet_file_that_is_missing_or_has_another_list(tmp_path):
