@@ -197,7 +197,18 @@ def ndcg_by_heads_of_many():
     return figures.ndcg_by_heads(interval(pd.DataFrame(rows)), lines, names=LONG)
 
 
+def learning_curve_of_many():
+    rows = [
+        {"curve": curve, "queries": count, "seed": seed, "value": low + 0.001 * count + 0.01 * seed}
+        for low, curve in enumerate(("HeadRank", "HeadRank, block", "HeadRank, block, max-logit"))
+        for count in (25, 211, 2600)
+        for seed in (1, 2)
+    ]
+    return figures.learning_curve(pd.DataFrame(rows), {"bm25": 0.5, "minilm": 0.6})
+
+
 DRAWN = [
+    learning_curve_of_many,
     homogenisation_of_many,
     quality_latency_of_many,
     order_robustness_of_many,

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from headrank.io.files import read_json
 from headrank.report.figures.style import (
-    COLUMN,
+    BLUE,
+    GREEN,
     LOOKS,
+    ORANGE,
+    PURPLE,
+    Look,
     counted,
-    new_figure,
     reference_lines,
+    sized,
     styled,
     subject,
 )
 from headrank.report.subject import Subject
+
+_LOOKS = (
+    LOOKS["headrank"],
+    Look(BLUE, "s", (0, (5, 1.5))),
+    Look(GREEN, "^", (0, (3, 1))),
+    Look(PURPLE, "D", (0, (4, 1, 1, 1))),
+    Look(ORANGE, "v", (0, (1, 1))),
+)
 
 
 @styled
@@ -32,37 +46,20 @@ def learning_curve(
     """Return the measure against the number of training queries: seeds as points, their mean.
 
     Args:
-        points: a row a seed: queries, seed, value (mean over evaluation queries).
+        points: a row a seed: queries, seed, value (mean over evaluation queries), and ``curve``
+            where several kinds of adapters are drawn, each with a line of its own.
         references: ``{method: value}`` drawn as lines: untuned heads, BM25, MiniLM.
         names: printed names of methods, where they differ from the usual ones.
     """
-    figure = new_figure(COLUMN, 2.4)
+    points = points if "curve" in points else points.assign(curve="HeadRank")
+    figure, place = sized([f"{name}, mean of seeds" for name in points["curve"].unique()], 2.4)
     axes = figure.subplots()
-    look = LOOKS["headrank"]
-    groups = points.groupby("queries")["value"].agg(["mean", "min", "max"]).reset_index()
-    axes.fill_between(
-        groups["queries"],
-        groups["min"],
-        groups["max"],
-        color=look.colour,
-        alpha=0.14,
-        linewidth=0,
-        label="range",
-    )
-    axes.plot(groups["queries"], groups["mean"], color=look.colour, label="HeadRank, mean of seeds")
-    axes.plot(
-        points["queries"],
-        points["value"],
-        linestyle="none",
-        marker="o",
-        markersize=3,
-        markerfacecolor="white",
-        markeredgecolor=look.colour,
-        markeredgewidth=0.6,
-        label="one seed",
-    )
+    for (name, part), look in zip(
+        points.groupby("curve", sort=False), itertools.cycle(_LOOKS), strict=False
+    ):
+        _curve(axes, part, look, f"{name}, mean of seeds")
     axes.set_xscale("log")
-    sizes = groups["queries"].to_list()
+    sizes = sorted(points["queries"].unique())
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes], rotation=40, ha="right")
     axes.minorticks_off()
     axes.set_xlabel("Training queries")
@@ -71,8 +68,50 @@ def learning_curve(
     margin = 0.08 * (max(values) - min(values)) or 0.05
     axes.set_ylim(min(values) - margin, max(values) + margin)
     reference_lines(axes, references, names)
-    figure.legend(loc="outside lower center", ncols=3, columnspacing=1)
+    figure.legend(**place)
     return figure
+
+
+def _curve(axes: Axes, points: pd.DataFrame, look: Look, name: str) -> None:
+    """Draw the seeds of one kind of adapters, their range and their mean."""
+    groups = points.groupby("queries")["value"].agg(["mean", "min", "max"]).reset_index()
+    axes.fill_between(
+        groups["queries"],
+        groups["min"],
+        groups["max"],
+        color=look.colour,
+        alpha=0.14,
+        linewidth=0,
+    )
+    axes.plot(groups["queries"], groups["mean"], color=look.colour, linestyle=look.line, label=name)
+    axes.plot(
+        points["queries"],
+        points["value"],
+        linestyle="none",
+        marker=look.marker,
+        markersize=3,
+        markerfacecolor="white",
+        markeredgecolor=look.colour,
+        markeredgewidth=0.6,
+    )
+
+
+def kind_of(card: Mapping) -> str:
+    """Return the name of the curve that an adapter belongs to, by its card.
+
+    Adapters for other layouts, or trained on another scale of relevance, are other curves: their
+    values are no seeds of one another.
+    """
+    options = card["options"]
+    layout = card["prompt"].get("layout", "joint")
+    layout = "both layouts" if options.get("both_layouts") else layout
+    scale = options.get("scale", "log")
+    told = [
+        "HeadRank",
+        *([layout] if layout != "joint" else []),
+        *([scale] if scale != "log" else []),
+    ]
+    return ", ".join(told)
 
 
 def draw_learning_curve(
@@ -97,6 +136,7 @@ def draw_learning_curve(
         values = alone.loc[alone["adapter"] == adapter, "value"]
         points.append(
             {
+                "curve": kind_of(card),
                 "queries": card["training_queries"],
                 "seed": card["seed"],
                 "value": values.mean(),

@@ -12,7 +12,7 @@ from headrank.errors import HeadRankError
 from headrank.report import figures
 from headrank.report.figures import style
 from headrank.report.figures.ablation import draw_ablations
-from headrank.report.figures.learning_curve import draw_learning_curve
+from headrank.report.figures.learning_curve import draw_learning_curve, kind_of
 from headrank.report.figures.order_robustness import draw_order_robustness
 from headrank.report.figures.quality_latency import draw_quality_latency
 from tests.helpers.figures import (
@@ -23,6 +23,7 @@ from tests.helpers.figures import (
     head_scores_controls,
     homogenisation,
     learning_curve,
+    learning_curve_of_many,
     ndcg_by_depth,
     ndcg_by_heads,
     order_robustness,
@@ -94,6 +95,25 @@ def test_learning_curve_draws_the_mean_and_each_seed():
     assert mean.get_ydata()[0] == pytest.approx(0.4 + 0.08 * np.log10(25))
     assert len(seeds.get_xdata()) == 21
     assert {"BM25", "MiniLM-L6", "HeadRank, untuned"} == {text.get_text() for text in axes.texts}
+
+
+def test_adapters_of_other_layouts_and_scales_are_curves_of_their_own():
+    """Their values stood as seeds of one another once, and were averaged."""
+    (axes,) = learning_curve_of_many().axes
+    lines = axes.lines[:6:2]
+    assert [line.get_label().removesuffix(", mean of seeds") for line in lines] == [
+        *("HeadRank", "HeadRank, block", "HeadRank, block, max-logit")
+    ]
+    means = [line.get_ydata()[0] for line in lines]
+    assert means == pytest.approx([0.04, 1.04, 2.04])  # 25 queries: a thousandth each, and seeds
+    cards = [
+        {"prompt": prompt, "options": options}
+        for prompt in ({}, {"layout": "block"})
+        for options in ({"scale": "log"}, {"scale": "max-logit"}, {"both_layouts": True})
+    ]
+    assert (
+        len({kind_of(card) for card in cards}) == 5
+    )  # one for both layouts is one, told by either
 
 
 def test_middle_zone_groups_systems_by_set():
@@ -213,7 +233,9 @@ def test_curves_and_ablations_say_what_they_are_of(tmp_path):
     for queries in (25, 50):
         card = tmp_path / f"a{queries}" / "headrank.json"
         card.parent.mkdir()
-        card.write_text(json.dumps({"training_queries": queries, "seed": 1}))
+        card.write_text(
+            json.dumps({"prompt": {}, "options": {}, "training_queries": queries, "seed": 1})
+        )
         cards.append(str(card))
         for n in range(6):
             row = ("lee", "m", card.parent.name, "shuffled", "headrank", f"q{n}", "nDCG@10", n / 9)
