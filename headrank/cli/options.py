@@ -238,7 +238,6 @@ def prompt_changes(args: argparse.Namespace) -> dict:
     Raises:
         HeadRankError: the prompt file is not a JSON object of known fields.
     """
-
     from headrank.options.prompt import PromptOptions
 
     changes = {}

@@ -131,7 +131,6 @@ class HeadRanker(CrossEncoderForms):
 
     def save_pretrained(self, folder: str | os.PathLike) -> None:
         """Write a folder that ``from_pretrained`` reads: everything but the base weights."""
-
         save_ranker(self, folder)
 
     def push_to_hub(

@@ -35,7 +35,6 @@ def attention_system(ranker: HeadRanker) -> System:
     A ranker with a store encodes a list's documents in the round that is not measured, as a
     deployment does before any query asks.
     """
-
     stored = ranker.store is not None
 
     # Counting tokens builds the prompt once more: the round that is not measured pays it.
@@ -55,7 +54,6 @@ def generative_system(
     generator: Generator, method: GenerativeMethod, prompt: PromptOptions | None = None
 ) -> System:
     """Return a system that reranks one list by generation; ``prompt`` limits its documents."""
-
     layers = generator.model.config.get_text_config().num_hidden_layers
 
     def rank(candidates: CandidateList) -> Work:
