@@ -63,7 +63,7 @@ rule align:
     threads: config["reading"]["threads"]
     resources:
         mem_mb=sizes.double_memory,
-        runtime=sizes.training_minutes,
+        runtime=sizes.long_minutes,
         gpu=sizes.on_gpu(1),
         gpu_manufacturer=sizes.on_gpu("nvidia"),
     params:

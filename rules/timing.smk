@@ -21,7 +21,7 @@ rule latency:
     threads: sizes.all_cores
     resources:
         mem_mb=sizes.double_memory,
-        runtime=sizes.minutes,
+        runtime=sizes.long_minutes,
         gpu=sizes.on_gpu(1),
         gpu_manufacturer=sizes.on_gpu("nvidia"),
     params:

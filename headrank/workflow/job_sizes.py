@@ -91,8 +91,8 @@ class JobSizes:
         """Return megabytes for a job that holds more than the model."""
         return 2 * self.memory(wildcards, attempt)
 
-    def training_minutes(self, wildcards: Any, attempt: int) -> int:
-        """Return minutes for a training."""
+    def long_minutes(self, wildcards: Any, attempt: int) -> int:
+        """Return minutes for a training, or for the timing of every method."""
         return 3 * self.minutes(wildcards, attempt)
 
     def generation_memory(self, wildcards: Any, attempt: int) -> int:
