@@ -115,13 +115,19 @@ def test_each_method_in_blocks_has_the_recipe_of_its_joint_twin():
         ("icr", "icr-block"),
         ("headrank-untuned", "headrank-block-untuned"),
         ("headrank-untuned", "headrank-query-untuned"),
+        ("headrank-25", "headrank-25-block"),
         ("headrank-211", "headrank-211-block"),
         ("headrank", "headrank-block"),
     }
     evidence = preset("config", "alignment")["alignments"]["insuranceqa"]
-    curve = preset("config", "alignment", "learning_curve")["alignments"]["curve-211"]
-    for name, known in (("insuranceqa", evidence), ("curve-211", curve)):
-        assert config["alignments"][name] == known | {"seeds": [1]}
+    curve = preset("config", "alignment", "learning_curve")["alignments"]
+    known = {name: curve[name] for name in ("curve-25", "curve-211")} | {"insuranceqa": evidence}
+    for name, recipe in known.items():
+        assert config["alignments"][name] == recipe | {"seeds": [1]}
+        # On largest logits the same again, and nothing else.
+        apart = config["alignments"][f"{name}-block"]
+        logit = config["alignments"][f"{name}-block-logit"]
+        assert logit == apart | {"options": apart["options"] | {"scale": "max-logit"}}
     assert set(twins(Experiment(preset("config"), "out"))) == {
         ("headrank-untuned", "headrank-block-untuned"),
         ("headrank", "headrank-block"),
