@@ -208,12 +208,6 @@ def learning_curve_of_many():
 
 
 DRAWN = [
-    learning_curve_of_many,
-    homogenisation_of_many,
-    quality_latency_of_many,
-    order_robustness_of_many,
-    middle_zone_of_many,
-    ndcg_by_heads_of_many,
     head_scores,
     homogenisation,
     order_robustness,
@@ -224,4 +218,13 @@ DRAWN = [
     middle_zone,
     ablation,
     quality_latency,
+]
+
+CROWDED = [
+    learning_curve_of_many,
+    homogenisation_of_many,
+    quality_latency_of_many,
+    order_robustness_of_many,
+    middle_zone_of_many,
+    ndcg_by_heads_of_many,
 ]

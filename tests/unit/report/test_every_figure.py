@@ -13,7 +13,7 @@ from matplotlib.text import Text
 
 from headrank.report import figures
 from headrank.report.figures import style
-from tests.helpers.figures import DRAWN, ablation
+from tests.helpers.figures import CROWDED, DRAWN, ablation
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -60,7 +60,7 @@ def shown(draw):
     ]
 
 
-@pytest.mark.parametrize("draw", DRAWN)
+@pytest.mark.parametrize("draw", [*DRAWN, *CROWDED])
 def test_every_text_lies_within_the_page(draw):
     page = laid_out(draw).bbox.padded(1)
     for text, box in shown(draw):
@@ -68,7 +68,7 @@ def test_every_text_lies_within_the_page(draw):
         assert page.y0 <= box.y0 and box.y1 <= page.y1, text
 
 
-@pytest.mark.parametrize("draw", DRAWN)
+@pytest.mark.parametrize("draw", [*DRAWN, *CROWDED])
 def test_every_panel_names_its_axes_and_fits_the_paper(draw):
     figure = laid_out(draw)
     assert figure.get_figwidth() <= style.PAGE
@@ -80,7 +80,7 @@ def test_every_panel_names_its_axes_and_fits_the_paper(draw):
         assert axes.get_ylabel() or rows_are_named or shared
 
 
-@pytest.mark.parametrize("draw", DRAWN)
+@pytest.mark.parametrize("draw", [*DRAWN, *CROWDED])
 def test_names_do_not_cover_one_another(draw):
     """Axis names, ticks, legends and direct labels: no two texts of a panel overlap."""
     boxes = [(text, box.padded(-1)) for text, box in shown(draw)]
