@@ -147,12 +147,12 @@ def test_both_layouts_of_a_method_are_compared_and_a_stored_one_is_timed(work):
     assert len(table) == 2 * 2
     assert table["tau"].between(-1, 1).all() and table["overlap"].between(0, 1).all()
     assert not (table["tau"] == 1).all()
-    costs = pd.read_csv(work / "results/latency/tiny.csv").set_index("method")
+    costs = pd.read_csv(work / "results/latency/tiny.csv")
     assert (costs["seconds"] > 0).all()
-    stored = costs.loc["apart.stored", "tokens"]
-    assert (stored < 100).all() and (
-        costs.loc["apart", "tokens"] > 2 * stored
-    ).all()  # the query alone
+    tokens = costs.groupby("method")["tokens"].first()
+    assert (
+        tokens["apart.stored"] < 100 and 2 * tokens["apart.stored"] < tokens["apart"]
+    )  # the query
 
 
 def test_heads_are_selected_on_a_profile_of_their_layout(work):
