@@ -14,8 +14,8 @@ from headrank.io.texts import local_path, read_text
 
 _KIND = re.compile(r"\.(csv|tsv|parquet)(\.gz)?$", re.I)
 
-# A quoted cell that cannot be told from a text in quotation marks has none inside.
-_QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')
+# A cell that CSV would quote so. One without a mark inside may be a text in quotation marks.
+_QUOTED = re.compile(r'"(?=[^"]*+"")(?:[^"]|"")++"')
 
 
 def table_kind(path: str | os.PathLike) -> str | None:

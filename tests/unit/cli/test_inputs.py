@@ -176,6 +176,8 @@ def test_broken_tables_are_refused_by_row(tmp_path, capsys, model, name, content
 
 def test_tsv_holds_quotation_marks_as_they_are(tmp_path):
     texts = ['"We" said: "no"', '"alone"', '""', 'the 5" disk', '"']
+    # A pattern that tries every split of a run of marks would not end.
+    texts.append('"' + 100_000 * '"' + "x")
     rows = "".join(f"x\t{text}\n" for text in texts)
     (tmp_path / "a.tsv").write_text(f"query\ttext\n{rows}")
     (one,) = file_lists(str(tmp_path / "a.tsv"), labelled=False)
