@@ -117,8 +117,9 @@ def position_share(positions: pd.DataFrame, kind: str = "other") -> float:
 def chance_share(positions: pd.DataFrame, kind: str = "other") -> float:
     """Return the share that positions without any say would explain, in expectation.
 
-    Means of parts differ by chance alone: ``(parts - 1) / (documents - 1)`` for equal scores'
-    distributions, as in an analysis of variance. NaN where there is no such document.
+    Means of parts differ by chance, too. Where all documents are exchangeable it is
+    ``(parts - 1) / (documents - 1)``, the degrees of freedom between parts over all of them. NaN
+    where there is no such document.
 
     Args:
         positions: of ``by_position``.

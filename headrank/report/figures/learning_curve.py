@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from headrank.io.files import read_json
+from headrank.reading.layout import layout_of
 from headrank.report.figures.style import (
     BLUE,
     GREEN,
@@ -103,8 +104,7 @@ def kind_of(card: Mapping) -> str:
     values are no seeds of one another.
     """
     options = card["options"]
-    layout = card["prompt"].get("layout", "joint")
-    layout = "both layouts" if options.get("both_layouts") else layout
+    layout = "both layouts" if options.get("both_layouts") else layout_of(card["prompt"])
     scale = options.get("scale", "log")
     told = [
         "HeadRank",
