@@ -21,6 +21,7 @@ import pandas as pd
 from benchmarks.command import write
 from headrank.collections.collection import load_queries, save_collection
 from headrank.collections.layout import Document, Query
+from headrank.collections.parts import Parts
 from headrank.data.trec import Qrels
 from headrank.errors import HeadRankError
 from headrank.first_stage.bm25 import Bm25Index
@@ -181,7 +182,7 @@ def _save(folder: Path, passages: int, seed: int, vocabulary: int) -> None:
             yield document
 
     judged = Qrels({f"q{number}": {str(number): 1} for number in range(min(QUERIES, passages))})
-    save_collection(folder, noted(), queries, judged, {"kind": "made up", "seed": seed})
+    save_collection(folder, Parts(noted(), queries, judged, {"kind": "made up", "seed": seed}))
 
 
 def _in_own_process(task: str, folder: Path) -> dict[str, float]:

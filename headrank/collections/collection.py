@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +41,8 @@ from headrank.collections.layout import (
     file_of,
     read_documents,
 )
-from headrank.collections.validation import check_counts, check_parts, unique_queries
+from headrank.collections.parts import Parts
+from headrank.collections.validation import Checks, check_counts, check_parts, unique_queries
 from headrank.data.ties import FILE_RANK, TREC_EVAL
 from headrank.data.trec import Qrels, Run
 from headrank.errors import HeadRankError
@@ -169,60 +170,44 @@ def load_exclusions(folder: str | os.PathLike) -> dict[str, set[str]]:
     return excluded
 
 
-def save_collection(
-    folder: str | os.PathLike,
-    documents: Iterable[Document],
-    queries: Iterable[Query],
-    qrels: Qrels,
-    description: Mapping[str, object],
-    candidates: Run | None = None,
-    exclusions: Mapping[str, set[str]] | None = None,
-    absent: Iterable[str] = (),
-) -> dict:
+def save_collection(folder: str | os.PathLike, parts: Parts) -> dict:
     """Write a collection whole or not at all, after every check; return its counts.
 
     Args:
         folder: may be absent or empty, or a collection that was written there.
-        documents: may be a generator; it is written as it comes.
-        queries, qrels: of all splits; each query needs a judgment.
-        description: where the data comes from and how it was made, kept as ``source``.
-        candidates: a run to take in place of a first stage.
-        exclusions: ``{query_id: doc_ids}`` that must not become candidates.
-        absent: judged documents that the corpus is known not to hold; their judgments stay
-            and count as never retrieved. Like the description it is read after the
-            documents, so the generator that yields them may fill it.
 
     Raises:
         HeadRankError: as `validate_collection`.
     """
     target = Path(folder)
-    for query, grades in qrels.grades.items():
+    for query, grades in parts.qrels.grades.items():
         for name, field in ((query, "query_id"), *((document, "doc_id") for document in grades)):
             check_id(name, field, f"{target / QRELS}")
     with atomic_dir(target, COLLECTION) as temporary:
         write_jsonl(
             temporary / CORPUS,
-            ({"doc_id": d.doc_id, "title": d.title, "text": d.text} for d in documents),
+            ({"doc_id": d.doc_id, "title": d.title, "text": d.text} for d in parts.documents),
         )
         write_jsonl(
             temporary / QUERIES,
-            ({"query_id": q.query_id, "text": q.text, "split": q.split} for q in queries),
+            ({"query_id": q.query_id, "text": q.text, "split": q.split} for q in parts.queries),
         )
-        qrels.save(temporary / QRELS)
-        if candidates is not None:
-            candidates.save(temporary / CANDIDATES)
-        if exclusions:
-            pairs = ((query, name) for query in exclusions for name in sorted(exclusions[query]))
-            write_text(temporary / EXCLUDED, "".join(f"{q}\t{d}\n" for q, d in pairs))
-        absent = sorted(absent)
+        parts.qrels.save(temporary / QRELS)
+        if parts.candidates is not None:
+            parts.candidates.save(temporary / CANDIDATES)
+        if parts.exclusions:
+            pairs = parts.exclusions.items()
+            lines = (f"{query}\t{name}\n" for query, names in pairs for name in sorted(names))
+            write_text(temporary / EXCLUDED, "".join(lines))
+        absent = sorted(parts.absent)
         try:
-            counts = _validate(temporary, None, set(absent), "error")
+            counts = _validate(temporary, Checks(absent=frozenset(absent)))
         except HeadRankError as error:
             # The temporary folder is about to go: name the one the reader knows.
             raise HeadRankError(str(error).replace(str(temporary), str(target))) from None
         written = [name for name in REQUIRED + OPTIONAL if (temporary / name).exists()]
         card = {
-            "source": dict(description),
+            "source": dict(parts.description),
             "counts": counts,
             "absent": absent,
             "sha256": {name: sha256(temporary / name) for name in written},
@@ -258,7 +243,7 @@ def validate_collection(
         raise HeadRankError(
             f"{folder / CARD}: not a collection's card ('absent' is a list of ids); remove it"
         )
-    return _validate(folder, evaluated, set(absent), empty)
+    return _validate(folder, Checks(evaluated, frozenset(absent), empty))
 
 
 def verify_collection(folder: str | os.PathLike) -> None:
@@ -276,7 +261,7 @@ def verify_collection(folder: str | os.PathLike) -> None:
             raise HeadRankError(f"{Path(folder) / name}: not listed in {CARD}; {remedy}")
 
 
-def _validate(folder: Path, evaluated: Iterable[str] | None, absent: set[str], empty: str) -> dict:
+def _validate(folder: Path, checks: Checks) -> dict:
     """Return the counts; see `validate_collection`."""
     _file(folder, CORPUS)
     return check_parts(
@@ -285,9 +270,7 @@ def _validate(folder: Path, evaluated: Iterable[str] | None, absent: set[str], e
         qrels=load_qrels(folder),
         candidates=load_candidates(folder),
         exclusions=load_exclusions(folder),
-        evaluated=evaluated,
-        absent=absent,
-        empty=empty,
+        checks=checks,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from headrank.collections.absent import Kept, check_choice
 from headrank.collections.collection import save_collection
 from headrank.collections.layout import Document, Query
+from headrank.collections.parts import Parts
 from headrank.collections.validation import check_counts
 from headrank.data.trec import Qrels, Run
 from headrank.errors import HeadRankError
@@ -145,16 +146,16 @@ def export_ir_datasets(
                 description["judged_not_exported"] = len(names - wanted)
             absent.update(kept.absent)
 
-        return save_collection(
-            target,
+        parts = Parts(
             checked(),
             asked.values(),
             Qrels(grades),
             description,
-            candidates=Run(rankings, "ir_datasets") if export.candidates else None,
-            exclusions=exclusions,
-            absent=absent,
+            exclusions,
+            Run(rankings, "ir_datasets") if export.candidates else None,
+            absent,
         )
+        return save_collection(target, parts)
 
 
 def _check_one_corpus(irds: ModuleType, ids: list[str]) -> None:

@@ -17,6 +17,7 @@ from headrank.collections.collection import (
     validate_collection,
 )
 from headrank.collections.layout import CANDIDATES, CORPUS, Document, file_of, read_documents
+from headrank.collections.parts import Parts
 from headrank.data.trec import Run
 from headrank.errors import HeadRankError
 from headrank.io.texts import local_path
@@ -82,13 +83,6 @@ def import_local(
         description["dropped_documents"] = len(kept.empty)
         absent.update(kept.absent)
 
-    return save_collection(
-        target,
-        documents(),
-        asked.values(),
-        qrels,
-        description,
-        candidates=candidates,
-        exclusions={q: docs for q, docs in load_exclusions(source).items() if q in asked},
-        absent=absent,
-    )
+    exclusions = {q: docs for q, docs in load_exclusions(source).items() if q in asked}
+    parts = Parts(documents(), asked.values(), qrels, description, exclusions, candidates, absent)
+    return save_collection(target, parts)

@@ -6,6 +6,7 @@ import os
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,21 @@ def check_counts(
         )
 
 
+@dataclass(frozen=True)
+class Checks:
+    """What a collection may lack.
+
+    Attributes:
+        evaluated: splits whose queries must all have judgments; None means all.
+        absent: documents that may be judged although the corpus does not hold them.
+        empty: ``error``, or ``drop`` to count documents without text as absent.
+    """
+
+    evaluated: Iterable[str] | None = None
+    absent: frozenset[str] = frozenset()
+    empty: str = "error"
+
+
 def check_parts(
     folder: Path,
     *,
@@ -55,9 +71,7 @@ def check_parts(
     qrels: Qrels,
     candidates: Run | None,
     exclusions: Mapping[str, set[str]],
-    evaluated: Iterable[str] | None,
-    absent: set[str],
-    empty: str,
+    checks: Checks,
 ) -> dict[str, object]:
     """Return the counts of a collection whose parts fit together.
 
@@ -65,9 +79,6 @@ def check_parts(
         folder: the collection; its corpus is read once, as a stream.
         queries: ``{query_id: (line number, query)}`` of `unique_queries`.
         qrels, candidates, exclusions: the folder's other files, loaded.
-        evaluated: splits whose queries must all have judgments; None means all.
-        absent: documents that may be judged although the corpus does not hold them.
-        empty: ``error``, or ``drop`` to count documents without text as absent.
 
     Raises:
         HeadRankError: a repeated document id, a document without text, a judgment,
@@ -89,17 +100,17 @@ def check_parts(
                     "it there or remove its lines here"
                 )
     wanted = {doc for _, lists in named.values() for docs in lists.values() for doc in docs}
-    documents, unknown, without_text = _scan_corpus(file_of(folder, CORPUS), wanted, empty)
+    documents, unknown, without_text = _scan_corpus(file_of(folder, CORPUS), wanted, checks.empty)
     for name, (column, lists) in named.items():
         # A judgment of an absent document counts as a miss; a candidate must have a text.
-        refused = unknown - absent - without_text if name == QRELS else unknown
+        refused = unknown - checks.absent - without_text if name == QRELS else unknown
         for query, doc in ((q, d) for q, docs in lists.items() for d in docs if d in refused):
             where = _where(folder, name, {0: query, column: doc})
             raise HeadRankError(
                 f"{where}: document {doc} (query {query}) is not in {CORPUS}; add it there or "
                 "remove its lines here"
             )
-    _check_judged(file_of(folder, QUERIES), queries, qrels, evaluated)
+    _check_judged(file_of(folder, QUERIES), queries, qrels, checks.evaluated)
     grades = Counter(grade for judged in qrels.grades.values() for grade in judged.values())
     counts: dict[str, object] = {
         "documents": documents,

@@ -10,6 +10,7 @@ import pytest
 from headrank.cli import main
 from headrank.collections.collection import save_collection
 from headrank.collections.layout import Document, Query
+from headrank.collections.parts import Parts
 from headrank.data.heads import Head, HeadSet
 from headrank.data.trec import Qrels
 from tests.helpers import tiny_models as tiny
@@ -53,10 +54,12 @@ def collection(tmp_path) -> Path:
     folder = tmp_path / "collection"
     save_collection(
         folder,
-        [Document(f"d{i}", "", text) for i, text in enumerate(tiny.TEXTS)],
-        [Query(name, text) for name, text in QUERIES.items()],
-        Qrels({name: {"d1": 2, "d3": 1, "d2": 0} for name in QUERIES}),
-        {"source": "the tests"},
+        Parts(
+            [Document(f"d{i}", "", text) for i, text in enumerate(tiny.TEXTS)],
+            [Query(name, text) for name, text in QUERIES.items()],
+            Qrels({name: {"d1": 2, "d3": 1, "d2": 0} for name in QUERIES}),
+            {"source": "the tests"},
+        ),
     )
     return folder
 

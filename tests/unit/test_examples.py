@@ -9,6 +9,7 @@ import pytest
 
 from headrank.collections.collection import save_collection
 from headrank.collections.layout import Document, Query
+from headrank.collections.parts import Parts
 from headrank.data.heads import Head, HeadSet
 from headrank.data.trec import Qrels
 from tests.helpers import tiny_models as tiny
@@ -37,10 +38,12 @@ def test_align_own_queries(run, tmp_path):
     texts = [f"{text} number{n}" for n, text in enumerate(tiny.TEXTS * 3)]
     save_collection(
         tmp_path / "collection",
-        [Document(f"d{n}", "", text) for n, text in enumerate(texts)],
-        [Query(f"q{n}", f"what of the policy number{n}", "train") for n in range(18)],
-        Qrels({f"q{n}": {f"d{n}": 1} for n in range(18)}),
-        {"source": "the tests"},
+        Parts(
+            [Document(f"d{n}", "", text) for n, text in enumerate(texts)],
+            [Query(f"q{n}", f"what of the policy number{n}", "train") for n in range(18)],
+            Qrels({f"q{n}": {f"d{n}": 1} for n in range(18)}),
+            {"source": "the tests"},
+        ),
     )
     lines = run(
         "align_own_queries.py",

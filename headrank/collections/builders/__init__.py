@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from headrank.collections.builders import insuranceqa, lee, semanlink
-from headrank.collections.builders.parts import Parts
 from headrank.collections.collection import save_collection
+from headrank.collections.parts import Parts
 from headrank.errors import HeadRankError
 from headrank.io.files import check_sha256
 
@@ -43,11 +44,5 @@ def build_collection(
     if sha256 is not None and archive.is_file():
         check_sha256(archive, sha256, "the archive was changed; remove it and fetch it again")
     parts = BUILDERS[builder](archive)
-    return save_collection(
-        target,
-        parts.documents,
-        parts.queries,
-        parts.qrels,
-        {"kind": "builder", "builder": builder, "archive": archive.name, **parts.description},
-        exclusions=parts.exclusions,
-    )
+    made = {"kind": "builder", "builder": builder, "archive": archive.name}
+    return save_collection(target, replace(parts, description=made | {**parts.description}))

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from headrank.collections.builders.parts import Parts
 from headrank.collections.layout import Document, Query
+from headrank.collections.parts import Parts
 from headrank.data.trec import Qrels
 from headrank.errors import HeadRankError
 

@@ -15,8 +15,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from headrank.collections.builders.parts import Parts, parse_json, take
+from headrank.collections.builders.records import parse_json, take
 from headrank.collections.layout import Document, Query
+from headrank.collections.parts import Parts
 from headrank.data.trec import Qrels
 from headrank.errors import HeadRankError
 from headrank.sources.archive import open_member

@@ -11,8 +11,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from headrank.collections.builders.parts import Parts
 from headrank.collections.layout import Document, Query
+from headrank.collections.parts import Parts
 from headrank.data.trec import Qrels
 from headrank.errors import HeadRankError
 from headrank.sources.archive import open_member

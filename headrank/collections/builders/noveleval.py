@@ -13,8 +13,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from headrank.collections.builders.parts import Parts
 from headrank.collections.layout import Document, Query
+from headrank.collections.parts import Parts
 from headrank.data.trec import Qrels, Run
 from headrank.errors import HeadRankError
 from headrank.io.texts import read_text

@@ -10,9 +10,9 @@ from typing import Any
 
 from headrank.collections.absent import Kept, check_choice
 from headrank.collections.builders import bright, noveleval
-from headrank.collections.builders.parts import Parts
 from headrank.collections.collection import save_collection
 from headrank.collections.layout import Document
+from headrank.collections.parts import Parts
 from headrank.collections.validation import check_counts
 from headrank.data.trec import Qrels
 from headrank.errors import HeadRankError
@@ -80,16 +80,16 @@ def build_from_repository(source: Mapping[str, Any], target: str | os.PathLike) 
         description["dropped_documents"] = len(kept.empty)
         absent.update(kept.absent)
 
-    counts = save_collection(
-        target,
+    saved = Parts(
         documents(),
         asked,
         Qrels(judged),
         description,
-        candidates=parts.candidates,
-        exclusions=_exclusions(parts, judged),
-        absent=absent,
+        _exclusions(parts, judged),
+        parts.candidates,
+        absent,
     )
+    counts = save_collection(target, saved)
     shutil.rmtree(folder)
     return counts
 

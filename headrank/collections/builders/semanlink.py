@@ -15,8 +15,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from headrank.collections.builders.parts import Parts, parse_json, take
+from headrank.collections.builders.records import parse_json, take
 from headrank.collections.layout import Document, Query
+from headrank.collections.parts import Parts
 from headrank.data.trec import Qrels
 from headrank.sources.archive import open_member
 

@@ -17,6 +17,7 @@ from headrank.collections.collection import (
     verify_collection,
 )
 from headrank.collections.layout import Document, Query, check_id
+from headrank.collections.parts import Parts
 from headrank.collections.validation import check_counts
 from headrank.data.trec import Qrels, Run
 from tests.helpers.expected_errors import refused
@@ -249,23 +250,24 @@ def test_only_evaluated_splits_need_judgments(tmp_path):
         validate_collection(folder, evaluated=["test"])
 
 
-def parts():
-    return {
+def parts(**others):
+    own = {
         "documents": (Document(f"d{i}", "", f"text {i}") for i in range(1, 4)),
         "queries": [Query("q1", "first"), Query("q2", "second", "train")],
         "qrels": Qrels({"q1": {"d1": 2, "d2": 0}, "q2": {"d3": 1}}),
         "description": {"name": "tiny"},
     }
+    return Parts(**own | others)
 
 
 def test_a_saved_collection_reads_back_and_verifies(tmp_path):
     folder = tmp_path / "c"
     run = Run({"q1": [("d2", 2.0)]})
-    counts = save_collection(folder, **parts(), candidates=run, exclusions={"q2": {"d2", "d1"}})
+    counts = save_collection(folder, parts(candidates=run, exclusions={"q2": {"d2", "d1"}}))
     assert counts == validate_collection(folder)
     assert [document.doc_id for document in iter_documents(folder)] == ["d1", "d2", "d3"]
     assert load_queries(folder, "train") == {"q2": Query("q2", "second", "train")}
-    assert load_qrels(folder).grades == parts()["qrels"].grades
+    assert load_qrels(folder).grades == parts().qrels.grades
     assert load_exclusions(folder) == {"q2": {"d1", "d2"}}
     verify_collection(folder)
     card = json.loads((folder / "collection.json").read_text())
@@ -282,7 +284,7 @@ def test_a_saved_collection_reads_back_and_verifies(tmp_path):
 
 def test_saving_twice_gives_the_same_bytes(tmp_path):
     for name in ("a", "b"):
-        save_collection(tmp_path / name, **parts())
+        save_collection(tmp_path / name, parts())
     files = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert all(
         (tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files
@@ -290,42 +292,40 @@ def test_saving_twice_gives_the_same_bytes(tmp_path):
 
 
 def test_a_refused_collection_leaves_nothing_and_names_the_target(tmp_path):
-    bad = parts() | {"qrels": Qrels({"q1": {"d1": 1}})}
+    bad = parts(qrels=Qrels({"q1": {"d1": 1}}))
     with refused(f"{tmp_path}/c/queries.jsonl:2", "query q2"):
-        save_collection(tmp_path / "c", **bad)
+        save_collection(tmp_path / "c", bad)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_ids_with_white_space_are_refused_before_qrels_are_written(tmp_path):
     with refused("qrels.tsv", "'d 1'", "white space"):
-        save_collection(tmp_path / "c", **(parts() | {"qrels": Qrels({"q1": {"d 1": 1}})}))
+        save_collection(tmp_path / "c", parts(qrels=Qrels({"q1": {"d 1": 1}})))
 
 
 @pytest.mark.parametrize("name", ["d\x1b[2J", "d\x00", "d\u202e1", "d\ud800", "d\x7f"])
 def test_ids_that_cannot_be_seen_are_refused(name, tmp_path):
     with refused("qrels.tsv", re.escape(f"doc_id {name!r}"), "invisible character; remove it"):
-        save_collection(tmp_path / "c", **(parts() | {"qrels": Qrels({"q1": {name: 1}})}))
+        save_collection(tmp_path / "c", parts(qrels=Qrels({"q1": {name: 1}})))
     assert check_id("Über-né_1.٣", "doc_id", "here") == "Über-né_1.٣"
 
 
 def test_absent_documents_may_be_judged_but_not_be_candidates(tmp_path):
     judged = Qrels({"q1": {"d1": 2, "d9": 1}, "q2": {"d3": 1}})
     with refused("document d9"):
-        save_collection(tmp_path / "c", **(parts() | {"qrels": judged}))
-    save_collection(tmp_path / "c", **(parts() | {"qrels": judged}), absent=["d9"])
+        save_collection(tmp_path / "c", parts(qrels=judged))
+    save_collection(tmp_path / "c", parts(qrels=judged, absent=["d9"]))
     assert validate_collection(tmp_path / "c")["judgments"] == 3
     with refused("candidates.run:1", "document d9"):
         save_collection(
             tmp_path / "c",
-            **(parts() | {"qrels": judged}),
-            absent=["d9"],
-            candidates=Run({"q1": [("d9", 1.0)]}),
+            parts(qrels=judged, absent=["d9"], candidates=Run({"q1": [("d9", 1.0)]})),
         )
 
 
 def test_verify_notices_change_removal_and_addition(tmp_path):
     folder = tmp_path / "c"
-    save_collection(folder, **parts())
+    save_collection(folder, parts())
     (folder / "excluded.tsv").write_text("q1 d1\n")
     with refused("excluded.tsv", "not listed in collection.json"):
         verify_collection(folder)

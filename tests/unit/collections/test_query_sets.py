@@ -4,6 +4,7 @@ import pytest
 
 from headrank.collections.collection import save_collection
 from headrank.collections.layout import Document, Query
+from headrank.collections.parts import Parts
 from headrank.collections.query_sets import Sampling, build_set, import_run
 from headrank.collections.set_files import load_lists, save_set
 from headrank.data.trec import Qrels, Run
@@ -18,7 +19,7 @@ def collection(tmp_path):
     documents = [Document(f"d{n}", "", f"text {n}") for n in range(COUNT)]
     queries = [Query(f"q{n}", f"Question {n}?", "test") for n in range(COUNT)]
     qrels = Qrels({f"q{n}": {"d0": 0, f"d{n}": 1} for n in range(COUNT)})
-    save_collection(tmp_path / "c", documents, queries, qrels, {}, exclusions={"q1": {"d2"}})
+    save_collection(tmp_path / "c", Parts(documents, queries, qrels, {}, {"q1": {"d2"}}))
     return tmp_path / "c"
 
 
