@@ -26,8 +26,6 @@ def compare(
     documents: int = 20,
     words: int = 100,
     rounds: int = 5,
-    window: int = 20,
-    stride: int = 10,
 ) -> pd.DataFrame:
     """Return one row a method: what one list of passages costs."""
     candidates = passages(documents, words)
@@ -43,8 +41,7 @@ def compare(
         for method in ("headrank", "core", "icr")
     }
     for protocol in ("listwise", "pointwise"):
-        method = GenerativeMethod(protocol, window=window, stride=stride)
-        systems[protocol] = generative_system(generator, method)
+        systems[protocol] = generative_system(generator, GenerativeMethod(protocol))
     table = per_list(costs(systems, [candidates], rounds, clock(device)))
     fastest = table.loc[table["method"] == "headrank", "seconds"].item()
     return table.assign(dtype=dtype, documents=documents, ratio=table["seconds"] / fastest).drop(

@@ -19,7 +19,7 @@ from headrank.align.forward import HeadReader
 from headrank.align.lists import Judged, trim_judged
 from headrank.align.mine import mine_with_model
 from headrank.align.options import AlignOptions
-from headrank.align.places import check_folders
+from headrank.align.places import Folders
 from headrank.data.candidates import CandidateList, Passage, arrange, as_candidates, query_generator
 from headrank.data.heads import HeadSet
 from headrank.data.trec import Qrels, check_grade
@@ -101,12 +101,11 @@ def profile_heads(
             passages of two grades.
     """
     check_keywords(load, LoadOptions, "profile_heads")
-    lists, qrels = as_lists(examples)
+    judged = as_lists(examples)
     loaded = load_model(model, **load)
     return profile_lists(
         loaded,
-        lists,
-        qrels,
+        judged,
         prompt=prompt,
         order=order,
         seed=seed,
@@ -117,8 +116,7 @@ def profile_heads(
 
 def profile_lists(
     model: LoadedModel,
-    lists: Iterable[CandidateList],
-    qrels: Qrels,
+    judged: Judged,
     *,
     prompt: PromptOptions | None = None,
     order: str = "shuffled",
@@ -128,7 +126,7 @@ def profile_lists(
 ) -> Profile:
     """Return the profile over lists that are loaded already, with its provenance."""
     builder = PromptBuilder(model.tokenizer, prompt or PromptOptions(), model.context)
-    moved = [arrange(candidates, order, seed) for candidates in lists]
+    moved = [arrange(candidates, order, seed) for candidates in judged.lists]
     provenance = {
         "model": Path(model.name).name,
         "model_digest": model.digest,
@@ -148,7 +146,7 @@ def profile_lists(
         ReadOptions(calibrate=False, keep_max_logits=max_logits),
         label="profiling" if progress else None,
     )
-    return profile_readings(_checked(readings), qrels, provenance)
+    return profile_readings(_checked(readings), judged.qrels, provenance)
 
 
 def _checked(readings: Iterable[ListReading]) -> Iterator[ListReading]:
@@ -205,7 +203,7 @@ def align(
     """
     check_keywords(load, LoadOptions, "align_heads")
     recipe = recipe or AlignRecipe()
-    check_folders(target, recipe.checkpoint)
+    Folders(target, recipe.checkpoint).check()
     if recipe.prompt is not None:
         check_heads(heads, recipe.prompt.layout)
     lists, qrels = as_lists(examples)
@@ -236,7 +234,8 @@ def align_lists(
     from headrank.align.loop import TrainingData
     from headrank.align.train import align as train
 
-    check_folders(target, recipe.checkpoint)
+    folders = Folders(target, recipe.checkpoint)
+    folders.check()
     heads.check_model(model.layers, model.heads, model.digest)
     _check_held_out(training.lists, validation.lists)
     prompt = recipe.prompt or Origin({}, heads).prompt() or PromptOptions()
@@ -249,10 +248,9 @@ def align_lists(
     return train(
         reader,
         TrainingData(trimmed, pairs, held, labelled=len(training.lists)),
-        target,
+        folders,
         options=recipe.options,
         seed=recipe.seed,
-        checkpoint=recipe.checkpoint,
         progress=progress,
     )
 

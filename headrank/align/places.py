@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from headrank.errors import HeadRankError
@@ -14,29 +15,43 @@ STATE = "checkpoint.json"
 _KEYS = {"fingerprint", "tensors", "sha256", "progress"}
 
 
-def check_folders(target: str | os.PathLike, checkpoint: str | os.PathLike | None) -> None:
-    """Refuse an adapter's folder or a checkpoint's that training could not use at its end.
+@dataclass(frozen=True)
+class Folders:
+    """Where training writes.
 
-    Links and ``..`` are followed before the two are compared.
-
-    Raises:
-        HeadRankError: as `headrank.io.folders.check_replaceable`; one folder is or holds the other;
-            the checkpoint is a file, or its state is none of ours.
+    Attributes:
+        target: the adapter.
+        checkpoint: a killed run goes on from here, with the same result as an unbroken one. Its
+            own files are removed at the end, and it with them if nothing else is in it and
+            training made it.
     """
-    check_replaceable(target, ADAPTER)
-    if checkpoint is None:
-        return
-    one, other = Path(os.path.realpath(target)), Path(os.path.realpath(checkpoint))
-    if one.is_relative_to(other) or other.is_relative_to(one):
-        raise HeadRankError(
-            f"the adapter's folder {target} and the checkpoint's folder {checkpoint} are one or "
-            "lie in each other; give each a folder of its own"
-        )
-    if other.exists() and not other.is_dir():
-        raise HeadRankError(f"{checkpoint}: is a file; give the checkpoint a folder")
-    check_parent(other / STATE, checkpoint)
-    if (other / STATE).exists():
-        read_state(other)
+
+    target: str | os.PathLike
+    checkpoint: str | os.PathLike | None = None
+
+    def check(self) -> None:
+        """Refuse folders that training could not use at its end.
+
+        Links and ``..`` are followed before the two are compared.
+
+        Raises:
+            HeadRankError: as `headrank.io.folders.check_replaceable`; one folder is or holds the
+                other; the checkpoint is a file, or its state is none of ours.
+        """
+        check_replaceable(self.target, ADAPTER)
+        if self.checkpoint is None:
+            return
+        one, other = (Path(os.path.realpath(path)) for path in (self.target, self.checkpoint))
+        if one.is_relative_to(other) or other.is_relative_to(one):
+            raise HeadRankError(
+                f"the adapter's folder {self.target} and the checkpoint's folder "
+                f"{self.checkpoint} are one or lie in each other; give each a folder of its own"
+            )
+        if other.exists() and not other.is_dir():
+            raise HeadRankError(f"{self.checkpoint}: is a file; give the checkpoint a folder")
+        check_parent(other / STATE, self.checkpoint)
+        if (other / STATE).exists():
+            read_state(other)
 
 
 def read_state(folder: Path) -> dict:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from headrank.align.checkpoint import Checkpoint
 from headrank.align.forward import HeadReader
 from headrank.align.loop import Training, TrainingData
 from headrank.align.options import AlignOptions
-from headrank.align.places import check_folders
+from headrank.align.places import Folders
 from headrank.errors import HeadRankError
 from headrank.io.folders import ADAPTER, atomic_dir
 from headrank.reading.layout import check_heads
@@ -26,15 +25,14 @@ logger = logging.getLogger(__name__)
 def align(
     reader: HeadReader,
     data: TrainingData,
-    target: str | os.PathLike,
+    folders: Folders,
     *,
     options: AlignOptions,
     seed: int,
-    checkpoint: str | os.PathLike | None = None,
     provenance: dict | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Train an adapter and write it to ``target``; return the validation table.
+    """Train an adapter, write it to its folder and return the validation table.
 
     The folder holds peft's files of the best epoch, ``heads.json``, ``headrank.json``
     (what it belongs to), ``training.csv`` (a row a step) and ``validation.csv`` (a row an
@@ -42,18 +40,15 @@ def align(
 
     Args:
         reader: the heads that are trained; its model is changed in place.
-        checkpoint: folder from which a killed run goes on, with the same result as an
-            unbroken one. Its own files are removed at the end, and it with them if nothing
-            else is in it and it was made here.
         provenance: noted on the card; its ``code``, a digest of the modules, must also be a
             checkpoint's.
 
     Raises:
         HeadRankError: heads of another model, pairs of other lists or judgments, fewer lists
             than one step takes, training that diverges, a checkpoint of other settings, data,
-            code or packages, or a folder as `headrank.align.places.check_folders` refuses.
+            code or packages, or folders that `Folders.check` refuses.
     """
-    check_folders(target, checkpoint)
+    folders.check()
     check_heads(reader.heads, reader.layout)
     if len(data.matched) < options.batch:
         raise HeadRankError(
@@ -71,7 +66,9 @@ def align(
     )
     code = (provenance or {}).get("code")
     run = Training(reader, wrapped, data, options, seed, code)
-    store = None if checkpoint is None else Checkpoint(Path(checkpoint), run.fingerprint())
+    store = None
+    if folders.checkpoint is not None:
+        store = Checkpoint(Path(folders.checkpoint), run.fingerprint())
     if store is not None and (state := store.load()) is not None:
         run.load_state(state)
     run.train(store, progress)
@@ -102,7 +99,7 @@ def align(
         "provenance": provenance or {},
     }
     table = pd.DataFrame(run.progress.validation)
-    with atomic_dir(target, ADAPTER) as folder:
+    with atomic_dir(folders.target, ADAPTER) as folder:
         adapters.restore_state(wrapped, run.best_state)
         adapters.save_adapter(wrapped, folder, run.served_heads(), card)
         pd.DataFrame(run.progress.log).to_csv(folder / "training.csv", index=False)

@@ -77,11 +77,11 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Train and write the adapter."""
-    from headrank.align.places import check_folders
+    from headrank.align.places import Folders
     from headrank.cli.inputs import file_lists, labels, read_input
     from headrank.heads.named import check_published, load_heads
 
-    check_folders(args.output, args.checkpoint)
+    Folders(args.output, args.checkpoint).check()
     lists = read_input(args, labelled=True)
     held = None if args.validation is None else list(file_lists(args.validation, labelled=True))
     if args.order not in (None, "shuffled"):

@@ -81,14 +81,14 @@ def run(args: argparse.Namespace) -> None:
     selection = SelectionOptions(**preset | {k: v for k, v in given.items() if v is not None})
     prompt = prompt_options(args, None)
     prepare_torch(args)
+    from headrank.align.lists import Judged
     from headrank.fitting import profile_lists
     from headrank.models.decoder import load_model
 
     model = load_model(args.model, **load_options(args))
     profile = profile_lists(
         model,
-        [one.candidates for one in lists],
-        labels(lists),
+        Judged([one.candidates for one in lists], labels(lists)),
         prompt=prompt,
         order=args.order or "shuffled",
         seed=13 if args.seed is None else args.seed,

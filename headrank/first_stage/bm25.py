@@ -18,7 +18,7 @@ from headrank.data.trec import Run
 from headrank.errors import HeadRankError
 from headrank.first_stage.lucene_analyzer import ENGLISH
 from headrank.first_stage.lucene_analyzer import analyzer as terms_by
-from headrank.first_stage.lucene_scores import LuceneScores, Tokens, best
+from headrank.first_stage.lucene_scores import LuceneScores, Postings, Tokens, best
 from headrank.io.files import read_json, sha256, write_json
 from headrank.io.folders import INDEX, atomic_dir
 from headrank.io.progress import follow
@@ -140,6 +140,7 @@ class Bm25Index:
         exclude = exclude or {}
         terms_of = terms_by(self.analyzer)
         scores = self.scorer.scores
+        postings = Postings(scores["data"], scores["indices"], scores["indptr"])
         totals = np.zeros(len(self.documents))
         rankings = {}
         bar = follow(
@@ -152,9 +153,7 @@ class Bm25Index:
                 if number is not None:
                     counts[number] = counts.get(number, 0) + 1
             positions, values = best(
-                scores["data"],
-                scores["indices"],
-                scores["indptr"],
+                postings,
                 np.array(list(counts), np.int64),
                 np.array(list(counts.values()), np.float64),
                 self._positions(exclude.get(query, ())),

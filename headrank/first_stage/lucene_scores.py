@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import bm25s
 import numpy as np
@@ -39,6 +40,18 @@ class Tokens:
     def mean_length(self) -> float:
         """Return the mean number of terms of the documents that have one."""
         return int(self.lengths.sum(dtype=np.int64)) / int(np.count_nonzero(self.lengths))
+
+
+class Postings(NamedTuple):
+    """Scores by term: term ``t`` has ``data`` and ``indices`` of ``indptr[t]:indptr[t + 1]``.
+
+    ``data`` [postings]: scores; ``indices`` [postings]: positions of documents; ``indptr``
+    [terms + 1].
+    """
+
+    data: np.ndarray
+    indices: np.ndarray
+    indptr: np.ndarray
 
 
 class LuceneScores(bm25s.BM25):
@@ -140,19 +153,21 @@ def _sink(values, positions, size, value, position):  # pragma: no cover
 
 
 @njit
-def best(data, indices, indptr, terms, counts, excluded, depth, totals):  # pragma: no cover
+def best(postings, terms, counts, excluded, depth, totals):  # pragma: no cover
     """Return positions and scores of the best documents: score descending, position ascending.
 
+    ``terms`` and ``counts`` [terms]: those of the query; ``excluded``: positions of documents.
     ``totals`` [documents] is scratch space, 0 everywhere before and after. Sums are kept
     in float64 and rounded once, so neither the order of the terms nor that of the
     documents moves a score.
     """
-    postings = 0
+    data, indices, indptr = postings
+    most = 0
     for term in terms:
-        postings += indptr[term + 1] - indptr[term]
+        most += indptr[term + 1] - indptr[term]
     # A query of rare terms need not pass over the whole collection.
-    listed = postings < len(totals) // 4
-    touched = np.empty(postings if listed else 0, np.int32)
+    listed = most < len(totals) // 4
+    touched = np.empty(most if listed else 0, np.int32)
     found = 0
     for i in range(len(terms)):
         count = counts[i]

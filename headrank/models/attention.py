@@ -185,7 +185,7 @@ class Blocks(Protocol):
         ...
 
 
-def headrank_attention(
+def headrank_attention(  # noqa: PLR0913  transformers calls it so
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,

@@ -10,6 +10,7 @@ from headrank.align.lists import Judged
 from headrank.align.loop import TrainingData
 from headrank.align.mine import mine_with_model
 from headrank.align.options import AlignOptions
+from headrank.align.places import Folders
 from headrank.data.heads import Head, HeadSet
 from headrank.data.trec import Qrels
 from headrank.options.pairs import PairOptions
@@ -56,7 +57,7 @@ def inputs(options=OPTIONS, architecture="llama"):
 
 def run(target, options=OPTIONS, checkpoint=None, **changes):
     args, settings = inputs(options)
-    return train.align(*args, target, checkpoint=checkpoint, **settings | changes)
+    return train.align(*args, Folders(target, checkpoint), **settings | changes)
 
 
 def contents(folder):

@@ -82,6 +82,7 @@ def test_alignment_learns_in_a_block_layout(tmp_path):
     from headrank.align.forward import HeadReader
     from headrank.align.loop import TrainingData
     from headrank.align.mine import mine_with_model
+    from headrank.align.places import Folders
     from headrank.options.pairs import PairOptions
 
     model = models.loaded("llama", num_hidden_layers=3)
@@ -91,7 +92,7 @@ def test_alignment_learns_in_a_block_layout(tmp_path):
     table = train.align(
         reader,
         TrainingData(training, pairs, alignment.task(6, first=90)),
-        tmp_path / "adapter",
+        Folders(tmp_path / "adapter"),
         options=replace(alignment.OPTIONS, epochs=6, patience=9),
         seed=3,
         progress=False,

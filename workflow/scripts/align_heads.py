@@ -13,7 +13,7 @@ from headrank.align.lists import Judged, load_training
 from headrank.align.loop import TrainingData
 from headrank.align.options import AlignOptions
 from headrank.align.pairs import PairSet
-from headrank.align.places import check_folders
+from headrank.align.places import Folders
 from headrank.align.train import align
 from headrank.collections.set_files import load_lists
 from headrank.data.heads import HeadSet
@@ -45,7 +45,8 @@ def main(
     code: str,
 ) -> None:
     """Write the adapter's folder."""
-    check_folders(target, checkpoint)
+    folders = Folders(target, checkpoint)
+    folders.check()
     torch.set_num_threads(threads)
     verify_model(model)
     chosen = HeadSet.load(heads)
@@ -63,10 +64,9 @@ def main(
     align(
         reader,
         data,
-        target,
+        folders,
         options=AlignOptions(**options),
         seed=seed,
-        checkpoint=checkpoint,
         provenance={
             "training": [path.name for path in sets],
             "validation": validation.name,

@@ -46,15 +46,19 @@ def agreement_table(
     columns = (
         Column("first", "Ranking"),
         Column("second", "And"),
-        Column("tau", "Kendall's tau", digits=3),
-        Column("overlap", f"Top {TOP} in common", digits=3),
+        Column("tau", "Kendall's tau", digits=3, interval=("tau_low", "tau_high")),
+        Column(
+            "overlap",
+            f"Top {TOP} in common",
+            digits=3,
+            interval=("overlap_low", "overlap_high"),
+        ),
     )
     return from_frame(
         "Agreement of a joint prompt with documents read apart",
         pd.DataFrame(rows),
         columns,
         section="section",
-        intervals={name: (f"{name}_low", f"{name}_high") for name in ("tau", "overlap")},
         notes=(
             f"Means over queries; brackets: {confidence:.0%} BCa intervals over queries. For "
             "scale: the joint method with itself in another order of the prompt.",

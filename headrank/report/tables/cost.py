@@ -190,7 +190,7 @@ def latency_table(
         Column("layers", "Layers", digits=0),
         Column("seconds", unit, digits=3, better="low"),
         Column("malformed", "Malformed answers"),
-        Column("value", of.measure, digits=3, better="high"),
+        Column("value", of.measure, digits=3, better="high", interval=("low", "high")),
     )
     frame = points.assign(
         label=[label(method, of.names) for method in points["method"]],
@@ -207,7 +207,6 @@ def latency_table(
         f"Cost of a list and {of.measure}, {of.model}",
         frame,
         columns,
-        intervals={"value": ("low", "high")},
         notes=(
             f"{about} Means over lists; seconds are the median of the rounds, of user and system "
             "time of all threads."

@@ -130,7 +130,7 @@ def ablation_table(differences: pd.DataFrame, *, measure: str, confidence: float
     columns = [
         Column("setting", "Setting"),
         Column("mean", measure, **_VALUE),
-        Column("difference", "Difference", signed=True, **_VALUE),
+        Column("difference", "Difference", signed=True, interval=("low", "high"), **_VALUE),
         P,
         Column("p_holm", "p (Holm)", digits=4, probability=True),
     ]
@@ -145,7 +145,6 @@ def ablation_table(differences: pd.DataFrame, *, measure: str, confidence: float
         frame,
         columns,
         section="factor",
-        intervals={"difference": ("low", "high")},
         notes=notes,
         tidy=differences,
     )
@@ -181,7 +180,7 @@ def seeds_table(
     columns = [Column(key, key.capitalize()) for key in others]
     columns += [
         Column("system", "Method"),
-        Column("mean", measure, **_VALUE),
+        Column("mean", measure, error="std", **_VALUE),
         Column("min", "Lowest", **_VALUE),
         Column("max", "Highest", **_VALUE),
         Column("size", "Seeds", digits=0),
@@ -191,7 +190,6 @@ def seeds_table(
         frame,
         columns,
         section=section,
-        errors={"mean": "std"},
         notes=("Mean ± standard deviation over training seeds; queries are the same.",),
         tidy=values,
     )

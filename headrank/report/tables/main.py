@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,6 @@ def main_table(
     *,
     measure: str,
     confidence: float = 0.95,
-    notes: Sequence[str] = (),
     formatting: Mapping[tuple[str, str], float | None] | None = None,
     model: str | None = None,
 ) -> Table:
@@ -55,7 +54,6 @@ def main_table(
     Args:
         compared: None where nothing was tested.
         confidence: of the intervals in the tidy numbers.
-        notes: printed below the table's own, e.g. how many seeds a row averages.
         formatting: ``{(model, method): share of well-formed answers}`` of the generative
             methods, for a column of its own; methods that read attention write no answer
             and have 1 there by construction.
@@ -133,7 +131,7 @@ def main_table(
     tidy = means.merge(_tidy_marks(marks), how="left") if marks else means
     by = "method and set" if len(layout.orders) == 1 else "method, set and prompt order"
     title = f"{measure} by {by}" + (f", {layout.name(model)}" if model else "")
-    return Table(title, tuple(columns), emphasise(columns, rows), (*said, *notes), tidy)
+    return Table(title, tuple(columns), emphasise(columns, rows), tuple(said), tidy)
 
 
 def _size(name: str, members: Sequence[str], counts: Mapping[str, int]) -> str:
@@ -245,14 +243,15 @@ def tabulate_main(
         budget: tokens of a document in the prompt.
     """
     counts = [pd.read_csv(path) for path in formatting]
-    return main_table(
+    notes = [*options.pop("notes"), *cut_notes(cut, budget, layout["names"])]
+    table = main_table(
         pd.read_parquet(per_query),
         Comparisons(pd.read_csv(significance[0]), **marks) if significance else None,
         Layout(**layout),
-        notes=[*options.pop("notes"), *cut_notes(cut, budget, layout["names"])],
         formatting=success_rates(pd.concat(counts)) if counts else None,
         **options,
     )
+    return replace(table, notes=(*table.notes, *notes))
 
 
 def cut_notes(paths: Sequence[str], budget: int | None, names: Mapping[str, str]) -> Iterator[str]:

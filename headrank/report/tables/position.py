@@ -38,16 +38,17 @@ def middle_table(
     frame["system"] = [labels.label(name, names) for name in frame["system"]]
     columns = [Column("system", "System")]
     for kind, title in (("relevant", "Relevant"), ("other", "Other")):
-        columns.append(Column(f"{kind}_rate", title, "promoted (%)", digits=1))
+        bounds = (f"{kind}_low", f"{kind}_high")
+        columns.append(Column(f"{kind}_rate", title, "promoted (%)", digits=1, interval=bounds))
         frame[[f"{kind}_{name}" for name in ("rate", "low", "high")]] *= 100
         columns.append(Column(f"{kind}_documents", title, "documents", digits=0))
-    intervals = {f"{k}_rate": (f"{k}_low", f"{k}_high") for k in ("relevant", "other", "gap")}
-    frame[["gap_rate", *intervals["gap_rate"]]] *= 100
-    columns.append(Column("gap_rate", "Selectivity gap", "points", **_POINTS))
+    bounds = ("gap_low", "gap_high")
+    frame[["gap_rate", *bounds]] *= 100
+    columns.append(Column("gap_rate", "Selectivity gap", "points", interval=bounds, **_POINTS))
     if compared:
-        intervals["gap_change"] = ("gap_change_low", "gap_change_high")
-        frame[["gap_change", *intervals["gap_change"]]] *= 100
-        columns.append(Column("gap_change", "Less unaligned", "points", **_POINTS))
+        bounds = ("gap_change_low", "gap_change_high")
+        frame[["gap_change", *bounds]] *= 100
+        columns.append(Column("gap_change", "Less unaligned", "points", interval=bounds, **_POINTS))
         columns.append(replace(P, key="gap_change_p"))
     order = ["system", "relevant_rate", "other_rate", "gap_rate", "gap_change", "gap_change_p"]
     order += ["relevant_documents", "other_documents"]
@@ -67,7 +68,6 @@ def middle_table(
         frame,
         columns,
         section="set" if "set" in frame.columns else None,
-        intervals=intervals,
         notes=notes,
         tidy=rates,
     )
@@ -105,7 +105,16 @@ def homogenisation_table(
         Column("system", "System"),
         Column("explained", "Explained by position (%)", digits=1),
         Column("chance", "By chance (%)", digits=1),
-        *(Column(f"{zone}_spread", titles[zone], "Spread", digits=2) for zone in ZONES),
+        *(
+            Column(
+                f"{zone}_spread",
+                titles[zone],
+                "Spread",
+                digits=2,
+                interval=(f"{zone}_low", f"{zone}_high"),
+            )
+            for zone in ZONES
+        ),
     ]
     notes = (
         "Explained by position: share of the variance of irrelevant documents' relevance (z-scored "
@@ -119,7 +128,6 @@ def homogenisation_table(
         "Relevance along the prompt",
         pd.DataFrame(rows),
         columns,
-        intervals={f"{zone}_spread": (f"{zone}_low", f"{zone}_high") for zone in ZONES},
         notes=notes,
         tidy=spread,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,6 +30,8 @@ class Column:
         signed: print the plus of a positive number (differences).
         better: whether high or low numbers are good: ``high`` | ``low`` | ``""`` (neither).
         probability: of a p-value that the decimals would print as zero, print that it is less.
+        error, interval: the columns of a frame that hold a number's standard deviation, and its
+            interval's low and high end.
     """
 
     key: str
@@ -39,6 +41,8 @@ class Column:
     signed: bool = False
     better: str = ""
     probability: bool = False
+    error: str = ""
+    interval: tuple[str, str] | tuple[()] = ()
 
     @property
     def is_text(self) -> bool:
@@ -237,8 +241,6 @@ def from_frame(
     columns: Sequence[Column],
     *,
     section: str | None = None,
-    intervals: Mapping[str, tuple[str, str]] | None = None,
-    errors: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
     tidy: pd.DataFrame | None = None,
 ) -> Table:
@@ -246,15 +248,14 @@ def from_frame(
 
     Args:
         section: column of the frame that names the sections.
-        intervals: ``{key: (low column, high column)}``.
-        errors: ``{key: standard deviation's column}``.
+        tidy: see `Table`.
 
     Raises:
         HeadRankError: the frame lacks a column.
     """
-    intervals, errors = dict(intervals or {}), dict(errors or {})
-    needed = [column.key for column in columns] + ([section] if section else [])
-    needed += [name for pair in intervals.values() for name in pair] + list(errors.values())
+    needed = [section] if section else []
+    for column in columns:
+        needed += [column.key, *column.interval, *([column.error] if column.error else [])]
     absent = [name for name in needed if name not in frame.columns]
     if absent:
         raise HeadRankError(f"table {title!r}: the data lacks columns {absent}")
@@ -262,15 +263,9 @@ def from_frame(
     for record in frame.to_dict("records"):
         cells = []
         for column in columns:
-            low, high = intervals.get(column.key, (None, None))
-            error = errors.get(column.key)
-            cells.append(
-                Cell(
-                    plain(record[column.key]),
-                    error=None if error is None else plain(record[error]),
-                    interval=None if low is None else (record[low], record[high]),
-                )
-            )
+            error = plain(record[column.error]) if column.error else None
+            bounds = tuple(record[name] for name in column.interval) or None
+            cells.append(Cell(plain(record[column.key]), error, bounds))
         rows.append(Row(tuple(cells), section=str(record[section]) if section else ""))
     return Table(title, tuple(columns), emphasise(columns, rows), tuple(notes), tidy)
 

@@ -10,6 +10,7 @@ import torch
 from headrank.align import train
 from headrank.align.adapter import add_adapter, check_adapter
 from headrank.align.lists import shuffled
+from headrank.align.places import Folders
 from headrank.align.validate import validation_ndcg
 from headrank.cli import align as command
 from headrank.data.candidates import query_generator
@@ -75,7 +76,7 @@ def test_the_heads_own_layout_decides_pairs_and_the_best_epoch(tmp_path):
 def test_its_adapter_serves_both_layouts_and_no_third(tmp_path):
     (reader, data), settings = inputs(BOTH)
     profiled = HeadSet(reader.heads.heads, JOINT)
-    train.align(replace(reader, heads=profiled), data, tmp_path / "both", **settings)
+    train.align(replace(reader, heads=profiled), data, Folders(tmp_path / "both"), **settings)
     run(tmp_path / "one", replace(BOTH, both_layouts=False))
     for layout in ("joint", "block"):
         check_adapter(tmp_path / "both", layout)

@@ -14,6 +14,7 @@ import pytest
 from headrank.align import train
 from headrank.align.lists import Judged
 from headrank.align.pairs import PairSet
+from headrank.align.places import Folders
 from headrank.data.heads import HeadSet
 from headrank.data.trec import Qrels
 from headrank.errors import HeadRankError
@@ -159,9 +160,9 @@ def test_a_checkpoint_of_other_settings_is_refused(interrupted, tmp_path):
         ({}, {}, {"provenance": {"code": "changed"}}),
     ):
         fresh = replace(reader, model=models.loaded("llama", num_hidden_layers=3), **read)
-        changed = settings | {"checkpoint": interrupted} | more
+        folders = Folders(tmp_path / "a", interrupted)
         with pytest.raises(HeadRankError, match=message):
-            train.align(fresh, replace(data, **seen), tmp_path / "a", **changed)
+            train.align(fresh, replace(data, **seen), folders, **settings | more)
     # How often it is written is no setting of the result.
     run(tmp_path / "a", replace(OPTIONS, checkpoint_every=5), checkpoint=interrupted)
 

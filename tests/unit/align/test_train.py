@@ -17,6 +17,7 @@ from headrank.align.forward import selected_mass
 from headrank.align.lists import shuffled
 from headrank.align.losses import relevance
 from headrank.align.mine import mine_with_model
+from headrank.align.places import Folders
 from headrank.align.validate import validation_ndcg
 from headrank.data.candidates import arrange, query_generator
 from headrank.data.heads import Head, HeadSet, every_head
@@ -253,7 +254,7 @@ def test_heads_of_another_model_are_refused(tmp_path):
         (replace(HEADS, provenance={"model_digest": "x"}), "selected on weights x"),
     ):
         with pytest.raises(HeadRankError, match=message):
-            train.align(replace(reader, heads=heads), data, tmp_path / "a", **settings)
+            train.align(replace(reader, heads=heads), data, Folders(tmp_path / "a"), **settings)
 
 
 @pytest.mark.parametrize(

@@ -202,13 +202,14 @@ class Killed(BaseException):
 def test_training_that_was_killed_ends_in_the_same_adapter(device, tmp_path, monkeypatch):
     pytest.importorskip("pytrec_eval")
     from headrank.align import train
+    from headrank.align.places import Folders
     from tests.helpers import alignment
 
     (reader, data), settings = alignment.inputs(replace(alignment.OPTIONS, epochs=2))
 
     def run(target, checkpoint=None):
         model = on(device, "llama", num_hidden_layers=3)
-        train.align(replace(reader, model=model), data, target, checkpoint=checkpoint, **settings)
+        train.align(replace(reader, model=model), data, Folders(target, checkpoint), **settings)
 
     def contents(folder):
         return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}

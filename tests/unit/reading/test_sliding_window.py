@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from headrank.align.forward import selected_mass
+from headrank.align.lists import Judged
 from headrank.data.heads import Head, HeadSet
 from headrank.data.trec import Qrels
 from headrank.errors import HeadRankError
@@ -121,7 +122,7 @@ def test_a_blind_head_is_marked_and_never_selected(tmp_path):
     back = Profile.load(tmp_path / "p.npz")
     np.testing.assert_array_equal(back.blind, profile.blind)
     # The library's own profile of lists notes the same.
-    own = profile_lists(model, lists(), QRELS, order="first-stage", progress=False)
+    own = profile_lists(model, Judged(lists(), QRELS), order="first-stage", progress=False)
     np.testing.assert_array_equal(own.blind, profile.blind)
 
 

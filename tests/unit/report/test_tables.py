@@ -10,7 +10,7 @@ import pytest
 from headrank.errors import HeadRankError
 from headrank.report.tables.breakdown import measure_table, order_table
 from headrank.report.tables.cells import average_seeds, cell_means
-from headrank.report.tables.main import Comparisons, cut_notes, main_table
+from headrank.report.tables.main import Comparisons, cut_notes, main_table, tabulate_main
 from headrank.report.tables.render import to_html, to_page
 from headrank.report.tables.table import Cell, Column, Row, emphasise
 from tests.helpers.table_values import by_label, layout, per_query, significance
@@ -276,8 +276,17 @@ def test_emphasise_rounds_before_it_compares_and_knows_low_is_better():
     assert alone[0].cells[0].emphasis == ""
 
 
-def test_own_notes_follow_the_tables():
-    table = main_table(per_query(), None, layout(), measure="nDCG@10", notes=["Mean of 3 seeds."])
+def test_own_notes_follow_the_tables(tmp_path):
+    per_query().to_parquet(tmp_path / "per_query.parquet")
+    table = tabulate_main(
+        str(tmp_path / "per_query.parquet"),
+        *([], [], []),
+        layout=vars(layout()),
+        marks={},
+        budget=None,
+        measure="nDCG@10",
+        notes=["Mean of 3 seeds."],
+    )
     assert table.notes[-1] == "Mean of 3 seeds." and len(table.notes) == 4
     # Said in every table, tested or not.
     assert table.notes[-2].startswith("Few queries: a n = 2; b n = 3. Below 20 queries")
