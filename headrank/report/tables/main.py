@@ -101,27 +101,8 @@ def main_table(
         block = "" if system.model == FREE else system.model
         ranked = system.group != labels.CONTROLS
         rows.append(Row(tuple(cells), section, block, ranked))
-    shown = "columns: prompt order"
-    if len(layout.orders) == 1:
-        shown = f"prompt order: {layout.name(layout.orders[0])}"
-    said = [f"{measure}, mean over all n judged queries of a set; {shown}."]
-    if averaged:
-        said[0] += f" Averages are over sets{', a group counting as one' * bool(layout.groups)}."
-    if layout.groups:
-        said.append(_group_note(layout))
-    said.append("Bold: best of the column" + (", underlined: best of the model" * several))
-    said[-1] += "; controls are left out."
-    if compared is not None and compared.baseline is not None:
-        said.append(_mark_note(rows_of, marks, compared, layout))
-        family = compared.family.assign(n=compared.family["set"].map(queries)).dropna(subset=["n"])
-        said += power_notes(family, compared.alpha, layout.names)
-    elif compared is not None:
-        found = int((compared.family["p_holm"] < compared.alpha).sum())
-        said.append(
-            f"{found} of {len(compared.family)} declared comparisons differ by a paired "
-            f"permutation test, p < {compared.alpha:g} after Holm's correction: see the table of "
-            "significance."
-        )
+    said = _notes(layout, measure, several=several, averaged=bool(averaged))
+    said += _tests(compared, layout, rows_of, marks, queries)
     said += few_note(queries, layout.names)
     if formatting:
         said.append(
@@ -132,6 +113,49 @@ def main_table(
     by = "method and set" if len(layout.orders) == 1 else "method, set and prompt order"
     title = f"{measure} by {by}" + (f", {layout.name(model)}" if model else "")
     return Table(title, tuple(columns), emphasise(columns, rows), tuple(said), tidy)
+
+
+def _notes(layout: Layout, measure: str, *, several: bool, averaged: bool) -> list[str]:
+    """Return what the numbers and their print mean.
+
+    Args:
+        several: models, each with a best of its own.
+    """
+    shown = "columns: prompt order"
+    if len(layout.orders) == 1:
+        shown = f"prompt order: {layout.name(layout.orders[0])}"
+    said = [f"{measure}, mean over all n judged queries of a set; {shown}."]
+    if averaged:
+        said[0] += f" Averages are over sets{', a group counting as one' * bool(layout.groups)}."
+    if layout.groups:
+        said.append(_group_note(layout))
+    said.append("Bold: best of the column" + (", underlined: best of the model" * several))
+    said[-1] += "; controls are left out."
+    return said
+
+
+def _tests(
+    compared: Comparisons | None,
+    layout: Layout,
+    rows: Sequence[System],
+    marks: Mapping[tuple[str, str, str, str], str],
+    queries: Mapping[str, int],
+) -> list[str]:
+    """Return what was tested, and what the marks say of it."""
+    if compared is None:
+        return []
+    if compared.baseline is None:
+        found = int((compared.family["p_holm"] < compared.alpha).sum())
+        return [
+            f"{found} of {len(compared.family)} declared comparisons differ by a paired "
+            f"permutation test, p < {compared.alpha:g} after Holm's correction: see the table of "
+            "significance."
+        ]
+    family = compared.family.assign(n=compared.family["set"].map(queries)).dropna(subset=["n"])
+    return [
+        _mark_note(rows, marks, compared, layout),
+        *power_notes(family, compared.alpha, layout.names),
+    ]
 
 
 def _size(name: str, members: Sequence[str], counts: Mapping[str, int]) -> str:
