@@ -112,7 +112,7 @@ def shuffled(
     candidates: CandidateList, qrels: Qrels, pairs: list[Pair], seed: int, epoch: int
 ) -> TrainingList:
     """Return the list in an order drawn for this epoch, with its pairs as indices."""
-    generator = query_generator(seed, "epoch", str(epoch), candidates.query_id)
+    generator = query_generator(seed, "epoch", str(epoch), candidates.key)
     moved = candidates.take(generator.permutation(len(candidates.doc_ids)))
     place = {document: i for i, document in enumerate(moved.doc_ids)}
     return TrainingList(

@@ -33,5 +33,9 @@ def mine_with_model(
 
     bar = follow(training.lists, desc="mining pairs", unit="query", disable=not progress)
     return mine_pairs(
-        (read(candidates) for candidates in bar), training.qrels.grades, options, seed
+        (read(candidates) for candidates in bar),
+        training.qrels.grades,
+        options,
+        seed,
+        keys={one.query_id: one.key for one in training.lists},
     )

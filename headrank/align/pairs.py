@@ -126,6 +126,7 @@ def mine_pairs(
     qrels: Mapping[str, Mapping[str, int]],
     options: PairOptions,
     seed: int,
+    keys: Mapping[str, str] | None = None,
 ) -> PairSet:
     """Return the hard pairs of many lists.
 
@@ -133,6 +134,7 @@ def mine_pairs(
         lists: ``(query_id, doc_ids, z)`` with ``z`` ``[docs]``, the relevance under the
             unaligned heads, in prompt order.
         qrels: grades; a candidate without one counts as 0.
+        keys: by query id, what its pairs are drawn by besides the seed; by default the id.
 
     Raises:
         HeadRankError: no list has two grades, or a grade that `check_grade` refuses.
@@ -143,7 +145,7 @@ def mine_pairs(
         grades = np.array(
             [max(0, check_grade(judged.get(d, 0), f"query {query}, {d}")) for d in doc_ids]
         )
-        generator = query_generator(seed, "pairs", query)
+        generator = query_generator(seed, "pairs", (keys or {}).get(query, query))
         for i, j in _choose(grades, np.asarray(z), options, generator):
             mined.append(
                 Pair(

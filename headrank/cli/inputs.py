@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from headrank.cli.options import UsageError
 from headrank.data.candidates import CandidateList, Passage, as_candidates
@@ -32,7 +32,7 @@ class InputList:
 
     Attributes:
         where: ``file:line``, or the run and the query.
-        query_id: as it came, text or number.
+        query_id: as it came, text or number; the line's or the list's number where none came.
         ids: as they came, by document id.
         grades: ``{doc_id: grade}`` of the documents that carry one.
         extra: keys of the list that HeadRank does not read, as they came.
@@ -104,7 +104,8 @@ class _Record:
     """One list as it came: where it stands, its fields, and its documents, each with its place.
 
     Attributes:
-        number: of the line or of the list, from 1: the query's id where none is given.
+        number: of the line or of the list, from 1: the query's id where none is given. It names
+            the list in messages, runs and judgments, and decides nothing that is read.
     """
 
     where: str
@@ -172,6 +173,8 @@ def _list_of(record: _Record, labelled: bool) -> InputList:
         candidates = as_candidates(record.known["query"], passages, ids=names, query_id=query_id)
     except HeadRankError as error:
         raise HeadRankError(f"{where}: {error}") from None
+    if "query_id" not in record.known:
+        candidates = replace(candidates, drawn_by=candidates.query)
     by_id = dict(zip(candidates.doc_ids, read, strict=True))
     _check_extra(record.extra, where)
     for (place, _), one in zip(record.documents, read, strict=True):

@@ -108,7 +108,8 @@ def add_input(parser: argparse.ArgumentParser, labelled: bool) -> None:
         + grade
         + "}, ...]} a line; "
         + ("" if labelled else "docs may be plain texts; ")
-        + '"query_id" and a document\'s "title" are optional; - or nothing is stdin. Or '
+        + "\"query_id\" (by default the line's number; the query's text then decides the shuffled "
+        'order) and a document\'s "title" are optional; - or nothing is stdin. Or '
         ".csv, .tsv, .parquet with one row a document: query, text"
         + (", grade" if labelled else "")
         + ", ...",

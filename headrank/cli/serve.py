@@ -20,9 +20,9 @@ Serve one ranker over HTTP, in the form of Cohere's and Jina's rerank endpoints.
     -d '{{"query": "...", "documents": ["...", "..."], "top_n": 3}}'
 
 POST /v1/rerank, /v2/rerank and /rerank rank; GET /health, /v1/models, /metrics and /openapi.json
-tell of the server. Scores equal those of `headrank rerank` to the last bit. Standard output holds
-one line of JSON a request, without any text of it. SIGTERM ends the server: what was accepted is
-answered, new requests get 503.
+tell of the server. Scores equal those of `headrank rerank` for a list without query_id, to the
+last bit. Standard output holds one line of JSON a request, without any text of it. SIGTERM ends
+the server: what was accepted is answered, new requests get 503.
 
 Only this machine is listened to. Another --host needs an API key, in a file or in the variable
 {KEY_VARIABLE}; clients send it as Authorization: Bearer KEY.

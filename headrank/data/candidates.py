@@ -27,12 +27,18 @@ class Passage:
 
 @dataclass(frozen=True)
 class CandidateList:
-    """One query and its candidates, in the order in which they stand in the prompt."""
+    """One query and its candidates, in the order in which they stand in the prompt.
+
+    Attributes:
+        drawn_by: what a shuffled order depends on where it is not the id: the query's text, if
+            the id is no more than its place in a file. None takes the id.
+    """
 
     query_id: str
     query: str
     doc_ids: tuple[str, ...]
     passages: tuple[Passage, ...]
+    drawn_by: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.doc_ids) != len(self.passages):
@@ -56,6 +62,11 @@ class CandidateList:
                     "is no text; repair the input's encoding"
                 )
 
+    @property
+    def key(self) -> str:
+        """Return what random choices for this query depend on, the seed apart."""
+        return self.query_id if self.drawn_by is None else self.drawn_by
+
     def take(self, places: Iterable[int]) -> CandidateList:
         """Return the list of the documents at these places, in the order given."""
         chosen = list(places)
@@ -73,27 +84,27 @@ def arrange(candidates: CandidateList, order: str, seed: int) -> CandidateList:
         candidates: in the first stage's order, best first.
         order: ``first-stage`` (best first), ``reversed`` (best next to the query), or
             ``shuffled`` / ``shuffled-N``: a permutation that depends on the seed, N and
-            the query's id only, so a larger sample leaves each list as it was.
+            the list's ``key`` only, so a larger sample leaves each list as it was.
         seed: the experiment's seed.
 
     Raises:
         HeadRankError: the order is not one of these.
     """
     count = len(candidates.doc_ids)
-    return candidates.take(prompt_places(candidates.query_id, count, order, seed))
+    return candidates.take(prompt_places(candidates.key, count, order, seed))
 
 
-def prompt_places(query_id: str, count: int, order: str, seed: int) -> np.ndarray:
+def prompt_places(key: str, count: int, order: str, seed: int) -> np.ndarray:
     """Return ``[count]``: which document of the first stage's order stands where in the prompt.
 
-    Arguments and errors are those of ``arrange``.
+    Arguments and errors are those of ``arrange``; ``key`` is the list's.
     """
     check_order(order)
     places = np.arange(count)
     if order == "reversed":
         return places[::-1]
     if order.startswith("shuffled"):
-        return query_generator(seed, order, query_id).permutation(places)
+        return query_generator(seed, order, key).permutation(places)
     return places
 
 
