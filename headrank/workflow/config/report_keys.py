@@ -199,8 +199,8 @@ class Estimate(Settings):
     document_tokens: number_or_null("a number above 0, or null for the prompt's budget", gt=0) = (
         None
     )
-    """Mean tokens of a document; `null` takes those of recorded readings, or else the prompt's
-    budget, an upper bound.
+    """Mean tokens of a document where no reading was recorded; `null` guesses them from a folder
+    of your own (4 characters a token), or else takes the prompt's budget, an upper bound.
     """
     marker_tokens: FromZero = 8
     """Tokens around each document."""

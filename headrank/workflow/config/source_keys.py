@@ -272,7 +272,7 @@ class LocalCollection(Settings):
     path: Place
     """A folder: `corpus.jsonl` {doc_id, title, text}, `queries.jsonl` {query_id, text, split},
     `qrels.tsv` (TREC), and optionally `candidates.run` (TREC) and `excluded.tsv` (query_id,
-    doc_id).
+    doc_id). BEIR's form is read as it is (`_id`, `qrels/SPLIT.tsv`), files may be packed (`.gz`).
     """
     empty: ErrorOrDrop = absent()
     """Documents without text are an `error` (if not given), or `drop` leaves them out."""

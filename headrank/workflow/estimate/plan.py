@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-from headrank.errors import HeadRankError
 from headrank.workflow.config.layouts import JOINT, read_as
 from headrank.workflow.config.usage import (
     expected_documents,
@@ -58,15 +57,12 @@ class Plan:
         return UNKNOWN if None in counts else sum(counts)
 
     def document_tokens(self, name: str, budget: int | None) -> float:
-        """Return the tokens of one document of a set: read, or bounded by the budget."""
+        """Return the tokens of one document of a set: read, told or guessed, within the budget."""
+        collection = self.config["sets"][name]["collection"]
         told = self.known.document_tokens.get(name, self.costs["document_tokens"])
-        bounds = [value for value in (told, budget) if value is not None]
-        if not bounds:
-            raise HeadRankError(
-                "prompt.document_tokens is null, so nothing bounds a document; set "
-                "estimate.document_tokens to what a document has on average"
-            )
-        return min(bounds)
+        if told is None:
+            told = self.known.corpus_tokens.get(collection)
+        return min((value for value in (told, budget) if value is not None), default=UNKNOWN)
 
     def list_tokens(self, name: str, documents: int, budget: int | None) -> float:
         """Return the prompt tokens of one list: documents, their markers, and the frame."""
@@ -151,19 +147,13 @@ class Plan:
 
     def shape(self, model: str) -> Shape:
         """Return a model's shape: its own, or the assumed one."""
-        if model in self.known.shapes:
-            return self.known.shapes[model]
-        why = "the model is not there yet, so its layers, heads and tokens_per_second must be told"
-        assumed = self._assumed(model, why)
-        return Shape(assumed["layers"], assumed["heads"])
+        assumed = self.costs["models"].get(model, {})
+        told = Shape(assumed.get("layers", UNKNOWN), assumed.get("heads", UNKNOWN))
+        return self.known.shapes.get(model, told)
 
     def speed(self, model: str, kind: str = "reading") -> Speed:
         """Return a model's speed; what was not measured takes that of reading."""
         found = self.known.speeds.get((kind, model)) or self.known.speeds.get(("reading", model))
-        why = "no reading of it was recorded here, so its tokens_per_second must be told"
-        return found or Speed(self._assumed(model, why)["tokens_per_second"], "assumed")
-
-    def _assumed(self, model: str, why: str) -> Mapping:
-        if model not in self.costs["models"]:
-            raise HeadRankError(f"estimate.models.{model} is missing: {why} (with estimate.source)")
-        return self.costs["models"][model]
+        assumed = self.costs["models"].get(model)
+        told = Speed(assumed["tokens_per_second"], "assumed") if assumed else Speed(UNKNOWN, "")
+        return found or told

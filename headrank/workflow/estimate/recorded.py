@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from headrank.baselines.generation.records import load_records
 from headrank.io.arrays import ArrayFile
 from headrank.io.files import read_json, read_jsonl
+from headrank.workflow.estimate.own_folders import own_corpora, own_queries
 from headrank.workflow.estimate.plan import Plan
 from headrank.workflow.estimate.terms import Known, Shape, Speed
 
@@ -57,19 +58,22 @@ def known(
     shapes = _cards(resources / "models", config["models"], "config.json")
     weights = _cards(resources / "models", config["models"] | config["encoders"], "headrank.json")
     documents = {name: card["counts"]["documents"] for name, card in collections.items()}
-    own = list(_jobs(config, results, documents))
+    own = own_corpora(config)
+    jobs = list(_jobs(config, results, documents))
     found = Known(
-        documents=documents,
-        queries={
+        documents={name: one.documents for name, one in own.items()} | documents,
+        queries=own_queries(config)
+        | {
             name: card["queries"]
             for name, card in _cards(results / "sets", config["sets"], "set.json").items()
         },
-        document_tokens=_rates((job.name, job.inside, job.documents) for job in own),
+        document_tokens=_rates((job.name, job.inside, job.documents) for job in jobs),
+        corpus_tokens={name: one.tokens for name, one in own.items()},
         shapes={name: _shape(card) for name, card in shapes.items()},
         weights={name: _gigabytes((resources / "models" / name).rglob("*")) for name in weights},
         archives={path.name: _gigabytes([path]) for path in (resources / "archives").glob("*")},
     )
-    jobs = [*own, *(job for folder in others for job in _jobs(config, Path(folder), documents))]
+    jobs += [job for folder in others for job in _jobs(config, Path(folder), documents)]
     jobs += _trainings(config, results, found)
     speeds = _rates((job.key, job.work, job.seconds) for job in jobs)
     return replace(found, speeds={key: Speed(rate, "measured") for key, rate in speeds.items()})

@@ -43,9 +43,7 @@ def estimate(config: Mapping, known: Known | None = None) -> list[Stage]:
         config: complete, as `headrank.workflow.config.checks.configure` leaves it.
         known: what earlier runs tell.
 
-    Raises:
-        HeadRankError: no bound on a document's tokens, or a model whose shape or speed is
-            neither known nor assumed; the message names the key.
+    What is neither known nor assumed is NaN: a document's tokens, a model's shape or speed.
     """
     plan = Plan(config, known or Known())
     stages = [*_data(plan), *(_weights(plan, name) for name in plan.x.used_models())]

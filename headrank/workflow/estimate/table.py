@@ -63,6 +63,19 @@ def estimate_table(stages: Sequence[Stage], source: str | None = None) -> Table:
         "Measured: recorded by earlier runs, or the size of what is there. "
         "Assumed: told by the config.",
     ]
+    timed = frame[(frame["model"] != "-") & frame["jobs"].astype(bool)]
+    if slow := list(dict.fromkeys(timed["model"][timed["basis"] == ""])):
+        notes.append(
+            f"Unknown speeds: no reading with {', '.join(slow)} was recorded here. Read a small "
+            "set first, or set estimate.models.NAME (layers, heads, tokens_per_second) and "
+            "estimate.source."
+        )
+    if (timed["tokens"][timed["basis"] != ""] == UNKNOWN).any():
+        notes.append(
+            "Unknown tokens: the size of a set is known by `take` or once it is sampled; a "
+            "document's by prompt.document_tokens, estimate.document_tokens or a corpus that is "
+            "here."
+        )
     if source and (frame["basis"] == "assumed").any():
         notes.append(f"Assumed speeds: {source}")
     return from_frame("What the experiment costs", frame, _COLUMNS, notes=notes)

@@ -52,6 +52,8 @@ class Known:
         documents: ``{collection: documents}`` of collections that are there.
         queries: ``{set: queries}`` of sets that were sampled.
         document_tokens: ``{set: mean tokens of a document}`` of sets that were read.
+        corpus_tokens: ``{collection: mean tokens of a document}`` of the user's folders, guessed
+            from the characters of their first documents.
         shapes: ``{model: shape}`` of models that are there.
         weights: ``{model or encoder: gigabytes}`` of those that are there.
         archives: ``{file: gigabytes}`` of those that were fetched.
@@ -64,6 +66,7 @@ class Known:
     documents: Mapping[str, int] = field(default_factory=dict)
     queries: Mapping[str, int] = field(default_factory=dict)
     document_tokens: Mapping[str, float] = field(default_factory=dict)
+    corpus_tokens: Mapping[str, float] = field(default_factory=dict)
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     archives: Mapping[str, float] = field(default_factory=dict)

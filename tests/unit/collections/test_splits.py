@@ -1,5 +1,7 @@
 """What a user's folder holds of each split is known before it is imported."""
 
+import gzip
+
 import pytest
 
 from headrank.collections.splits import shares_a_query, splits
@@ -49,3 +51,39 @@ def test_splits_share_a_question_whatever_its_letters(food):
     texts = splits(food).texts
     assert shares_a_query(texts["test"], texts["train"])
     assert not shares_a_query(texts["test"], texts["dev"])
+
+
+def beir(folder):
+    """Put the folder's judgments into BEIR's form; return it."""
+    (folder / "qrels.tsv").unlink()
+    (folder / "qrels").mkdir()
+    heading = "query-id\tcorpus-id\tscore\n"
+    for split, lines in {"test": "a\td1\t2\nb\td1\t0\n", "train": "t\td1\t1\n"}.items():
+        (folder / f"qrels/{split}.tsv").write_text(heading + lines)
+    text = FILES["queries.jsonl"].replace("query_id", "_id").replace(', "split": "train"', "")
+    (folder / "queries.jsonl").write_text(text)
+    return folder
+
+
+def test_in_beir_s_form_the_file_that_judges_a_query_names_its_split(food):
+    known = splits(beir(food))
+    assert {split: set(asked) for split, asked in known.texts.items()} == {
+        "test": {"a", "b"},
+        "train": {"t"},
+        "dev": {"7"},
+    }
+    assert known.judged == {"test": 1, "train": 1, "dev": 0}
+    before = known.digests
+    with open(food / "qrels/test.tsv", "a") as file:
+        file.write("a\td2\t1\n")
+    after = splits(food).digests
+    assert {split for split in before if before[split] != after[split]} == {"test"}
+
+
+def test_a_packed_folder_has_the_splits_of_a_plain_one(food):
+    known = splits(food)
+    for name in FILES:
+        packed = gzip.compress((food / name).read_bytes())
+        (food / f"{name}.gz").write_bytes(packed)
+        (food / name).unlink()
+    assert splits(food) == known

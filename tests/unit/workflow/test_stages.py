@@ -1,12 +1,15 @@
 """What an experiment costs: arithmetic written out, of what is known and what is assumed."""
 
+import json
+
 import numpy as np
 import pytest
 
+from headrank.workflow.estimate.own_folders import Corpus, own_corpora, own_queries
 from headrank.workflow.estimate.stages import estimate
 from headrank.workflow.estimate.table import estimate_table, table
 from headrank.workflow.estimate.terms import Known, Shape, Speed
-from tests.helpers.expected_errors import refused
+from tests.helpers.own_folder import written
 from tests.helpers.small_experiment import experiment, rows
 
 
@@ -147,11 +150,44 @@ def test_an_unknown_size_is_unknown_and_so_is_the_total():
     assert f"| at least {known:.1f} |" in total
 
 
-def test_what_cannot_be_estimated_is_told():
-    with refused("estimate.models.smollm2 is missing", "estimate.source"):
-        estimate(experiment(estimate={}))
-    with refused("prompt.document_tokens is null", "estimate.document_tokens"):
-        estimate(experiment(prompt={"document_tokens": None}, reading={}))
+def test_what_cannot_be_estimated_is_unknown_and_the_note_says_what_to_set():
+    stages = estimate(experiment(estimate={}))
+    readings = table(stages).set_index("stage").loc["readings"]
+    assert readings["tokens"] == 110 * 980
+    assert readings[["hours", "per_second", "gigabytes"]].isna().all()
+    notes = estimate_table(stages).notes
+    assert any("no reading with smollm2" in one and "estimate.models.NAME" in one for one in notes)
     unbounded = {"prompt": {"document_tokens": None}, "reading": {}}
+    notes = estimate_table(estimate(experiment(**unbounded))).notes
+    assert any("estimate.document_tokens" in one for one in notes)
     one = experiment(**unbounded, estimate__document_tokens=30)
     assert rows(one)["readings", "smollm2"].tokens == 110 * (10 * 38 + 100)
+    assert not any("Unknown" in one for one in estimate_table(estimate(one)).notes)
+
+
+def test_a_folder_of_the_user_s_tells_documents_queries_and_lengths(tmp_path):
+    """By hand: two documents of 24 and 16 characters, of 4 a token."""
+    folder = written(tmp_path / "own")
+    lines = [
+        {"doc_id": "d1", "title": "t" * 8, "text": "x" * 15},
+        {"doc_id": "d2", "text": "y" * 16},
+    ]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    config = {
+        "collections": {
+            "own": {"source": {"kind": "local", "path": str(folder)}},
+            "far": {"source": {"kind": "ir_datasets"}},
+        },
+        "sets": {
+            "all": {"collection": "own", "split": "test", "take": None, "skip": 0},
+            "few": {"collection": "own", "split": "train", "take": 5, "skip": 0},
+            "none": {"collection": "own", "split": "nope", "take": 5, "skip": 0},
+            "far": {"collection": "far", "split": "test", "take": 5, "skip": 0},
+        },
+    }
+    assert own_corpora(config) == {"own": Corpus(2, (24 + 16) / 2 / 4)}
+    # Of the split test one query of two has a relevant document.
+    assert own_queries(config) == {"all": 1, "few": 1}
+    unbounded = experiment(prompt={"document_tokens": None}, reading={})
+    known = Known(corpus_tokens=dict.fromkeys(unbounded["collections"], 5.0))
+    assert rows(unbounded, known)["readings", "smollm2"].tokens == 110 * (10 * 13 + 100)
