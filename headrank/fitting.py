@@ -25,6 +25,7 @@ from headrank.data.heads import HeadSet
 from headrank.data.trec import Qrels, check_grade
 from headrank.errors import HeadRankError
 from headrank.heads.profile import Profile, profile_readings
+from headrank.io.extras import need
 from headrank.io.texts import normalised
 from headrank.models.decoder import LoadedModel, load_model
 from headrank.options.loading import LoadOptions, check_keywords
@@ -201,6 +202,7 @@ def align(
             any out or to fill a step; a validation query that also trains; a folder that
             holds anything but an adapter that was written there, or a checkpoint inside it.
     """
+    need("align", "align_heads")
     check_keywords(load, LoadOptions, "align_heads")
     recipe = recipe or AlignRecipe()
     Folders(target, recipe.checkpoint).check()

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 
 from pydantic import ConfigDict, Field, InstanceOf
 
+from headrank.io.extras import missing
 from headrank.ranker.ranker import HeadRanker
 
 try:
     from langchain_core.callbacks import Callbacks
     from langchain_core.documents import BaseDocumentCompressor, Document
 except ModuleNotFoundError:
-    raise ImportError(
-        "headrank.adapters.langchain needs LangChain's core; pip install 'headrank[langchain]'"
-    ) from None
+    raise missing("langchain", "headrank.adapters.langchain", "langchain_core") from None
 
 SCORE = "relevance_score"
 """Key of a document's metadata that holds its score, as LangChain's own rerankers name it."""

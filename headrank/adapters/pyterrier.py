@@ -8,13 +8,12 @@ import pandas as pd
 
 from headrank.data.candidates import CandidateList, Passage, as_candidates
 from headrank.errors import HeadRankError
+from headrank.io.extras import missing
 
 try:
     import pyterrier as pt
 except ModuleNotFoundError:
-    raise ImportError(
-        "headrank.adapters.pyterrier needs PyTerrier; pip install 'headrank[pyterrier]'"
-    ) from None
+    raise missing("pyterrier", "headrank.adapters.pyterrier", "pyterrier") from None
 
 if TYPE_CHECKING:
     from headrank.ranker.ranker import HeadRanker

@@ -9,14 +9,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from headrank.data.heads import HeadSet
 from headrank.errors import HeadRankError
+from headrank.io.extras import missing
 from headrank.io.files import check_sha256, read_json, sha256, write_json
 from headrank.models.decoder import LoadedModel
 from headrank.reading.layout import check_same, layout_of, other_layout
+
+try:
+    from peft import LoraConfig, PeftModel, get_peft_model
+except ModuleNotFoundError as error:
+    if error.name != "peft":
+        raise
+    raise missing("align", "headrank.align.adapter", "peft") from None
 
 CARD = "headrank.json"
 HEADS = "heads.json"

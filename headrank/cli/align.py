@@ -16,6 +16,7 @@ from headrank.cli.options import (
     prompt_options,
     whole,
 )
+from headrank.io.extras import need
 
 _DESCRIPTION = """\
 Train an adapter so that the heads prefer higher grades, and keep the best epoch on
@@ -77,6 +78,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Train and write the adapter."""
+    need("align", "`headrank align`")
     from headrank.align.places import Folders
     from headrank.cli.inputs import file_lists, labels, read_input
     from headrank.heads.named import check_published, load_heads

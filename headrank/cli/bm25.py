@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from headrank.cli.options import collection_files, number, whole
 from headrank.errors import HeadRankError
+from headrank.io.extras import need
 
 if TYPE_CHECKING:
     from headrank.data.trec import Run
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 # Written out, so that `headrank --help` imports nothing; a test holds them against the library.
 ANALYZERS = ("lucene-english", "unicode")
+STEMS = ANALYZERS[:1]  # of them, those that need NLTK's stemmer
 
 _DESCRIPTION = """\
 Retrieve the best documents of each query of a collection by BM25 (Lucene's variant).
@@ -60,6 +62,8 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Index the collection, if need be, and write the run."""
+    modules = ("bm25s", "numba", "regex", "scipy")
+    need("retrieval", "`headrank bm25`", *modules, *(["nltk"] if args.analyzer in STEMS else []))
     from headrank.collections.collection import iter_documents, load_exclusions, load_queries
     from headrank.collections.layout import CORPUS, file_of
     from headrank.first_stage.bm25 import Bm25Index

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 
 from headrank.cli.options import add_ties, whole
+from headrank.io.extras import need
 
 _DESCRIPTION = """\
 Print the mean of each measure over every judged query; a query that the run lacks counts 0.
@@ -48,6 +49,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Print tab-separated values on stdout."""
+    need("evaluation", "`headrank evaluate`", "pytrec_eval")
     from headrank.data.ties import TREC_EVAL
     from headrank.data.trec import Qrels, Run
     from headrank.evaluation.measures import evaluate, missing_queries

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headrank.errors import HeadRankError
+from headrank.io.extras import need
 
 _DESCRIPTION = """\
 Bring models and collections of a config file into a folder, every archive checked against
@@ -49,11 +50,40 @@ def run(args: argparse.Namespace) -> None:
     for name in args.names:
         if name not in declared:
             raise HeadRankError(f"{name!r} is not declared; there are: {', '.join(declared)}")
-    for name in args.names:
+    targets = {name: target_of(declared[name][0], Path(args.into), name) for name in args.names}
+    for name, target in targets.items():
         kind, entry = declared[name]
-        target = Path(args.into) / ("collections" if kind == "collections" else "models") / name
+        if not is_fetched(kind, target):
+            check_packages(name, entry)
+    for name, target in targets.items():
+        kind, entry = declared[name]
         fetch(kind, entry, target, Path(args.into) / "archives")
         print(f"headrank: {name} is at {target}", file=sys.stderr)
+
+
+def target_of(kind: str, into: Path, name: str) -> Path:
+    """Return the folder of a model, an encoder or a collection."""
+    return into / ("collections" if kind == "collections" else "models") / name
+
+
+def is_fetched(kind: str, target: Path) -> bool:
+    """Return whether a folder holds what was fetched before."""
+    return (target / ("collection.json" if kind == "collections" else "headrank.json")).is_file()
+
+
+def check_packages(name: str, entry: Mapping[str, Any]) -> None:
+    """Refuse what needs a package that is not installed, before anything is downloaded.
+
+    Raises:
+        MissingPackage: names it, the command that installs it and the extra.
+    """
+    source = entry["source"]
+    if entry.get("format") == "gguf":
+        need("gguf", f"{name}: converting a GGUF file")
+    if source["kind"] == "ir_datasets":
+        need("sources", f"{name}: a source of kind ir_datasets", "ir_datasets", "filelock")
+    if source.get("builder") == "bright":
+        need("sources", f"{name}: builder bright", "pyarrow")
 
 
 def find_config(given: str | None) -> Path:
@@ -134,11 +164,8 @@ def fetch(kind: str, entry: Mapping[str, Any], target: Path, archives: Path) -> 
     from headrank.workflow.config.keys import stored_dtype
 
     source = entry["source"]
-    if kind != "collections" and (target / "headrank.json").is_file():
-        verify_model(target)
-        return
-    if kind == "collections" and (target / "collection.json").is_file():
-        verify_collection(target)
+    if is_fetched(kind, target):
+        (verify_collection if kind == "collections" else verify_model)(target)
         return
     check_replaceable(target, MODEL if kind != "collections" else COLLECTION)
     origins = [Path(source["path"])] if source["kind"] == "local" else []

@@ -17,6 +17,7 @@ from headrank.cli.options import (
     stored_prompt,
     whole,
 )
+from headrank.io.extras import need
 
 if TYPE_CHECKING:
     from headrank.ranker.ranker import HeadRanker
@@ -86,6 +87,8 @@ def check_named(args: argparse.Namespace) -> None:
     from headrank.heads.named import heads_missing, load_heads
 
     check_path(args.model)
+    if args.adapter is not None or (Path(args.model) / "adapter").is_dir():
+        need("align", "a ranker with an adapter", "peft")
     if args.heads is not None:
         load_heads(args.heads)
     elif args.adapter is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from headrank.cli.options import number, whole
 from headrank.cli.ranker_arguments import add_ranker, check_named, load
 from headrank.errors import HeadRankError
+from headrank.io.extras import need
 
 KEY_VARIABLE = "HEADRANK_API_KEY"
 _DESCRIPTION = f"""\
@@ -91,6 +92,7 @@ def run(args: argparse.Namespace) -> None:
     """
     from headrank.serve.options import Keys, Limits, is_loopback, listen
 
+    need("serve", "`headrank serve`")
     given = {
         name: getattr(args, name)
         for name in ("queue", "documents", "characters", "timeout", "grace", "batch_tokens")
@@ -107,14 +109,10 @@ def run(args: argparse.Namespace) -> None:
     names = args.name or [folder.resolve().name if folder.is_dir() else args.model]
     check_named(args)
     bound = listen(args.host, args.port)
-    try:
-        from headrank.serve import log
-        from headrank.serve.app import make_app
-        from headrank.serve.server import run as serve
-    except ModuleNotFoundError as error:
-        raise HeadRankError(
-            f"serving needs the package {error.name}; run: pip install 'headrank[serve]'"
-        ) from None
+    from headrank.serve import log
+    from headrank.serve.app import make_app
+    from headrank.serve.server import run as serve
+
     ranker = load(args)
     log.begin(sys.stdout)
     app = make_app(ranker, names, limits=limits, keys=keys)

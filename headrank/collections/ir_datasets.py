@@ -18,6 +18,7 @@ from headrank.collections.parts import Parts
 from headrank.collections.validation import check_counts
 from headrank.data.trec import Qrels, Run
 from headrank.errors import HeadRankError
+from headrank.io.extras import need
 
 
 @dataclass(frozen=True)
@@ -170,12 +171,9 @@ def _check_one_corpus(irds: ModuleType, ids: list[str]) -> None:
 
 def _ir_datasets() -> ModuleType:
     """Return ir_datasets, an optional dependency."""
-    try:
-        import ir_datasets
-    except ImportError:
-        raise HeadRankError(
-            "collections of kind ir_datasets need the package; run `pip install ir_datasets`"
-        ) from None
+    need("sources", "a collection of kind ir_datasets", "ir_datasets", "filelock")
+    import ir_datasets
+
     return ir_datasets
 
 

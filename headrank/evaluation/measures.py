@@ -9,10 +9,15 @@ import re
 from collections.abc import Iterable, Mapping
 
 import pandas as pd
-import pytrec_eval
 
 from headrank.data.trec import Qrels, Run, check_grade
 from headrank.errors import HeadRankError
+from headrank.io.extras import missing
+
+try:
+    import pytrec_eval
+except ModuleNotFoundError:
+    raise missing("evaluation", "headrank.evaluation.measures", "pytrec_eval") from None
 
 logger = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ import regex
 from bm25s.stopwords import STOPWORDS_EN
 
 from headrank.errors import HeadRankError
+from headrank.io.extras import need
 
 STOPWORDS = frozenset(STOPWORDS_EN)
 MAX_TOKEN_LENGTH = 255
@@ -154,6 +155,7 @@ def _utf16_units(text: str) -> int:
 @functools.cache
 def _stemmer() -> Callable[[str, bool], str]:
     """Return NLTK's Porter stemmer; importing NLTK takes a second, so only on first use."""
+    need("retrieval", "analyzer lucene-english", "nltk")
     from nltk.stem.porter import PorterStemmer
 
     return PorterStemmer(mode=PorterStemmer.MARTIN_EXTENSIONS).stem

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from headrank.errors import HeadRankError
+from headrank.io.extras import missing
 from headrank.io.texts import local_path, read_text
 
 _KIND = re.compile(r"\.(csv|tsv|parquet)(\.gz)?$", re.I)
@@ -86,10 +87,7 @@ def _parquet(path: str | os.PathLike) -> Iterator[tuple[str, dict]]:
         import pyarrow
         from pyarrow import parquet
     except ModuleNotFoundError:
-        raise HeadRankError(
-            f"{path}: Parquet is read by pyarrow, which is not installed; "
-            "pip install 'headrank[parquet]', or give CSV"
-        ) from None
+        raise missing("parquet", f"{path}: reading Parquet", "pyarrow") from None
     if not Path(local_path(path)).is_file():
         raise HeadRankError(f"{path}: no such file, so it cannot be read")
     try:

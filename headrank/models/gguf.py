@@ -9,6 +9,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from headrank.errors import HeadRankError
+from headrank.io.extras import need
 from headrank.io.folders import MODEL, atomic_dir, check_replaceable
 from headrank.models.card import record_model
 from headrank.models.decoder import DTYPES, check_dtype
@@ -32,6 +33,7 @@ def convert_gguf(
         HeadRankError: a damaged file, absent weights, an unsupported architecture, a tokenizer
             that does not return the text it was given, or an unknown dtype.
     """
+    need("gguf", f"{gguf}: converting a GGUF file")
     check_dtype(dtype)
     check_replaceable(target, MODEL)
     gguf = Path(gguf)

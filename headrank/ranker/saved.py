@@ -14,6 +14,7 @@ from headrank import __version__
 from headrank.data.heads import HeadSet
 from headrank.errors import HeadRankError
 from headrank.heads.named import check_published, heads_missing, load_heads
+from headrank.io.extras import need
 from headrank.io.files import read_json, sha256, write_json
 from headrank.io.folders import MANIFEST, RANKER, atomic_dir
 from headrank.models.card import PROVENANCE
@@ -119,16 +120,10 @@ def _adapters() -> ModuleType:
     """Return the module of adapters: peft is imported only where one is used.
 
     Raises:
-        HeadRankError: peft is not installed.
+        MissingPackage: peft is not installed.
     """
-    try:
-        return importlib.import_module("headrank.align.adapter")
-    except ModuleNotFoundError as error:
-        if error.name != "peft":
-            raise
-        raise HeadRankError(
-            "a ranker with an adapter needs the package peft; run `pip install 'headrank[align]'`"
-        ) from None
+    need("align", "a ranker with an adapter", "peft")
+    return importlib.import_module("headrank.align.adapter")
 
 
 def save_ranker(ranker: HeadRanker, folder: str | os.PathLike) -> None:

@@ -17,6 +17,7 @@ from headrank.collections.layout import Document, Query
 from headrank.collections.parts import Parts
 from headrank.data.trec import Qrels
 from headrank.errors import HeadRankError
+from headrank.io.extras import need
 
 TASKS = (
     *("biology", "earth_science", "economics", "psychology", "robotics", "stackoverflow"),
@@ -94,6 +95,7 @@ def _documents(folder: Path, task: str) -> tuple[dict[str, str], dict[str, int]]
 
 def _rows(folder: Path, stem: str, columns: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
     """Yield the rows of ``STEM-*.parquet`` in the files' order."""
+    need("sources", "builder bright", "pyarrow")
     import pyarrow
     import pyarrow.parquet
 
