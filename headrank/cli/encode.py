@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headrank.cli.options import add_prompt, prepare_torch, size
@@ -65,15 +66,18 @@ def run(args: argparse.Namespace) -> None:
     documents, empty = check(args.corpus)
     check_named(args)
     prepare_torch(args)
-    from headrank.ranker.encoding import encode_passages
+    from headrank.ranker.encoding import check_lengths, encode_passages
     from headrank.reading.document_store import DocumentStore
 
     store = DocumentStore.open(args.output, memory=1, limit=args.limit, int8=args.int8)
-    ranker = load_with(args, folder=args.output, store=store)
+    ranker = load_with(args, folder=args.output, store=None)
+    check_lengths(ranker, named_passages(args.corpus))
+    # Only now, so that a corpus that is refused leaves no store of its settings.
+    ranker = replace(ranker, store=store)
     folder, asked, new, tokens = ranker.store.folder, 0, 0, 0
     before, start = folder.totals(), time.monotonic()
     with follow(total=documents, desc="encoding", unit="document", disable=args.quiet) as bar:
-        for done in encode_passages(ranker, passages(args.corpus)):
+        for done in encode_passages(ranker, (one for _, one in named_passages(args.corpus))):
             asked, new, tokens = asked + done.documents, new + done.new, tokens + done.tokens
             bar.update(done.documents)
             bar.set_postfix_str(f"{tokens / (time.monotonic() - start):.0f} tokens/s")
@@ -100,18 +104,20 @@ def check(corpus: str) -> tuple[int, int]:
     Raises:
         HeadRankError: a line that cannot be used, or no document at all.
     """
-    found = [bool(one.title.strip() or one.text.strip()) for one in _documents(corpus)]
+    found = [bool(one.title.strip() or one.text.strip()) for _, one in _documents(corpus)]
     if not any(found):
         raise HeadRankError(f"{corpus}: there is no document with text in it")
     return sum(found), len(found) - sum(found)
 
 
-def passages(corpus: str) -> Iterator[Passage]:
-    """Yield the documents that have a text."""
-    return (one for one in _documents(corpus) if one.title.strip() or one.text.strip())
+def named_passages(corpus: str) -> Iterator[tuple[str, Passage]]:
+    """Yield the documents that have a text, each with its file and line."""
+    for number, one in _documents(corpus):
+        if one.title.strip() or one.text.strip():
+            yield f"{corpus}:{number}", one
 
 
-def _documents(corpus: str) -> Iterator[Passage]:
+def _documents(corpus: str) -> Iterator[tuple[int, Passage]]:
     from headrank.data.candidates import Passage
 
     for number, record in read_jsonl(corpus):
@@ -119,4 +125,4 @@ def _documents(corpus: str) -> Iterator[Passage]:
         for name, value in (("text", text), ("title", title)):
             if not isinstance(value, str):
                 raise HeadRankError(f"{corpus}:{number}: {name!r} is missing or not a text")
-        yield Passage(title, text)
+        yield number, Passage(title, text)

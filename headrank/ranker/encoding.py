@@ -12,6 +12,7 @@ from headrank.data.candidates import PASSAGES, Passage, as_candidates, in_order
 from headrank.errors import HeadRankError
 from headrank.reading.apart import PASS_TOKENS, encode_documents
 from headrank.reading.document_store import DocumentStore, Shelf, check_layout, identity_of
+from headrank.reading.layout import room, tokenised
 from headrank.reading.packed import Packed
 from headrank.reading.passes import passes
 
@@ -53,6 +54,31 @@ def bound_store(ranker: HeadRanker) -> DocumentStore | None:
     if store.folder is not None:
         store.bind(identity_of(ranker.model, ranker.adapter, ranker.builder))
     return store
+
+
+def check_lengths(ranker: HeadRanker, passages: Iterable[tuple[str, Passage]]) -> None:
+    """Refuse a passage that its layout cannot hold, before hours go into the others.
+
+    Args:
+        passages: each with where it stands, for the message.
+
+    Raises:
+        HeadRankError: names the first passage that is too long.
+    """
+    builder = ranker.builder
+    budget = room(builder) if builder.fit else builder.options.document_tokens
+    if builder.options.overlong == "truncate" or (budget is not None and budget <= room(builder)):
+        return
+    offset, passages = builder.options.query_offset, iter(passages)
+    while chunk := list(itertools.islice(passages, _TOKENIZED)):
+        texts = builder.texts(as_candidates("any", [passage for _, passage in chunk]))
+        for (where, _), one in zip(chunk, tokenised(builder, texts, budget), strict=True):
+            if len(one.ids) > offset:
+                raise HeadRankError(
+                    f"{where}: {len(one.ids)} tokens with marker and separator, more than "
+                    f"query_offset {offset}; cut what is too long (--overlong truncate), or split "
+                    "it into passages"
+                )
 
 
 def encode_passages(

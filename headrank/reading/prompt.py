@@ -96,8 +96,7 @@ class PromptBuilder:
             queries = (candidates.query, self.options.calibration)
         self._check_texts(candidates)
         budget = self.options.document_tokens
-        limit = self.context if self.fit else budget or self.context
-        texts = [self._manageable(_text(passage), limit) for passage in candidates.passages]
+        texts = self.texts(candidates)
         queries = [self._manageable(query, self.context) for query in queries]
         if self.options.layout != "joint":
             return self._apart(candidates, texts, queries)
@@ -112,6 +111,11 @@ class PromptBuilder:
         if fits >= budget:
             return replace(shorter, tokens=prompt.widths)
         return self._within(candidates, texts, queries, budget, self.options.overlong)
+
+    def texts(self, candidates: CandidateList) -> list[str]:
+        """Return the documents' texts, without what no token budget could keep."""
+        limit = self.context if self.fit else self.options.document_tokens or self.context
+        return [self._manageable(_text(passage), limit) for passage in candidates.passages]
 
     def _within(
         self,

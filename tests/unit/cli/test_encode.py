@@ -110,3 +110,24 @@ def test_a_corpus_larger_than_the_limit_is_told(tmp_path, capsys, heads, model, 
     error = refused(capsys, ["encode", corpus, *given, "-o", store, "--limit", "30KB", "--quiet"])
     assert "make room for the last ones: the limit is 30000 bytes; raise --limit" in error
     assert info(store, capsys)["bytes"] <= 30_000
+
+
+def test_a_document_too_long_is_told_with_its_line_before_the_first_is_read(
+    tmp_path, capsys, heads, model
+):
+    store, given = str(tmp_path / "store"), ["--model", model, "--heads", heads]
+    texts = [" ".join(["policy"] * count) for count in (3, 4, 400, 5)]
+    corpus = write(tmp_path / "long.jsonl", [{"text": text} for text in texts])
+    error = refused(capsys, ["encode", corpus, *given, "-o", store])
+    assert "long.jsonl:3: " in error and "query_offset 256; cut what is too long" in error
+    # No store was made, so other settings may still be chosen.
+    assert not (tmp_path / "store").exists()
+    assert main(["encode", corpus, *given, "-o", store, "--document-tokens", "20"]) == 0
+    capsys.readouterr()
+    assert info(store, capsys)["documents"] == 4
+    capsys.readouterr()
+    assert "document_tokens is 20 there" in refused(
+        capsys, ["encode", corpus, *given, "-o", store, "--overlong", "truncate"]
+    )
+    other = str(tmp_path / "other")
+    assert main(["encode", corpus, *given, "-o", other, "--overlong", "truncate"]) == 0
