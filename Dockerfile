@@ -3,7 +3,11 @@
 #
 #     docker build --tag headrank:0.2.0 \
 #         --build-arg HEADRANK_COMMIT="$(git describe --always --abbrev=40 --dirty)" .
-#     docker run --rm --volume "$PWD/work:/experiment" headrank:0.2.0
+#     mkdir -p work
+#     docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD/work:/experiment" headrank:0.2.0
+#
+# Without `--user` it runs as root, and so the files in `work` are root's. `docker stop --time 600`
+# leaves the jobs that run ten minutes to end.
 #
 # On Linux x86_64 the pinned torch of the package index carries CUDA (4.7 GB) and runs on the CPU as
 # well; `--build-arg TORCH_INDEX=URL` looks in the index of CPU builds, too, that pytorch.org names.
@@ -11,20 +15,40 @@
 # `--target serve` makes a smaller image of the library and the server (docs/serve.md).
 FROM python:3.11.13-slim-bookworm AS base
 
-FROM base AS serve
+LABEL org.opencontainers.image.title="HeadRank" \
+    org.opencontainers.image.licenses="Apache-2.0"
+
+# torch is most of both images. By itself, so that a change of the code repeats no download of it, with
+# the lock's versions of what it needs.
+FROM base AS torch
+
+COPY requirements.lock /opt/headrank/
+ARG TORCH_INDEX=
+RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action ignore \
+        --constraint /opt/headrank/requirements.lock \
+        ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} torch==2.13.0
+
+# The package alone: a build leaves its folders beside the code.
+FROM base AS wheel
+
+COPY pyproject.toml README.md LICENSE /source/
+COPY config /source/config
+COPY headrank /source/headrank
+RUN pip wheel --no-cache-dir --disable-pip-version-check --no-deps --wheel-dir /wheel /source
+
+FROM torch AS serve
 
 # The package's extras at the lock's versions, without what the workflow and the tests need.
-COPY requirements.lock pyproject.toml README.md LICENSE /opt/headrank/
-COPY headrank /opt/headrank/headrank
-ARG TORCH_INDEX=
-RUN pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} torch==2.13.0 \
-    && pip install --no-cache-dir --constraint /opt/headrank/requirements.lock \
-        "/opt/headrank[align,serve]"
+COPY --from=wheel /wheel /opt/headrank/wheel
+RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action ignore \
+        --constraint /opt/headrank/requirements.lock \
+        "$(echo /opt/headrank/wheel/headrank-*.whl)[align,serve]"
 
 # Variables stand at the command: the workflow's pods read theirs from this file.
-USER 1000
+USER 1000:1000
 WORKDIR /models
 EXPOSE 8000
+# It asks at the port of EXPOSE: publish another one rather than giving --port.
 HEALTHCHECK --start-period=5m CMD ["python", "-c", \
     "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health', timeout=5)"]
 # Beyond this container others can reach it, so it asks for HEADRANK_API_KEY or --without-key.
@@ -32,16 +56,14 @@ ENTRYPOINT ["env", "PYTHONNOUSERSITE=1", "OMP_WAIT_POLICY=passive", "TOKENIZERS_
     "HF_HOME=/tmp/huggingface", "headrank", "serve", "--host", "0.0.0.0"]
 
 # The last stage is what `docker build` makes without a target.
-FROM base AS workflow
+FROM torch AS workflow
 
-# The lock alone first, so that a change of the code repeats no download.
-COPY requirements.lock /opt/headrank/
-ARG TORCH_INDEX=
-RUN pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} torch==2.13.0 \
-    && pip install --no-cache-dir --requirement /opt/headrank/requirements.lock
+RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action ignore \
+        --requirement /opt/headrank/requirements.lock
 
 COPY . /opt/headrank/
-RUN pip install --no-cache-dir --no-deps --editable /opt/headrank
+RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action ignore \
+        --no-deps --editable /opt/headrank
 
 # As the Makefile sets them: hashes in one order, and threads that wait burn no core.
 ENV PYTHONHASHSEED=0 \

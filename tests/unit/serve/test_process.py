@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import os
-import re
 import signal
 import socket
 import threading
 import time
-import tomllib
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 import torch
 
-from headrank.cli import parser, serve
+from headrank.cli import serve
 from headrank.cli.serve import api_keys
 from headrank.errors import HeadRankError
 from tests.helpers import command_line
@@ -237,17 +234,3 @@ def test_keys_come_from_a_file_and_from_the_environment(tmp_path, monkeypatch):
     (tmp_path / "keys").write_text("\n")
     with pytest.raises(HeadRankError, match="holds no API key"):
         api_keys(str(tmp_path / "keys"))
-
-
-def test_the_image_s_server_has_arguments_that_are_taken(root):
-    text = re.sub(r"\\\n\s*", "", (root / "Dockerfile").read_text())
-    stages = re.findall(r"^FROM \S+ AS (\w+)$", text, re.M)
-    # `docker build` without a target makes the last one.
-    assert stages == ["base", "serve", "workflow"]
-    entry = json.loads(re.search(r"^ENTRYPOINT (.+)$", text, re.M)[1])
-    command = entry[entry.index("headrank") + 1 :]
-    args = parser().parse_args([*command, "--model", "m"])
-    assert args.host == "0.0.0.0"
-    extras = re.search(r'"/opt/headrank\[([\w,]+)\]"', text)[1].split(",")
-    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    assert "serve" in extras and set(extras) <= project["optional-dependencies"].keys()
