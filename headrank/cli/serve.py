@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 from headrank.cli.options import number, whole
@@ -89,7 +91,10 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         HeadRankError: an extra is missing, a bound, key or address cannot be used, the ranker
             cannot be loaded, or requests were left without an answer at the end.
+        SystemExit: SIGTERM came before it listened.
     """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _end)
     from headrank.serve.options import Keys, Limits, is_loopback, listen
 
     need("serve", "`headrank serve`")
@@ -121,6 +126,15 @@ def run(args: argparse.Namespace) -> None:
         # A thread that still reads cannot be stopped, and may crash a dying interpreter.
         sys.stdout.flush()
         os._exit(0 if answered else 1)
+
+
+def _end(number: int, frame: object) -> None:
+    """End the process by a signal.
+
+    Until a handler stands, the first process of a container does not get the signal at all: a stop
+    while the model is loaded would be lost, and the engine would wait and kill.
+    """
+    raise SystemExit(128 + number)
 
 
 def api_keys(path: str | None) -> list[str]:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import torch
 
-from headrank.cli import serve
+from headrank.cli import main, serve
 from headrank.cli.serve import api_keys
 from headrank.errors import HeadRankError
 from tests.helpers import command_line
@@ -213,6 +213,20 @@ def test_faults_are_told_before_the_model_is_loaded(arguments, capsys, monkeypat
         assert "cannot be used" in refused(capsys, ["serve", *arguments])
     assert "no address" in refused(capsys, ["serve", *arguments, "--host", "no.such.invalid"])
     assert "timeout is 0.0" in refused(capsys, ["serve", *arguments, "--timeout", "0"])
+
+
+def test_sigterm_while_the_model_is_loaded_ends_it(arguments, monkeypatch):
+    """Even where it is the first process of a container, which gets no signal without a handler."""
+    kept = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(serve, "load", lambda args: signal.raise_signal(signal.SIGTERM))
+    # Else a missing handler would end the test's own process.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main(["serve", *arguments])
+    finally:
+        signal.signal(signal.SIGTERM, kept)
+    assert ended.value.code == 143
 
 
 def test_without_its_extra_it_says_what_to_install(arguments, capsys, monkeypatch):
