@@ -280,10 +280,22 @@ def check_weights(path: str | os.PathLike) -> None:
     """Refuse a local folder without safetensors; a hub repository is asked when it is loaded.
 
     Raises:
-        HeadRankError: names the pickled weights, if that is what the folder holds.
+        HeadRankError: names the pickled weights, if that is what the folder holds, or weights that
+            may not be read, of which safetensors says that there is no such file.
     """
     folder = Path(path)
-    if not folder.is_dir() or any(folder.glob("*.safetensors")):
+    if not folder.is_dir():
+        return
+    weights = sorted(folder.glob("*.safetensors"))
+    for file in weights:
+        try:
+            file.open("rb").close()
+        except OSError as error:
+            raise HeadRankError(
+                f"{file}: cannot be read by user {os.geteuid()} ({error.strerror}); let this user "
+                "read it, or run as its owner"
+            ) from None
+    if weights:
         return
     pickled = sorted(file.name for pattern in ("*.bin", "*.pt*") for file in folder.glob(pattern))
     found = f", only {pickled[0]}" if pickled else ""

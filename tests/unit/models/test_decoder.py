@@ -161,6 +161,14 @@ def test_a_missing_file_is_refused(folder, name):
         load_model(folder)
 
 
+def test_weights_that_may_not_be_read_are_named(folder):
+    """As another user's in a container; a folder of that name fails for root as well."""
+    (folder / WEIGHTS).unlink()
+    (folder / WEIGHTS).mkdir()
+    with pytest.raises(HeadRankError, match=rf"{WEIGHTS}: cannot be read by user \d+ \(Is a dir"):
+        load_model(folder)
+
+
 @pytest.mark.parametrize("name", ["tokenizer.json", "config.json"])
 @pytest.mark.parametrize("content", ["", '{"a', "{}", '{"a": 1}'])
 def test_damaged_json_is_refused(folder, name, content):
