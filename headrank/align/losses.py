@@ -65,11 +65,13 @@ def graded_kl(z: Tensor, grades: Tensor) -> Tensor:
     The target gives each document mass in proportion to its gain ``2^grade - 1``; it pulls
     the whole list towards the grades, not single pairs.
     """
-    gains = torch.exp2(grades.to(z.dtype)) - 1
+    # float32 ends at grade 127, float64 beyond the highest grade that is allowed. The shares of
+    # small grades are the same bits: one rounding of an exact quotient.
+    gains = torch.exp2(grades.double()) - 1
     total = gains.sum()
     if total <= 0:
         return z.sum() * 0
-    target = gains / total
+    target = (gains / total).to(z.dtype)
     return torch.special.xlogy(target, target).sum() - (target * z.log_softmax(0)).sum()
 
 

@@ -7,6 +7,7 @@ import torch
 
 from headrank.align.losses import graded_kl, middle_spread, preference_loss, relevance
 from headrank.align.options import REGULARISERS, SCALES, AlignOptions
+from headrank.data.trec import MAX_GRADE
 from headrank.errors import HeadRankError
 
 FIRST, SECOND = torch.tensor([0, 1]), torch.tensor([2, 0])
@@ -194,3 +195,35 @@ def test_settings_are_refused_by_name(options, message):
 @pytest.mark.parametrize("regulariser", REGULARISERS)
 def test_every_regulariser_is_a_setting(regulariser):
     assert AlignOptions(regulariser=regulariser).regulariser == regulariser
+
+
+def as_before(z, grades):
+    """The regulariser as it was computed in the type of z alone."""
+    gains = torch.exp2(grades.to(z.dtype)) - 1
+    target = gains / gains.sum()
+    return torch.special.xlogy(target, target).sum() - (target * z.log_softmax(0)).sum()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_small_grades_give_the_same_bits_in_float32(seed):
+    generator = torch.Generator().manual_seed(seed)
+    grades = torch.randint(0, 2 + seed % 14, (2 + seed % 30,), generator=generator)
+    grades[0] = 1
+    z = torch.randn(len(grades), generator=generator)
+    ours, theirs = z.clone().requires_grad_(), z.clone().requires_grad_()
+    new, old = graded_kl(ours, grades), as_before(theirs, grades)
+    new.backward()
+    old.backward()
+    assert new.dtype == torch.float32
+    assert torch.equal(new, old) and torch.equal(ours.grad, theirs.grad)
+
+
+@pytest.mark.parametrize("high", [24, 127, 128, 500, MAX_GRADE])
+def test_high_grades_give_a_finite_loss(high):
+    z = torch.tensor([0.3, -0.2, 0.1], requires_grad=True)
+    loss = graded_kl(z, torch.tensor([high, high - 1, 0]))
+    loss.backward()
+    assert torch.isfinite(loss) and torch.isfinite(z.grad).all()
+    # Shares of two thirds, one third and nothing.
+    expected = graded_kl(z.detach().double(), torch.tensor([40, 39, 0]))
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-6, atol=1e-6)
