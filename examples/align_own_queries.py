@@ -18,9 +18,8 @@ from headrank.data.candidates import Passage
 from headrank.data.trec import Qrels, Run
 from headrank.evaluation.measures import evaluate
 from headrank.first_stage.bm25 import Bm25Index
-from headrank.fitting import AlignRecipe, LabelledQuery, align, as_lists, profile_heads
+from headrank.fitting import AlignRecipe, LabelledQuery, align_heads, as_lists, profile_heads
 from headrank.options.prompt import PromptOptions
-from headrank.options.selection import SelectionOptions
 
 
 def labelled_queries(collection: str, split: str, count: int, depth: int) -> list[LabelledQuery]:
@@ -76,10 +75,10 @@ def main() -> None:
     selecting, training, testing = examples[:third], examples[third:-third], examples[-third:]
     prompt = PromptOptions(document_tokens=48)
     profile = profile_heads(options.model, selecting, prompt=prompt)
-    heads = profile.select(SelectionOptions(heads=options.heads, entropy_weight=0.1))
+    heads = profile.select(heads=options.heads)
     print("heads (layer, head):", *heads.pairs)
     recipe = AlignRecipe(AlignOptions(epochs=1))
-    align(options.model, heads, training, options.adapter, recipe=recipe)
+    align_heads(options.model, heads, training, options.adapter, recipe=recipe)
     for name, adapter in (("as it came", None), ("aligned", options.adapter)):
         ranker = HeadRanker.from_pretrained(options.model, heads, adapter)
         print(f"nDCG@10 {name}: {quality(ranker, testing):.3f} on {len(testing)} held-out queries")

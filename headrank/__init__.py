@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from headrank.align.options import AlignOptions
     from headrank.data.candidates import Passage
-    from headrank.fitting import AlignRecipe, LabelledQuery, profile_heads
-    from headrank.fitting import align as align_heads
+    from headrank.fitting import AlignRecipe, LabelledQuery, align_heads, profile_heads
     from headrank.options.prompt import PromptOptions
-    from headrank.options.selection import SelectionOptions
+    from headrank.options.selection import SELECTIONS, SelectionOptions
     from headrank.ranker.ranker import HeadRanker
 
 __version__ = "0.2.0"
 __all__ = [
+    "SELECTIONS",
     "AlignOptions",
     "AlignRecipe",
     "HeadRanker",
@@ -35,8 +35,9 @@ _HOMES = {
     "LabelledQuery": "headrank.fitting:LabelledQuery",
     "Passage": "headrank.data.candidates:Passage",
     "PromptOptions": "headrank.options.prompt:PromptOptions",
+    "SELECTIONS": "headrank.options.selection:SELECTIONS",
     "SelectionOptions": "headrank.options.selection:SelectionOptions",
-    "align_heads": "headrank.fitting:align",
+    "align_heads": "headrank.fitting:align_heads",
     "profile_heads": "headrank.fitting:profile_heads",
 }
 

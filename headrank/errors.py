@@ -18,3 +18,13 @@ def visible(text: str, keep: str = "") -> str:
     return "".join(
         c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
     )
+
+
+def with_article(word: str) -> str:
+    """Return a word with its article: an adapter, a store."""
+    return f"{'an' if word[:1].lower() in 'aeio' else 'a'} {word}"
+
+
+def kind_of(value: object) -> str:
+    """Return a value's type with its article, as a message names it: an int, a list."""
+    return with_article(type(value).__name__)

@@ -1,14 +1,14 @@
 """Profiling and aligning heads on a user's own labelled queries, in two calls.
 
-heads = profile_heads("my/model", examples).select(SelectionOptions(entropy_weight=0.1))
-align("my/model", heads, examples, "my-adapter", recipe=AlignRecipe(seed=1))
+heads = profile_heads("my/model", examples).select()
+align_heads("my/model", heads, examples, "my-adapter", recipe=AlignRecipe(seed=1))
 ranker = HeadRanker.from_pretrained("my/model", adapter="my-adapter")
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Unpack
@@ -20,14 +20,24 @@ from headrank.align.lists import Judged, trim_judged
 from headrank.align.mine import mine_with_model
 from headrank.align.options import AlignOptions
 from headrank.align.places import Folders
-from headrank.data.candidates import CandidateList, Passage, arrange, as_candidates, query_generator
+from headrank.data.candidates import (
+    CandidateList,
+    Passage,
+    arrange,
+    as_candidates,
+    check_order,
+    query_generator,
+)
 from headrank.data.heads import HeadSet
 from headrank.data.trec import Qrels, check_grade
 from headrank.errors import HeadRankError
+from headrank.heads.named import check_published, load_heads
 from headrank.heads.profile import Profile, profile_readings
 from headrank.io.extras import need
 from headrank.io.texts import normalised
 from headrank.models.decoder import LoadedModel, load_model
+from headrank.models.safe_loading import load_config
+from headrank.options.checks import check_path, check_whole, made_of
 from headrank.options.loading import LoadOptions, check_keywords
 from headrank.options.pairs import PairOptions
 from headrank.options.prompt import PromptOptions
@@ -83,7 +93,7 @@ def profile_heads(
     model: str | os.PathLike,
     examples: Iterable[LabelledQuery],
     *,
-    prompt: PromptOptions | None = None,
+    prompt: PromptOptions | Mapping[str, object] | None = None,
     order: str = "shuffled",
     seed: int = 13,
     max_logits: bool = False,
@@ -93,6 +103,9 @@ def profile_heads(
     """Return the profile of every head of a model; ``.select(...)`` gives the heads to read.
 
     Args:
+        prompt: texts and limits of the prompt, or a mapping of some of them.
+        order, seed: of the passages in the prompt, as `headrank.ranker.options.RankerOptions`
+            has them.
         max_logits: also profile largest logits, by which criterion ``max-logit`` selects.
         load: ``dtype`` (by default float32), ``device`` and ``revision``; see
             `headrank.options.loading.LoadOptions`.
@@ -102,6 +115,9 @@ def profile_heads(
             passages of two grades.
     """
     check_keywords(load, LoadOptions, "profile_heads")
+    check_path("model", model, "a hub repository")
+    check_order(order)
+    seed, prompt = check_whole("seed", seed, 0), _prompt(prompt)
     judged = as_lists(examples)
     loaded = load_model(model, **load)
     return profile_lists(
@@ -164,7 +180,9 @@ class AlignRecipe:
         options: of the training.
         pairs: which pairs of passages it prefers.
         documents: passages a training list keeps: the relevant ones and the best others.
-        prompt: by default the one that the heads were selected with.
+        prompt: by default the one that the heads were selected with, whole documents included: a
+            step costs as its tokens, and the workflow trains on 64 a document
+            (``{"document_tokens": 64}``: a mapping changes some fields of the heads' prompt).
         seed: of orders, dropout, the adapter's first weights and the held-out share.
         checkpoint: folder from which a killed run goes on, to the same adapter.
     """
@@ -172,14 +190,39 @@ class AlignRecipe:
     options: AlignOptions = field(default_factory=AlignOptions)
     pairs: PairOptions = field(default_factory=PairOptions)
     documents: int = 12
-    prompt: PromptOptions | None = None
+    prompt: PromptOptions | Mapping[str, object] | None = None
     seed: int = 13
     checkpoint: str | os.PathLike | None = None
 
+    def __post_init__(self) -> None:
+        settled = {
+            "options": made_of("options", self.options, AlignOptions),
+            "pairs": made_of("pairs", self.pairs, PairOptions),
+            "documents": check_whole("documents", self.documents, 2),
+            "seed": check_whole("seed", self.seed, 0),
+        }
+        _prompt(self.prompt)
+        if self.checkpoint is not None:
+            check_path("checkpoint", self.checkpoint, "None")
+        for name, value in settled.items():
+            object.__setattr__(self, name, value)
 
-def align(
+    def prompt_for(self, heads: HeadSet) -> PromptOptions:
+        """Return the prompt that heads are trained in."""
+        if isinstance(self.prompt, PromptOptions):
+            return self.prompt
+        own = Origin({}, heads).prompt() or PromptOptions()
+        return own.changed(**self.prompt) if self.prompt else own
+
+
+def _prompt(given: PromptOptions | Mapping[str, object] | None) -> PromptOptions | None:
+    """Return a prompt's options, made of a mapping of their fields if need be."""
+    return None if given is None else made_of("prompt", given, PromptOptions)
+
+
+def align_heads(
     model: str | os.PathLike,
-    heads: HeadSet,
+    heads: HeadSet | str | os.PathLike,
     examples: Iterable[LabelledQuery],
     target: str | os.PathLike,
     *,
@@ -191,7 +234,8 @@ def align(
     """Write an adapter of the heads to ``target``; return nDCG@10 by epoch on held-out queries.
 
     Args:
-        heads: the heads to align, selected on this model.
+        heads: the heads to align, selected on this model: a head set, its JSON file, or the name
+            of a published one.
         validation: held-out queries, or the share of the examples that is held out.
         recipe: how the adapter is trained; by default ``AlignRecipe()``.
         load: ``dtype`` (by default the heads' own), ``device`` and ``revision``; see
@@ -204,16 +248,22 @@ def align(
     """
     need("align", "align_heads")
     check_keywords(load, LoadOptions, "align_heads")
-    recipe = recipe or AlignRecipe()
+    check_path("model", model, "a hub repository")
+    check_path("target", target)
+    heads = load_heads(heads)
+    recipe = AlignRecipe() if recipe is None else recipe
+    if not isinstance(recipe, AlignRecipe):
+        raise HeadRankError(f"recipe is {recipe!r:.80}; allowed: an AlignRecipe, or None")
     Folders(target, recipe.checkpoint).check()
-    if recipe.prompt is not None:
-        check_heads(heads, recipe.prompt.layout)
+    check_heads(heads, recipe.prompt_for(heads).layout)
     lists, qrels = as_lists(examples)
     if isinstance(validation, (int, float)):
         lists, held_out = split(lists, validation, recipe.seed)
         validated = Judged(held_out, qrels)
     else:
         validated = as_lists(validation)
+    if "published" in heads.provenance:
+        check_published(heads, model, load_config(model, load.get("revision")))
     load = Origin({}, heads).loading(load)
     loaded = load_model(model, layers=heads.deepest + 1, **load)
     training = Judged(lists, qrels)
@@ -232,7 +282,7 @@ def align_lists(
     recipe: AlignRecipe,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Trim lists, mine their pairs under the unaligned heads and train; see ``align``."""
+    """Trim lists, mine their pairs under the unaligned heads and train; see ``align_heads``."""
     from headrank.align.loop import TrainingData
     from headrank.align.train import align as train
 
@@ -240,7 +290,7 @@ def align_lists(
     folders.check()
     heads.check_model(model.layers, model.heads, model.digest)
     _check_held_out(training.lists, validation.lists)
-    prompt = recipe.prompt or Origin({}, heads).prompt() or PromptOptions()
+    prompt = recipe.prompt_for(heads)
     check_heads(heads, prompt.layout)
     reader = HeadReader.of(model, prompt, heads)
     reader.builder.check_wrapper(heads.provenance, "the heads")
@@ -255,6 +305,10 @@ def align_lists(
         seed=recipe.seed,
         progress=progress,
     )
+
+
+align = align_heads
+"""Its name up to version 0.2."""
 
 
 def split(

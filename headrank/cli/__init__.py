@@ -54,14 +54,28 @@ def parser() -> argparse.ArgumentParser:
         own = command.add_parser(commands)
         own.add_argument("--debug", action="store_true", help="show the traceback of an error")
         own.add_argument("--quiet", action="store_true", help="no progress on stderr")
-        own.set_defaults(run=command.run)
+        own.set_defaults(run=command.run, parser=own)
     return top
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the arguments; one that the command does not have ends it with the command's usage."""
+    options, unknown = parser().parse_known_args(arguments)
+    if unknown:
+        from headrank.settings.words import hint
+
+        own = options.parser
+        known = [name for action in own._actions for name in action.option_strings]
+        slips = [one.partition("=")[0] for one in unknown if one.startswith("-")]
+        meant = next((told for told in (hint(slip, known) for slip in slips) if told), "")
+        own.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0 done, 1 error (wrong arguments exit with 2)."""
     utf8_output()
-    options = parser().parse_args(arguments)
+    options = parsed(arguments)
     try:
         options.run(options)
         if sys.stdout is not None:

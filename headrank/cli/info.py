@@ -103,7 +103,7 @@ def show_published(as_json: bool) -> None:
         told = {one.name: one.head_set().provenance | {"pairs": one.pairs} for one in sets}
         print(json.dumps(told, indent=2, ensure_ascii=False))
         return
-    rows = [("name", "model", "layers x heads", "selected", "deepest", "verified")]
+    rows = [("name", "model", "layers x heads", "selected", "deepest", "method", "selected on")]
     rows += [
         (
             one.name,
@@ -111,7 +111,8 @@ def show_published(as_json: bool) -> None:
             f"{one.layers} x {one.heads}",
             str(len(one.pairs)),
             str(one.deepest),
-            "yes" if one.verified else "no",
+            one.method or "headrank",
+            "known data" if one.verified else "unknown data",
         )
         for one in sets
     ]

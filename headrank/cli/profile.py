@@ -29,12 +29,10 @@ Read every head on labelled queries and select the best ones.
 
 --method gives the selection of a published method: headrank (8 heads by graded
 discriminability less entropy), core (8, contrastive), qrhead (16, mass on the relevant).
+In Python: profile.select("core").
 """
-PRESETS = {
-    "headrank": {"criterion": "graded", "heads": 8, "entropy_weight": 0.1},
-    "core": {"criterion": "contrastive", "heads": 8, "entropy_weight": 0.0},
-    "qrhead": {"criterion": "mass", "heads": 16, "entropy_weight": 0.0},
-}
+# Written out, so that `headrank --help` imports nothing; a test holds them against the library.
+SELECTED = ("headrank", "core", "qrhead")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -48,7 +46,12 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     add_input(parser, labelled=True)
     add_model(parser, "folder of a model, or a hub repository")
     group = parser.add_argument_group("selection")
-    group.add_argument("--method", choices=tuple(PRESETS), default="headrank")
+    group.add_argument(
+        "--method",
+        choices=SELECTED,
+        default="headrank",
+        help="noted with the heads: `headrank rerank` then reads them by it (default: headrank)",
+    )
     group.add_argument("--criterion", choices=CRITERIA, help="in place of the method's")
     group.add_argument("--count", type=whole(1), metavar="N", help="heads to select")
     group.add_argument(
@@ -64,7 +67,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> None:
     """Profile the model and write the selected heads."""
     from headrank.cli.inputs import labels, read_input
-    from headrank.options.selection import SelectionOptions
+    from headrank.options.selection import selection
 
     check_output(args.output, read_files(args))
     if args.table is not None:
@@ -72,13 +75,13 @@ def run(args: argparse.Namespace) -> None:
         if os.path.realpath(args.table) == os.path.realpath(args.output):
             raise UsageError(f"--table and --output are both {args.table}; give two files")
     lists = read_input(args, labelled=True)
-    preset = PRESETS[args.method]
     given = {
         "criterion": args.criterion,
         "heads": args.count,
         "entropy_weight": args.entropy_weight,
     }
-    selection = SelectionOptions(**preset | {k: v for k, v in given.items() if v is not None})
+    changes = {k: v for k, v in given.items() if v is not None}
+    chosen = selection(args.method, **changes)
     prompt = prompt_options(args, None)
     prepare_torch(args)
     from headrank.align.lists import Judged
@@ -92,10 +95,10 @@ def run(args: argparse.Namespace) -> None:
         prompt=prompt,
         order=args.order or "shuffled",
         seed=13 if args.seed is None else args.seed,
-        max_logits=selection.criterion == "max-logit",
+        max_logits=chosen.criterion == "max-logit",
         progress=not args.quiet,
     )
-    heads = profile.select(selection)
+    heads = profile.select(args.method, **changes)
     if args.table is not None:
         with atomic(args.table) as temporary:
             profile.table().to_csv(temporary, index=False)

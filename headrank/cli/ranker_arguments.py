@@ -33,7 +33,12 @@ def add_read(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         help="base model of a saved ranker, if it is not where the ranker's card says",
     )
     group = parser.add_argument_group("method")
-    group.add_argument("--method", choices=METHODS, help="default: headrank, or the saved ranker's")
+    group.add_argument(
+        "--method",
+        choices=METHODS,
+        help="default: the saved ranker's, else the one that the heads were selected for, else "
+        "headrank, which an adapter is trained for",
+    )
     group.add_argument(
         "--heads",
         metavar="FILE",

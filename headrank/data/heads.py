@@ -167,6 +167,7 @@ def _provenance(value: object) -> dict:
         ("model_digest", str, "a text"),
         ("model", str, "a text"),
         ("dtype", str, "a text"),
+        ("method", str, "a text"),
     ):
         if value.get(name) is not None and not isinstance(value[name], kind):
             raise HeadRankError(

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from headrank.data.heads import Head, HeadSet
 from headrank.errors import HeadRankError
+from headrank.options.checks import check_path
 from headrank.settings.words import hint
 
 FOLDER = "published"
@@ -34,6 +35,7 @@ class PublishedHeads:
         revision: its commit; None where the source does not tell.
         model_type, layers, heads: the model's architecture, depth and query heads a layer.
         pairs: ``(layer, head)`` from 0, in the source's order, best first.
+        method: of ours that the publisher reads the heads by; None if it is none.
         found: how the heads were selected.
         source: where the list stands: repository, commit, file.
         paper: that describes it, if one does.
@@ -49,6 +51,7 @@ class PublishedHeads:
     layers: int
     heads: int
     pairs: tuple[tuple[int, int], ...]
+    method: str | None
     found: str
     source: str
     paper: str | None
@@ -92,7 +95,7 @@ def _published(name: str, family: dict, entry: dict) -> PublishedHeads:
         found=entry.get("found", family["found"]),
         source=family["source"] + at + place,
         cautions=tuple(family["cautions"]),
-        **{key: family[key] for key in ("paper", "licence", "verified")},
+        **{key: family[key] for key in ("paper", "licence", "verified", "method")},
         **{key: entry[key] for key in ("model", "revision", "model_type", "layers", "heads")},
     )
 
@@ -107,6 +110,7 @@ def load_heads(heads: HeadSet | str | os.PathLike) -> HeadSet:
     """
     if isinstance(heads, HeadSet):
         return heads
+    check_path("heads", heads, "a HeadSet, or the name of a published set")
     name = os.fspath(heads)
     known = published_heads()
     if name in known and not Path(name).exists():

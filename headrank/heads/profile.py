@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from headrank.errors import HeadRankError
 from headrank.heads.criteria import CRITERIA, entropy, graded_margins
 from headrank.io.arrays import ArrayFile, save_arrays
 from headrank.options.fold import MAX_LOGIT
-from headrank.options.selection import SelectionOptions
+from headrank.options.selection import SelectionOptions, selection
 from headrank.reading.readings import ListReading, ReadingFile
 from headrank.reading.sliding_window import KEY
 
@@ -81,13 +82,24 @@ class Profile:
             means[self.blind] = -np.inf
         return means
 
-    def select(self, options: SelectionOptions) -> HeadSet:
-        """Return the best heads under the options, best first.
+    def select(self, options: SelectionOptions | str = "headrank", **changes: Any) -> HeadSet:
+        """Return the best heads, best first: as `headrank profile` selects them by default.
+
+        Args:
+            options: a method's name (``headrank``, ``core``, ``qrhead``: see
+                `headrank.options.selection.SELECTIONS`), or options of one's own. A method is
+                noted with the heads, and rankers then read them by it unless told another.
+            changes: fields of ``SelectionOptions`` in place of those, as ``heads=16``.
 
         Raises:
-            HeadRankError: more heads asked for than the allowed layers have, or than see every
-                document of the profiled lists.
+            HeadRankError: an unknown method or field, or more heads asked for than the allowed
+                layers have, or than see every document of the profiled lists.
         """
+        noted = {"method": options} if isinstance(options, str) else {}
+        if isinstance(options, SelectionOptions):
+            options = replace(options, **changes) if changes else options
+        else:
+            options = selection(options, **changes)
         scores = self.scores(options)
         available = int(np.isfinite(scores).sum())
         if options.heads > available:
@@ -116,6 +128,7 @@ class Profile:
         )
         provenance = {
             **self.provenance,
+            **noted,
             "selection": asdict(options),
             "profiling_queries": len(self.queries),
         }

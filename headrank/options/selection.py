@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
 
+from headrank.errors import HeadRankError
 from headrank.settings.classes import Rules, options
 from headrank.settings.kinds import Count, FromZero, Positive, Says
+from headrank.settings.words import choice
 
 Criterion = Literal["graded", "contrastive", "contrastive-z", "mass", "max-logit"]
 CRITERIA = get_args(Criterion)
@@ -34,3 +38,25 @@ class SelectionOptions:
         """Yield layers in the wrong order."""
         if self.layers is not None and self.layers[0] > self.layers[1]:
             yield "layers", f"is {list(self.layers)}; allowed: [first, last] with first <= last"
+
+
+SELECTIONS: Mapping[str, SelectionOptions] = {
+    "headrank": SelectionOptions("graded", heads=8, entropy_weight=0.1),
+    "core": SelectionOptions("contrastive", heads=8, entropy_weight=0.0),
+    "qrhead": SelectionOptions("mass", heads=16, entropy_weight=0.0),
+}
+"""How each method selects its heads; the entropy's weight is ours."""
+
+
+def selection(method: str = "headrank", **changes: Any) -> SelectionOptions:
+    """Return a method's selection, with some fields of `SelectionOptions` changed.
+
+    Raises:
+        HeadRankError: an unknown method or field, or a value that is not allowed.
+    """
+    if not isinstance(method, str) or method not in SELECTIONS:
+        raise HeadRankError(choice("method", method, SELECTIONS))
+    own = {
+        f.name: getattr(SELECTIONS[method], f.name) for f in dataclasses.fields(SelectionOptions)
+    }
+    return SelectionOptions(**own | changes)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headrank.data.heads import HeadSet
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, kind_of
 from headrank.io.files import read_json
 from headrank.ranker.hub import is_folder
 from headrank.ranker.origin import ADAPTER, HEADS
@@ -35,8 +35,7 @@ def check_results(results: Iterable[Mapping[str, object]]) -> list[dict[str, obj
     """
     if isinstance(results, (str, Mapping)) or not isinstance(results, Iterable):
         raise HeadRankError(
-            f"results is a {type(results).__name__}; give a list of objects with "
-            f"{', '.join(_COLUMNS)}"
+            f"results is {kind_of(results)}; give a list of objects with {', '.join(_COLUMNS)}"
         )
     checked = []
     for number, one in enumerate(results):
@@ -155,11 +154,12 @@ def _facts(
 # What a head set's provenance may tell, in the order in which a reader asks.
 _PROVENANCE = (
     ("published", "published as"),
+    ("method", "selected for method"),
     ("found", "found by"),
     ("source", "source"),
     ("paper", "paper"),
     ("licence", "licence of the source"),
-    ("verified", "verified"),
+    ("verified", "what it was selected on is known"),
     ("collection", "collection"),
     ("profiling_queries", "queries of the profile"),
     ("order", "order of the passages"),

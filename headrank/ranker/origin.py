@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from headrank.data.heads import HeadSet
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, kind_of
 from headrank.heads.named import load_heads
 from headrank.io.files import read_json
 from headrank.models.decoder import DTYPES
+from headrank.options.checks import check_mapping
 from headrank.options.fold import MAX_LOGIT, Fold
 from headrank.options.loading import LoadOptions
 from headrank.options.prompt import PromptOptions
-from headrank.ranker.options import BUDGETS, RankerKeywords, RankerOptions, check_budget
+from headrank.ranker.options import (
+    BUDGETS,
+    METHODS,
+    RankerKeywords,
+    RankerOptions,
+    check_budget,
+    fold_of,
+)
+from headrank.settings.words import choice
 
 CARD = "ranker.json"
 HEADS = "heads.json"
@@ -82,6 +91,24 @@ class Origin:
                 return provenance["dtype"]
         return None
 
+    def method(self) -> str | None:
+        """Return the method that the heads were selected for; None if not known.
+
+        An adapter trains headrank's score, whatever its heads were selected for.
+
+        Raises:
+            HeadRankError: it is not one of ours.
+        """
+        if self.heads is None or self.adapter is not None:
+            return None
+        name = provenance_of(self.heads).get("method")
+        if name is not None and name not in METHODS:
+            raise HeadRankError(
+                choice("the heads' provenance: method", name, METHODS)
+                + "; correct it, or give method (--method)"
+            )
+        return name
+
     def trained_fold(self) -> Fold | None:
         """Return the fold that the adapter was trained for; None if it is the method's own."""
         options = self._trained().get("options", {})
@@ -121,7 +148,7 @@ def provenance_of(heads: HeadSet) -> Mapping[str, Any]:
     """
     if not isinstance(heads.provenance, Mapping):
         raise HeadRankError(
-            f"the heads' provenance is a {type(heads.provenance).__name__}; it must be an object, "
+            f"the heads' provenance is {kind_of(heads.provenance)}; it must be an object, "
             "as `headrank profile` writes it, or be left out"
         )
     return heads.provenance
@@ -133,22 +160,10 @@ def _prompt(value: object, where: str) -> PromptOptions:
     Raises:
         HeadRankError: it is not an object of known fields.
     """
-    return PromptOptions(**_known(value, where))
-
-
-def _known(value: object, where: str) -> Mapping[str, Any]:
-    """Return a mapping whose keys are all fields of a prompt.
-
-    Raises:
-        HeadRankError: as `_prompt`.
-    """
-    known = [field.name for field in fields(PromptOptions)]
-    if not isinstance(value, Mapping) or set(value) - set(known):
-        raise HeadRankError(
-            f"{where}: the prompt is {str(value)[:80]}; expected an object with fields of "
-            f"{', '.join(known)}"
-        )
-    return value
+    try:
+        return PromptOptions(**check_mapping("prompt", value, PromptOptions))
+    except HeadRankError as error:
+        raise HeadRankError(f"{where}: {error}") from None
 
 
 def options_of(origin: Origin, asked: RankerKeywords) -> RankerOptions:
@@ -159,7 +174,7 @@ def options_of(origin: Origin, asked: RankerKeywords) -> RankerOptions:
         prompt = origin.prompt() or PromptOptions()
         fit = saved.get("fit", True)
         if given is not None:
-            prompt = prompt.changed(**_known(given, "prompt"))
+            prompt = prompt.changed(**check_mapping("prompt", given, PromptOptions))
             fit = fit and "document_tokens" not in given
             if fit and "overlong" in given:
                 # Stop or cut: it is said what happens to a list that does not fit whole.
@@ -169,16 +184,18 @@ def options_of(origin: Origin, asked: RankerKeywords) -> RankerOptions:
         if budget not in BUDGETS:
             prompt = replace(prompt, document_tokens=check_budget(budget))
         fit = budget == "fit"
-    fit = fit and prompt.document_tokens is not None
-    fold, method = asked.get("fold"), asked.get("method")
-    if fold is None and method is None and "fold" in saved:
-        fold = Fold(**saved["fold"])
-    elif fold is None and method in (None, "headrank"):
-        fold = origin.trained_fold()
     own = {
         name: saved.get(name) if asked.get(name) is None else asked[name]
         for name in ("method", "order", "seed", "window")
     }
-    return RankerOptions(
-        prompt=prompt, fold=fold, fit=fit, **{k: v for k, v in own.items() if v is not None}
+    if own["method"] is None:
+        own["method"] = origin.method()
+    options = RankerOptions(
+        prompt=prompt, fit=fit, **{k: v for k, v in own.items() if v is not None}
     )
+    fold, method = None, asked.get("method")
+    if method is None and "fold" in saved:
+        fold = Fold(**saved["fold"])
+    elif method in (None, "headrank"):
+        fold = origin.trained_fold()
+    return replace(options, fold=fold_of(asked.get("fold"), fold or options.fold))

@@ -8,7 +8,7 @@ import pytest
 
 from headrank.data.heads import Head, HeadSet
 from headrank.errors import HeadRankError
-from headrank.fitting import LabelledQuery, align, as_lists, profile_heads, split
+from headrank.fitting import LabelledQuery, align_heads, as_lists, profile_heads, split
 from headrank.options.selection import SelectionOptions
 from headrank.ranker.options import RankerOptions
 from headrank.ranker.ranker import HeadRanker
@@ -22,7 +22,7 @@ def test_profile_heads_of_labelled_queries():
     assert profile.queries == tuple(f"q{n}" for n in range(8))
     assert heads.provenance["layers"] == tiny.LAYERS
     mine = HeadRanker.from_pretrained(tiny.folder("llama"), heads)
-    assert mine.options == RankerOptions()
+    assert mine.options == RankerOptions(fit=True)
     assert len(mine.rerank(QUERY, tiny.TEXTS)) == 6
 
 
@@ -68,7 +68,7 @@ def test_a_validation_query_that_trains_is_refused(tmp_path):
     heads = HeadSet((Head(1, 0),))
     again = [replace(examples(3)[2], query_id="other")]
     with pytest.raises(HeadRankError, match=r"validation query 'other' also stands among .* 'q2'"):
-        align(
+        align_heads(
             tiny.folder("llama"),
             heads,
             examples(4),

@@ -11,7 +11,7 @@ from headrank.align import adapter
 from headrank.cli import main
 from headrank.data.heads import Head, HeadSet
 from headrank.errors import HeadRankError
-from headrank.fitting import AlignRecipe, LabelledQuery, align, profile_heads
+from headrank.fitting import AlignRecipe, LabelledQuery, align_heads, profile_heads
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.ranker import HeadRanker
 from headrank.reading.layout import check_heads
@@ -48,11 +48,11 @@ def test_heads_and_adapters_belong_to_their_layout(tmp_path):
         HeadRanker.from_pretrained(folder, heads, prompt=PromptOptions())
     with pytest.raises(HeadRankError, match=message):
         joint = AlignRecipe(prompt=PromptOptions())
-        align(folder, heads, examples(6), tmp_path / "a", recipe=joint, progress=False)
+        align_heads(folder, heads, examples(6), tmp_path / "a", recipe=joint, progress=False)
     check_heads(HEADS, "block")  # a bare list says nothing of its layout
     # What heads were selected with is what is read and trained with, unless told otherwise.
     assert HeadRanker.from_pretrained(folder, heads).options.prompt == block
-    table = align(
+    table = align_heads(
         folder,
         heads,
         examples(8),

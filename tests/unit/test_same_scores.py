@@ -16,7 +16,7 @@ from headrank.data.candidates import CandidateList, Passage
 from headrank.data.heads import Head, HeadSet
 from headrank.data.trec import Qrels, Run
 from headrank.errors import HeadRankError
-from headrank.fitting import AlignRecipe, LabelledQuery, align, profile_heads
+from headrank.fitting import AlignRecipe, LabelledQuery, align_heads, profile_heads
 from headrank.models.card import record_model
 from headrank.options.prompt import PromptOptions
 from headrank.options.selection import SelectionOptions
@@ -138,7 +138,7 @@ def trained(request, tmp_path_factory):
     heads = profile.select(SelectionOptions(heads=3))
     heads.save(folder / "heads.json")
     recipe = AlignRecipe(AlignOptions(epochs=2, learning_rate=0.05))
-    align(model, heads, examples, folder / "adapter", recipe=recipe, progress=False)
+    align_heads(model, heads, examples, folder / "adapter", recipe=recipe, progress=False)
     card = json.loads((folder / "adapter/headrank.json").read_text())
     assert card["dtype"] == heads.provenance["dtype"] == dtype
     assert card["wrapper"] == heads.provenance["wrapper"]
@@ -279,5 +279,5 @@ def test_a_provenance_of_another_shape_is_told_in_one_line(tmp_path, provenance,
 
 @pytest.mark.parametrize("budget", [0, True, 1.5, "all"])
 def test_a_budget_that_is_none_is_told_with_what_is_allowed(budget):
-    with pytest.raises(HeadRankError, match="allowed: a whole number from 1, fit, heads"):
+    with pytest.raises(HeadRankError, match="allowed: a whole number from 1, or fit or heads"):
         HeadRanker.from_pretrained(tiny.folder("qwen3"), method="icr", document_tokens=budget)

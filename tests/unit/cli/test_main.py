@@ -10,11 +10,12 @@ import sys
 import pytest
 
 from headrank.cli import main, options, parser
-from headrank.cli.profile import PRESETS
+from headrank.cli.profile import SELECTED
 from headrank.heads.criteria import CRITERIA
 from headrank.models.decoder import DTYPES
 from headrank.options.fold import MAX_LOGIT
 from headrank.options.prompt import LAYOUTS, QUERY_OFFSET
+from headrank.options.selection import SELECTIONS
 from headrank.ranker.options import METHODS
 from tests.helpers import command_line
 from tests.helpers import tiny_models as tiny
@@ -77,7 +78,7 @@ def test_choices_are_those_of_the_library():
     assert set(options.CRITERIA) == {*CRITERIA, MAX_LOGIT}
     assert set(options.DTYPES) == set(DTYPES)
     assert (options.LAYOUTS, options.QUERY_OFFSET) == (LAYOUTS, QUERY_OFFSET)
-    assert set(PRESETS) < set(METHODS)
+    assert tuple(SELECTIONS) == SELECTED and set(SELECTED) < set(METHODS)
 
 
 def test_help_imports_nothing_heavy():

@@ -94,10 +94,11 @@ def test_python_and_command_read_a_named_set(llama, tmp_path, capsys, caplog):
     assert main(["rerank", path, "--model", llama, "--heads", NAME, "--quiet"]) == 0
     (line,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert [(one["id"], one["score"]) for one in line["docs"]] == expected
-    # A bare list of the same pairs gives the same scores.
+    # A bare list of the same pairs gives the same scores by the same method.
+    assert ranker.options.method == published_heads()[NAME].method == "qrhead"
     bare = [{"layer": layer, "head": head} for layer, head in published_heads()[NAME].pairs]
     (tmp_path / "bare.json").write_text(json.dumps(bare))
-    again = HeadRanker.from_pretrained(llama, heads=tmp_path / "bare.json")
+    again = HeadRanker.from_pretrained(llama, heads=tmp_path / "bare.json", method="qrhead")
     assert [(p.doc_id, p.score) for p in again.rerank(query, tiny.TEXTS, query_id="q0")] == expected
 
 

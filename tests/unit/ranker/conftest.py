@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headrank.align.options import AlignOptions
-from headrank.fitting import AlignRecipe, align
+from headrank.fitting import AlignRecipe, align_heads
 from headrank.options.prompt import PromptOptions
 from tests.helpers import tiny_models as tiny
 from tests.helpers.rankers import HEADS, examples
@@ -15,7 +15,7 @@ from tests.helpers.rankers import HEADS, examples
 def adapter(tmp_path_factory):
     """Return the folder of an adapter whose weights are far from zero."""
     folder = tmp_path_factory.mktemp("aligned") / "adapter"
-    align(
+    align_heads(
         tiny.folder("qwen3"),
         HEADS,
         examples(),
