@@ -26,8 +26,9 @@ Read the documents of a corpus into a store.
 Each line of the corpus is {"text": "...", "title": "..."}; the title and other keys are optional.
 Layout is block: a document is read behind the shared header alone, so what is read does not
 depend on queries or lists. Model, heads' depth, adapter and prompt must be those of the later
-`headrank rerank`. A run that was stopped continues where it was. `headrank info store` shows what
-a store holds.
+`headrank rerank`. A document without room before the query (--query-offset) is named before the
+first is read; --overlong truncate or --document-tokens cuts it. A run that was stopped continues
+where it was. `headrank info store` shows what a store holds.
 """
 
 
@@ -71,14 +72,20 @@ def run(args: argparse.Namespace) -> None:
 
     store = DocumentStore.open(args.output, memory=1, limit=args.limit, int8=args.int8)
     ranker = load_with(args, folder=args.output, store=None)
+    options = ranker.options
+    if args.document_tokens is None and options.prompt.document_tokens is None:
+        # A corpus is cut where that was asked for alone: what is stored serves later queries.
+        options = replace(options, fit=False)
+    ranker = replace(ranker, options=options)
     check_lengths(ranker, named_passages(args.corpus))
     # Only now, so that a corpus that is refused leaves no store of its settings.
     ranker = replace(ranker, store=store)
-    folder, asked, new, tokens = ranker.store.folder, 0, 0, 0
+    folder, asked, new, tokens, cut = ranker.store.folder, 0, 0, 0, []
     before, start = folder.totals(), time.monotonic()
     with follow(total=documents, desc="encoding", unit="document", disable=args.quiet) as bar:
         for done in encode_passages(ranker, (one for _, one in named_passages(args.corpus))):
             asked, new, tokens = asked + done.documents, new + done.new, tokens + done.tokens
+            cut += done.cut
             bar.update(done.documents)
             bar.set_postfix_str(f"{tokens / (time.monotonic() - start):.0f} tokens/s")
             totals = folder.totals()
@@ -91,6 +98,13 @@ def run(args: argparse.Namespace) -> None:
     seconds = time.monotonic() - start
     if empty:
         print(f"headrank: {empty} documents have no text and were left out", file=sys.stderr)
+    if cut:
+        print(
+            f"headrank: {len(cut)} of {asked} documents were cut: at most {max(k for _, k in cut)} "
+            f"tokens of a document are kept, the longest has {max(n for n, _ in cut)} or more "
+            "(--query-offset makes room, --document-tokens sets the budget)",
+            file=sys.stderr,
+        )
     print(
         f"{args.output}: {asked} documents, {new} of them new; {totals.bytes / 1e9:.3f} GB of "
         f"{folder.limit / 1e9:.3f} GB; {tokens} tokens in {seconds:.0f} s, "

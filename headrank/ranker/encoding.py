@@ -32,11 +32,13 @@ class Encoding:
         documents: that were asked for.
         new: how many of them the store lacked, and now has.
         tokens: that were computed, markers and separators included.
+        cut: tokens, and those that are kept, of each document that was cut.
     """
 
     documents: int
     new: int
     tokens: int
+    cut: tuple[tuple[int, int], ...] = ()
 
 
 def bound_store(ranker: HeadRanker) -> DocumentStore | None:
@@ -105,7 +107,10 @@ def encode_passages(
         prompt = ranker.builder.build(as_candidates("any", chunk), ("any",))
         missing = _missing(ranker, prompt, shelf)
         widths = prompt.blocks.widths
-        yield Encoding(len(chunk) - len(missing), 0, 0)
+        sizes = list(zip(prompt.tokens, prompt.widths, strict=True))
+        ranker.tell([dict(enumerate(sizes))])
+        cut = tuple((tokens, kept) for tokens, kept in sizes if kept < tokens)
+        yield Encoding(len(chunk) - len(missing), 0, 0, cut)
         for places in passes(missing, widths, budget):
             part = as_candidates("any", [chunk[i] for i in places])
             encode_documents(ranker.model, ranker.builder.build(part, ("any",)), shelf, budget)

@@ -25,6 +25,7 @@ import torch
 
 from headrank.errors import HeadRankError
 from headrank.io.files import json_sha256, sha256
+from headrank.options.checks import check_whole
 from headrank.options.prompt import STORABLE
 from headrank.reading.entries import Encoded
 from headrank.reading.layout import shared_prefix
@@ -82,8 +83,7 @@ class DocumentStore:
         alone: bool = False,
         folder: StoreFolder | None = None,
     ) -> None:
-        if limit < 1:
-            raise HeadRankError(f"the store's limit is {limit} bytes; give at least 1")
+        limit = check_whole("limit", limit, 1)
         self.limit, self.int8, self.alone, self.folder = limit, int8, alone, folder
         self.bytes = self.hits = self.misses = 0
         self._asked: dict[str, object] = {}
@@ -248,6 +248,8 @@ def identity_of(
     """
     options = builder.options
     check_layout(options.layout)
+    # Without a budget `fit` keeps the same tokens of every document that may be read at all.
+    fit = builder.fit and options.document_tokens is not None
     return {
         "name": model.name,
         **state_of(model, adapter),
@@ -255,7 +257,7 @@ def identity_of(
         "prefix": json_sha256(list(shared_prefix(builder))),
         "marker": options.marker,
         "separator": options.separator,
-        "document_tokens": "fit" if builder.fit else options.document_tokens,
+        "document_tokens": "fit" if fit else options.document_tokens,
     }
 
 

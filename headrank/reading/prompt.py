@@ -35,8 +35,9 @@ class PromptBuilder:
     Attributes:
         context: the model's longest sequence in tokens; None sets no limit.
         fit: documents keep all their tokens where the context holds them, and else the largest
-            equal budget that fits. No document is cut below ``document_tokens``: a list that
-            would need it is handled as without ``fit``.
+            equal budget that fits. No document is cut below ``document_tokens``, if it is set: a
+            list that would need it is handled as without ``fit``. In block layouts, whose
+            documents do not share the context, one keeps what has room before the query.
         fewer: what an error advises if there are too many documents.
     """
 
@@ -102,13 +103,13 @@ class PromptBuilder:
             return self._apart(candidates, texts, queries)
         if self.context is not None and sum(map(len, texts)) > _MANY * self.context:
             self._check_least(candidates, texts, queries)
-        if not self.fit or budget is None:
+        if not self.fit:
             return self._within(candidates, texts, queries, budget, self.options.overlong)
         prompt = self._assemble(texts, queries)
         if self.context is None or prompt.length <= self.context:
             return prompt
         fits, shorter = self._shrink(texts, queries, prompt)
-        if fits >= budget:
+        if fits >= (budget or 1):
             return replace(shorter, tokens=prompt.widths)
         return self._within(candidates, texts, queries, budget, self.options.overlong)
 

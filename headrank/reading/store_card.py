@@ -148,6 +148,8 @@ def describe_store(folder: str | os.PathLike) -> dict:
     """
     card, totals = read_card(folder), read_totals(folder)
     made = dict(card["made_of"])
+    if made.get("adapter") is None:
+        made.pop("merged", None)  # there is nothing that could be merged
     prefixes = sum(1 for _ in (Path(folder) / ENTRIES).glob(f"*/{PREFIX}*{SUFFIX}"))
     documents, lookups = totals.entries - prefixes, totals.hits + totals.misses
     return {

@@ -20,6 +20,7 @@ from headrank import __version__
 from headrank.errors import HeadRankError
 from headrank.io.files import atomic, told, write_json
 from headrank.io.folders import STORE, mark_growing
+from headrank.options.checks import check_whole
 from headrank.reading.entries import Encoded, read_entry, to_bytes
 from headrank.reading.store_card import (
     CARD,
@@ -79,8 +80,8 @@ class StoreFolder:
             HeadRankError: a folder of something else, of another format, or of another model or
                 prompt: the message names what differs.
         """
-        if limit is not None and limit < 1:
-            raise HeadRankError(f"{self.path}: the store's limit is {limit} bytes; give at least 1")
+        if limit is not None:
+            limit = check_whole("limit", limit, 1, "None")
         mark_growing(self.path, STORE)
         if not (self.path / CARD).is_file():
             self._make(identity, limit or LIMIT, bool(int8))

@@ -131,3 +131,41 @@ def test_a_document_too_long_is_told_with_its_line_before_the_first_is_read(
     )
     other = str(tmp_path / "other")
     assert main(["encode", corpus, *given, "-o", other, "--overlong", "truncate"]) == 0
+
+
+def test_a_document_without_room_before_the_query_is_cut_where_that_is_asked_for(
+    tmp_path, capsys, heads, model
+):
+    """The cut is the same for every list, so a store serves it."""
+    texts = [tiny.TEXTS[0], " ".join(tiny.TEXTS * 9)]
+    corpus = write(tmp_path / "long.jsonl", [{"text": text} for text in texts])
+    store, given = str(tmp_path / "store"), ["--model", model, "--heads", heads]
+    for unsaid in ([], ["--overlong", "error"]):
+        assert "more than query_offset 256; cut what is too long" in refused(
+            capsys, ["encode", corpus, *given, "-o", store, *unsaid]
+        )
+    fit = ["--document-tokens", "fit", "--quiet"]
+    assert main(["encode", corpus, *given, "-o", store, *fit]) == 0
+    told = capsys.readouterr().err
+    assert "headrank: 1 of 2 documents were cut: at most 2" in told
+    assert "--query-offset makes room" in told
+    assert info(store, capsys)["document_tokens"] is None
+    record = {"query": "why", "docs": [{"id": str(i), "text": one} for i, one in enumerate(texts)]}
+    lists = write(tmp_path / "l.jsonl", [record])
+    for extra in (["--store", store], ["--layout", "block"]):
+        assert main(["rerank", lists, *given, *extra, "--quiet"]) == 0
+        ranked, said = capsys.readouterr()
+        assert "1 of 2 passages were cut" in said
+        cut = {one["id"]: one.get("kept_tokens") for one in json.loads(ranked)["docs"]}
+        assert cut["0"] is None and cut["1"] > 200
+    assert info(store, capsys)["hits"] == 2  # both, the one that was cut too
+
+
+def test_info_of_a_store_without_an_adapter_speaks_of_no_merging(
+    tmp_path, capsys, heads, model, corpus
+):
+    store = str(tmp_path / "store")
+    assert main(["encode", corpus, "--model", model, "--heads", heads, "-o", store]) == 0
+    capsys.readouterr()
+    found = info(store, capsys)
+    assert found["adapter"] is None and "merged" not in found

@@ -25,7 +25,7 @@ HOSTILE = {
     "deep": (b"[" * 100_000, "not a line of JSON"),
     "a list": (b'["x"]', "expected a JSON object, found list"),
     "no query": (b'{"docs": ["a"]}', "'query' is missing"),
-    "query of a number": (b'{"query": 3, "docs": ["a"]}', "the query is a int"),
+    "query of a number": (b'{"query": 3, "docs": ["a"]}', "the query is an int"),
     "empty query": (b'{"query": "  ", "docs": ["a"]}', "the query is empty"),
     "zero documents": (b'{"query": "x", "docs": []}', "there are no passages"),
     "docs of a text": (b'{"query": "x", "docs": "abc"}', "'docs' is not a list"),
@@ -84,9 +84,9 @@ HOSTILE = {
     ),
     "half a surrogate": (b'{"query": "x", "docs": ["a \\ud83d"]}', "half of a surrogate pair"),
     "same query id": (b'{"query_id": "1", "query": "x", "docs": ["a"]}', "stands already at"),
-    "too long": (
-        json.dumps({"query": "x", "docs": ["policy " * 9000, "b"]}).encode(),
-        "the model's context is 1024; set document_tokens",
+    "too many": (
+        json.dumps({"query": "x", "docs": ["policy"] * 900}).encode(),
+        "900 documents do not fit the model's context of 1024 tokens even with one token each",
     ),
 }
 

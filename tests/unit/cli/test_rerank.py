@@ -318,3 +318,18 @@ def test_a_document_of_ten_megabytes(tmp_path, capsys, heads, model):
     assert main([*arguments, "--quiet"]) == 0
     (line,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert sorted(one["id"] for one in line["docs"]) == list(range(6))
+
+
+def test_heads_without_a_budget_cut_what_does_not_fit(tmp_path, capsys, heads, model):
+    """--help promises it: all alike, to the most that the context holds."""
+    texts = [*tiny.TEXTS, " ".join(tiny.TEXTS * 40)]
+    docs = [{"id": f"d{place}", "text": text} for place, text in enumerate(texts)]
+    path = write(tmp_path / "l.jsonl", [{"query": "what is paid", "docs": docs}])
+    given = ["rerank", path, "--model", model, "--heads", heads, "--quiet"]
+    for extra in ([], ["--document-tokens", "fit"]):
+        assert main([*given, *extra]) == 0
+        out, told = capsys.readouterr()
+        assert "passages were cut" in told
+        kept = {one["id"]: one.get("kept_tokens") for one in json.loads(out)["docs"]}
+        assert kept["d6"] > 400
+    assert "documents make" in refused(capsys, [*given, "--overlong", "error"])

@@ -171,7 +171,7 @@ def test_the_least_recently_used_go_and_the_bound_holds():
     assert store.bytes == 7 * size
     store.clear()
     assert (store.bytes, len(store)) == (0, 0)
-    with pytest.raises(HeadRankError, match="limit is 0 bytes"):
+    with pytest.raises(HeadRankError, match="limit is 0; allowed: a whole number from 1"):
         DocumentStore(0)
 
 

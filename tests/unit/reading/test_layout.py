@@ -265,3 +265,18 @@ def test_fit_keeps_what_the_room_before_the_query_holds():
             tokens == width if width == kept else tokens > kept
             for tokens, kept, width in zip(prompt.tokens, prompt.widths, whole.widths, strict=True)
         )
+
+
+@pytest.mark.parametrize("layout", ["block", "block+query", "block-tenth"])
+def test_fit_without_a_budget_cuts_what_has_no_room_before_the_query(layout):
+    tokenizer = models.tokenizer()
+    one = models.candidates([models.TEXTS[0], " ".join(models.TEXTS)])
+    options = PromptOptions(layout=layout, query_offset=60)
+    fitted = PromptBuilder(tokenizer, options, fit=True).build(one)
+    room = PromptBuilder(tokenizer, replace(options, overlong="truncate")).build(one)
+    assert fitted == room
+    assert fitted.widths[0] == fitted.tokens[0]
+    assert 50 < fitted.widths[1] < 60 < fitted.tokens[1]
+    assert max(fitted.blocks.widths) <= 60
+    with pytest.raises(HeadRankError, match="more than query_offset 60"):
+        PromptBuilder(tokenizer, options).build(one)

@@ -162,3 +162,33 @@ def test_a_query_that_is_too_long_is_what_the_error_names(overlong):
     builder.build(make([Passage("", "o"), Passage("", "t")], "why " * fitting))
     with pytest.raises(HeadRankError, match="shorten the query"):
         builder.build(make([Passage("", "o"), Passage("", "t")], "why " * (fitting + 2)))
+
+
+def fitting(context, **options):
+    tokenizer = models.tokenizer("qwen")
+    return PromptBuilder(tokenizer, PromptOptions(**options), context=context, fit=True)
+
+
+@FEW
+@given(passages=PASSAGES, spare=st.integers(0, 40))
+def test_fit_without_a_budget_keeps_all_or_cuts_alike_to_the_most_that_fits(passages, spare):
+    one = make(passages)
+    whole = limited(None).build(one)
+    least = limited(None, document_tokens=1).build(one).length
+    assert fitting(whole.length).build(one) == whole
+    assert fitting(None).build(one) == whole
+    context = least + spare
+    if context >= whole.length:
+        return
+    found = fitting(context).build(one)
+    assert found.length <= context and found.tokens == whole.widths
+    with pytest.raises(HeadRankError) as caught:
+        limited(context).build(one)
+    most = int(re.search(r"document_tokens to at most (\d+)", str(caught.value)).group(1))
+    assert found.spans == limited(context, document_tokens=most).build(one).spans
+
+
+def test_fit_says_so_where_nothing_fits():
+    many = make([Passage("", "a")] * 60)
+    with pytest.raises(HeadRankError, match=r"60 documents do not fit .* even with one token"):
+        fitting(64).build(many)

@@ -232,7 +232,7 @@ def test_a_folder_of_anything_else_is_refused_and_a_store_is_replaced_by_nothing
         folder_at(tmp_path / "mine")
     with atomic_dir(tmp_path / "adapter", ADAPTER) as made:
         (made / "headrank.json").write_text("{}")
-    with pytest.raises(HeadRankError, match="holds a adapter, not a store"):
+    with pytest.raises(HeadRankError, match="holds an adapter, not a store"):
         folder_at(tmp_path / "adapter")
     (tmp_path / "file").write_text("")
     with pytest.raises(HeadRankError, match="is no folder"):
@@ -266,7 +266,7 @@ def test_the_folder_stays_within_its_limit_and_the_oldest_use_goes(tmp_path):
     folder_at(tmp_path, limit=4 * size)
     assert 3 <= len(files(tmp_path)) <= 4
     assert folder_at(tmp_path).limit == 4 * size
-    with pytest.raises(HeadRankError, match="limit is 0 bytes"):
+    with pytest.raises(HeadRankError, match="limit is 0; allowed: a whole number from 1"):
         folder_at(tmp_path, limit=0)
 
 
