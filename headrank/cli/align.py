@@ -22,6 +22,10 @@ _DESCRIPTION = """\
 Train an adapter so that the heads prefer higher grades, and keep the best epoch on
 held-out queries.
 
+Documents are cut as the heads were profiled: whole after a plain `headrank profile`. A step
+costs as its tokens; --document-tokens 64 trains as the workflow does, at a fraction of the
+cost where documents are long. Rankings are not cut by it.
+
   headrank align labelled.jsonl --model DIR --heads heads.json -o adapter
   headrank rerank lists.jsonl --model DIR --adapter adapter
 """
@@ -125,6 +129,12 @@ def run(args: argparse.Namespace) -> None:
         validation = Judged([one.candidates for one in held], labels(held))
     if "published" in heads.provenance:
         check_published(heads, args.model, load_config(args.model, args.revision))
+    if prompt is None or prompt.document_tokens is None:
+        print(
+            "headrank: training on whole documents; --document-tokens 64, as in the workflow, "
+            "costs less where they are long",
+            file=sys.stderr,
+        )
     model = load_model(args.model, layers=heads.deepest + 1, **origin.loading(load_options(args)))
     table = align_lists(
         model,

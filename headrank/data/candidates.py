@@ -6,11 +6,12 @@ import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import numpy as np
 
 from headrank.data.spellings import DOCUMENT, take
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, kind_of
 from headrank.io.texts import half_pair, is_blank
 from headrank.options.lists import ORDER
 
@@ -54,7 +55,7 @@ class CandidateList:
         for name in (self.query_id, *self.doc_ids):
             if not isinstance(name, str):
                 raise HeadRankError(
-                    f"query {self.query_id!r}: id {name!r} is a {type(name).__name__}; give a text"
+                    f"query {self.query_id!r}: id {name!r} is {kind_of(name)}; give a text"
                 )
             if not name.isascii() and half_pair(name) is not None:
                 raise HeadRankError(
@@ -110,7 +111,7 @@ def prompt_places(key: str, count: int, order: str, seed: int) -> np.ndarray:
 
 def check_order(order: str) -> None:
     """Refuse a name that is not a prompt order."""
-    if not ORDER.fullmatch(order):
+    if not isinstance(order, str) or not ORDER.fullmatch(order):
         raise HeadRankError(
             f"order {order!r} is unknown; allowed: first-stage, reversed, shuffled, shuffled-2, ..."
         )
@@ -141,8 +142,7 @@ def in_order(values: object, what: str, of: str) -> Iterable:
     odd = isinstance(values, (Passage, Mapping, Set)) or hasattr(values, "columns")
     if odd or not isinstance(values, Iterable):
         raise HeadRankError(
-            f"{what} is a {type(values).__name__}; give a list (or another iterable with an order) "
-            f"of {of}"
+            f"{what} is {kind_of(values)}; give a list (or another iterable with an order) of {of}"
         )
     return values
 
@@ -171,7 +171,7 @@ def as_candidates(
     check_text(query, "the query")
     passages = list(in_order(passages, "passages", PASSAGES))
     if ids is not None:
-        ids = list(ids)
+        ids = list(in_order(ids, "ids", "texts"))
     made, found = [], []
     for number, passage in enumerate(passages):
         where = f"passage {number + 1} of {len(passages)}"
@@ -186,8 +186,7 @@ def as_candidates(
             passage = Passage(known.get("title") or "", known.get("text", ""))
         elif not isinstance(passage, Passage):
             raise HeadRankError(
-                f"{where} is a {type(passage).__name__}; give a text, a Passage or a mapping "
-                "with 'text'"
+                f"{where} is {kind_of(passage)}; give a text, a Passage or a mapping with 'text'"
             )
         if passage.title:
             check_text(passage.title, f"the title of {where}")
@@ -206,14 +205,22 @@ def as_candidates(
         ids = [str(number).zfill(width) for number in range(len(made))]
     if len(ids) != len(made):
         raise HeadRankError(f"{len(ids)} ids for {len(made)} passages; give one each")
-    name = query if query_id is None or query_id == "" else str(query_id)
-    return CandidateList(name, query, tuple(str(i) for i in ids), tuple(made))
+    name = query if query_id is None or query_id == "" else _id(query_id, "query_id")
+    named = [_id(one, f"id {number} of {len(ids)}") for number, one in enumerate(ids, start=1)]
+    return CandidateList(name, query, tuple(named), tuple(made))
+
+
+def _id(value: object, where: str) -> str:
+    """Return an id as text: None or a number with a fraction would become one that nobody gave."""
+    if isinstance(value, bool) or not isinstance(value, (str, Integral)):
+        raise HeadRankError(f"{where} is {value!r:.80}; allowed: a text or a whole number")
+    return str(value)
 
 
 def check_text(text: object, where: str) -> None:
     """Refuse what is not a text, is empty, or no tokenizer can take."""
     if not isinstance(text, str):
-        raise HeadRankError(f"{where} is a {type(text).__name__}; give a text")
+        raise HeadRankError(f"{where} is {kind_of(text)}; give a text")
     if is_blank(text):
         holds = " (it holds invisible characters alone)" if text.strip() else ""
         raise HeadRankError(f"{where} is empty{holds}; leave it out or give a text")

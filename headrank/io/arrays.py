@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, with_article
 from headrank.io.files import atomic
 
 _META = "meta"
@@ -54,7 +54,9 @@ class ArrayFile:
         except FileNotFoundError:
             raise HeadRankError(f"{path}: no such {kind}") from None
         except IsADirectoryError:
-            raise HeadRankError(f"{path}: is a folder, not the file of a {kind}") from None
+            raise HeadRankError(
+                f"{path}: is a folder, not the file of {with_article(kind)}"
+            ) from None
         except Exception as error:  # zipfile, struct and the system each raise their own
             raise self._damaged(error) from None
         try:

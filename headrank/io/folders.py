@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from headrank import __version__
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, with_article
 from headrank.io.files import file_mode, read_json, told, write_json
 from headrank.io.targets import check_parent
 
@@ -153,7 +153,9 @@ def check_replaceable(path: str | os.PathLike, kind: str | None) -> Path:
         raise HeadRankError(f"{text}: holds files that HeadRank did not write ({first}); {_REMEDY}")
     known, files = made
     if known != kind:
-        raise HeadRankError(f"{text}: holds a {known}, not a {kind}; give another folder")
+        raise HeadRankError(
+            f"{text}: holds {with_article(known)}, not {with_article(kind)}; give another folder"
+        )
     for name in (first, *found):
         if name not in files:
             raise HeadRankError(
@@ -184,7 +186,9 @@ def mark_growing(path: str | os.PathLike, kind: str) -> None:
     if made is not None and made[0] == kind:
         return
     if made is not None:
-        raise HeadRankError(f"{text}: holds a {made[0]}, not a {kind}; give another folder")
+        raise HeadRankError(
+            f"{text}: holds {with_article(made[0])}, not {with_article(kind)}; give another folder"
+        )
     with told(path):
         target.mkdir(parents=True, exist_ok=True)
     # A process that was killed while it marked the folder left no more than its unfinished mark.

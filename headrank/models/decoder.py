@@ -15,6 +15,7 @@ from headrank.models import attention
 from headrank.models.card import weights_digest
 from headrank.models.devices import used_gpu
 from headrank.models.safe_loading import check_device, check_supported, load_tokenizer, load_weights
+from headrank.options.checks import check_path
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 logger = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ def load_model(
             safetensors, an unsupported architecture or one that brings code of its own,
             more layers than the model has, or weights that are absent or hold NaN.
     """
+    check_path("model", path, "a hub repository")
     dtype = dtype or "float32"
     check_dtype(dtype)
     device = check_device(device)
@@ -119,5 +121,5 @@ def load_model(
 
 def check_dtype(dtype: str) -> None:
     """Refuse a type of weights that was never compared."""
-    if dtype not in DTYPES:
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         raise HeadRankError(f"dtype {dtype!r} is unknown; allowed: {', '.join(DTYPES)}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from headrank.data.candidates import PASSAGES, Passage, check_text, in_order
 from headrank.data.spellings import DOCUMENT
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, kind_of
 
 if TYPE_CHECKING:
     from headrank.ranker.ranking import RankedPassage
@@ -81,8 +81,7 @@ class CrossEncoderForms:
         for number, pair in enumerate(pairs):
             if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
                 raise HeadRankError(
-                    f"pair {number + 1} of {len(pairs)} is a {type(pair).__name__}; give "
-                    "(query, passage)"
+                    f"pair {number + 1} of {len(pairs)} is {kind_of(pair)}; give (query, passage)"
                 )
             check_text(pair[0], f"the query of pair {number + 1} of {len(pairs)}")
             places.setdefault(pair[0], []).append(number)

@@ -24,6 +24,7 @@ from headrank.data.candidates import (
 from headrank.data.heads import HeadSet
 from headrank.errors import HeadRankError
 from headrank.models.decoder import LoadedModel
+from headrank.options.checks import check_path, check_whole
 from headrank.options.loading import check_keywords
 from headrank.ranker.forms import CrossEncoderForms
 from headrank.ranker.long_lists import deal, merge
@@ -126,6 +127,12 @@ class HeadRanker(CrossEncoderForms):
                 any, a saved ranker whose files changed, or a keyword that is unknown.
         """
         check_keywords(asked, RankerKeywords, "from_pretrained")
+        check_path("path_or_id", path_or_id, "a hub repository")
+        for name, value in (("adapter", adapter), ("model", model)):
+            if value is not None:
+                check_path(name, value, "None")
+        if store is not None and not isinstance(store, DocumentStore):
+            check_path("store", store, "a DocumentStore")
         parts = load_parts(path_or_id, heads, adapter, asked, model=model, merge=merge)
         return cls(**parts, store=store)
 
@@ -186,8 +193,8 @@ class HeadRanker(CrossEncoderForms):
             HeadRankError: no or empty passages, top_k below 1, an id twice, a list that does not
                 fit, a passage out of a head's sliding window, or attention that is not finite.
         """
-        if top_k is not None and (type(top_k) is not int or top_k < 1):
-            raise HeadRankError(f"top_k is {top_k!r}; allowed: a whole number from 1, or None")
+        if top_k is not None:
+            top_k = check_whole("top_k", top_k, 1, "None")
         (ranking,) = self.rerank_queries([query], passages, ids=ids, query_id=query_id)
         return ranking[:top_k]
 
@@ -233,9 +240,17 @@ class HeadRanker(CrossEncoderForms):
         Raises:
             HeadRankError: as ``rerank``.
         """
-        if batch < 1:
-            raise HeadRankError(f"batch is {batch}; read at least 1 list at once")
-        lists, size = iter(lists), batch
+        check_whole("batch", batch, 1)
+        lists = iter(in_order(lists, "lists", "CandidateList objects"))
+        if budget is not None and not hasattr(budget, "alone"):
+            raise HeadRankError(f"budget is {budget!r:.80}; allowed: a TokenBudget, or None")
+        return self._in_chunks(lists, batch, budget)
+
+    def _in_chunks(
+        self, lists: Iterator[CandidateList], batch: int, budget: TokenBudget | None
+    ) -> Iterator[list[RankedPassage]]:
+        """Yield the ranking of each list; some are read side by side."""
+        size = batch
         if budget is not None and (budget.alone or self.options.prompt.layout != "joint"):
             budget = None
         elif budget is not None:
@@ -253,7 +268,7 @@ class HeadRanker(CrossEncoderForms):
         Raises:
             HeadRankError: as ``work``.
         """
-        return _sizes(self._prompts(candidates, (candidates.query,)))
+        return _sizes(self._prompts(candidates))
 
     def work(self, candidates: CandidateList, *, stored: bool = False) -> tuple[int, int]:
         """Return how many prompts a list takes and their tokens, suffixes included.
@@ -264,7 +279,7 @@ class HeadRanker(CrossEncoderForms):
         Raises:
             HeadRankError: it does not fit the context, or a text is empty.
         """
-        prompts = [prompt for _, prompt in self._prompts(candidates, (candidates.query,))]
+        prompts = [prompt for _, prompt in self._prompts(candidates)]
         suffixes = [len(suffix.ids) for prompt in prompts for suffix in prompt.suffixes]
         prefixes = [] if stored else [len(prompt.prefix) for prompt in prompts]
         return len(prompts), sum(prefixes) + sum(suffixes)
@@ -290,16 +305,39 @@ class HeadRanker(CrossEncoderForms):
             self._shelf = Shelf(self.store, state, self.model.device)
         return self._shelf
 
+    def tell(self, lists: Sequence[Mapping[object, tuple[int, int]]]) -> None:
+        """Log once that passages are cut, unless ``quiet``.
+
+        Args:
+            lists: of each the tokens of its passages, and those that are read.
+        """
+        note = None if self.quiet else cut_note(size for own in lists for size in own.values())
+        if note:
+            self.quiet = True
+            logger.warning("%s; RankedPassage.kept_tokens tells of each", note)
+
     def _prompts(
-        self, candidates: CandidateList, queries: Sequence[str]
+        self, candidates: CandidateList, queries: Sequence[str] | None = None
     ) -> list[tuple[CandidateList, Prompt]]:
-        """Return each window of a list in prompt order, with its prompt."""
+        """Return each window of a list in prompt order, with its prompt.
+
+        Args:
+            queries: by default the list's own.
+
+        Raises:
+            HeadRankError: no candidate list, or as ``work``.
+        """
+        if not isinstance(candidates, CandidateList):
+            raise HeadRankError(
+                f"lists hold {candidates!r:.80}; each must be a CandidateList: "
+                "headrank.data.candidates.as_candidates(query, passages) makes one"
+            )
         options = self.options
         calibration = (options.prompt.calibration,) if options.fold.calibrate else ()
         built = []
         for places in deal(len(candidates.doc_ids), options.window):
             window = arrange(candidates.take(places), options.order, options.seed)
-            prompt = self.builder.build(window, (*queries, *calibration))
+            prompt = self.builder.build(window, (*(queries or [window.query]), *calibration))
             check_prompt(self.model, prompt, self.heads, window)
             built.append((window, prompt))
         return built
@@ -316,9 +354,9 @@ class HeadRanker(CrossEncoderForms):
         from headrank.ranker.truncated import score_prompts
         from headrank.reading.batches import in_batches
 
-        built = [self._prompts(one, queries or (one.query,)) for one in lists]
+        built = [self._prompts(one, queries) for one in lists]
         sizes = [_sizes(windows) for windows in built]
-        self._tell(sizes)
+        self.tell(sizes)
         flat = [(window, prompt) for windows in built for window, prompt in windows]
         shelf = self.shelf()
 
@@ -347,13 +385,6 @@ class HeadRanker(CrossEncoderForms):
             merged = [merge(places, list(one)) for one in zip(*read, strict=True)]
             results.append(_Scored(merged, own))
         return results
-
-    def _tell(self, lists: Sequence[Mapping[str, tuple[int, int]]]) -> None:
-        """Log once that passages are cut."""
-        note = None if self.quiet else cut_note(size for own in lists for size in own.values())
-        if note:
-            self.quiet = True
-            logger.warning("%s; RankedPassage.kept_tokens tells of each", note)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, kind_of, with_article
 
 
 def parse_json(data: bytes, member: str, archive: Path, kind: type) -> list | dict:
@@ -21,8 +21,8 @@ def parse_json(data: bytes, member: str, archive: Path, kind: type) -> list | di
         raise HeadRankError(f"{archive}: {member} is not JSON ({error}); fetch it again") from None
     if not isinstance(value, kind):
         raise HeadRankError(
-            f"{archive}: {member} holds a {type(value).__name__}, expected a {kind.__name__}; is "
-            "it another version of the package?"
+            f"{archive}: {member} holds {kind_of(value)}, expected "
+            f"{with_article(kind.__name__)}; is it another version of the package?"
         )
     return value
 

@@ -32,7 +32,7 @@ def test_ids_may_be_numbers_and_bear_another_name():
 @pytest.mark.parametrize(
     ("passages", "options", "message"),
     [
-        (3, {}, "passages is a int; give a list"),
+        (3, {}, "passages is an int; give a list"),
         ({"text": "one"}, {}, "passages is a dict; give a list"),
         (["one", "\u200b\ufeff"], {}, "passage 2 of 2 is empty .it holds invisible characters"),
         (["one", " "], {}, "passage 2 of 2 is empty; leave it out"),
@@ -58,5 +58,5 @@ def test_a_query_that_cannot_be_seen_or_written():
 
 @pytest.mark.parametrize(("query_id", "doc_id"), [("q\ud800", "a"), ("q", "\udc00"), (1, "a")])
 def test_a_list_holds_ids_that_are_texts(query_id, doc_id):
-    with refused("id .* (holds half of a surrogate pair|is a int; give a text)"):
+    with refused("id .* (holds half of a surrogate pair|is an int; give a text)"):
         CandidateList(query_id, "why", (doc_id,), (Passage("", "x"),))

@@ -85,7 +85,7 @@ def test_passages_may_be_any_iterable_with_an_order(mine):
         (lambda mine: mine.rank(QUERY, "text"), "documents is one text; give a list"),
         (lambda mine: mine.rank(QUERY, {"a", "b"}), "documents is a set"),
         (lambda mine: mine.rank(QUERY, pd.DataFrame({"a": ["b"]})), "documents is a DataFrame"),
-        (lambda mine: mine.rank(QUERY, 3), "documents is a int"),
+        (lambda mine: mine.rank(QUERY, 3), "documents is an int"),
         (
             lambda mine: mine.rerank_queries(pd.DataFrame({"a": ["b"]}), tiny.TEXTS),
             "queries is a DataFrame",
@@ -97,7 +97,7 @@ def test_passages_may_be_any_iterable_with_an_order(mine):
         (lambda mine: mine.predict("ab"), "pairs is one text"),
         (lambda mine: mine.predict([(QUERY, "a"), (QUERY,)]), "pair 2 of 2 is a tuple"),
         (lambda mine: mine.predict([(QUERY, "a"), "bc"]), "pair 2 of 2 is a str"),
-        (lambda mine: mine.predict([(3, "a")]), "the query of pair 1 of 1 is a int"),
+        (lambda mine: mine.predict([(3, "a")]), "the query of pair 1 of 1 is an int"),
     ],
 )
 def test_what_cannot_be_scored_is_named(mine, call, message):

@@ -13,7 +13,7 @@ import pytest
 from headrank.data.candidates import Passage, arrange
 from headrank.data.heads import Head, HeadSet
 from headrank.errors import HeadRankError
-from headrank.fitting import align, profile_heads
+from headrank.fitting import align_heads, profile_heads
 from headrank.heads.fold import fold
 from headrank.models.decoder import load_model
 from headrank.models.devices import OutOfMemory
@@ -158,7 +158,9 @@ def test_windows_score_each_part_like_a_list_of_its_own():
 def test_windows_admit_lists_longer_than_the_context():
     texts = list(tiny.TEXTS) * 12
     with pytest.raises(HeadRankError, match=r"72 documents make .* the model's context is 1024"):
-        ranker().rerank(QUERY, texts)
+        ranker(prompt={"overlong": "error"}).rerank(QUERY, texts)
+    # Unless it is to stop there, all are cut alike to what fits.
+    assert {one.kept_tokens for one in ranker().rerank(QUERY, texts)} <= {5, 6}
     assert len(ranker(window=20).rerank(QUERY, texts)) == 72
 
 
@@ -205,7 +207,7 @@ def test_settings_that_cannot_be_used_are_refused(settings, message):
         (QUERY, [], None, "there are no passages"),
         (" ", tiny.TEXTS, None, "the query is empty"),
         (QUERY, ["good", "\n\t"], None, "passage 2 of 2 is empty"),
-        (QUERY, ["good", 7], None, "passage 2 of 2 is a int"),
+        (QUERY, ["good", 7], None, "passage 2 of 2 is an int"),
         (QUERY, ["good", {"body": "text"}], None, "passage 2 of 2: 'text' is missing among 'body'"),
         (QUERY, ["good", "bad \ud800"], None, "passage 2 of 2 holds half of a surrogate pair"),
         (QUERY, ["one", "two"], ["a"], "1 ids for 2 passages"),
@@ -274,7 +276,7 @@ def test_options_refuse_unknown_names():
         ),
         (lambda: profile_heads("m", [], dtyp="bfloat16"), r"profile_heads .*mean 'dtype'\?"),
         (
-            lambda: align("m", HEADS, [], "a", devise="cuda"),
+            lambda: align_heads("m", HEADS, [], "a", devise="cuda"),
             r"align_heads has no option 'devise'; allowed: dtype, device, revision \(did you",
         ),
     ],
