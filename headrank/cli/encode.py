@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headrank.cli.options import add_prompt, prepare_torch, size
-from headrank.cli.ranker_arguments import add_read, check_named, load_with
+from headrank.cli.ranker_arguments import add_read, check_named, check_packages, load_with
 from headrank.errors import HeadRankError
 from headrank.io.files import read_jsonl
 
@@ -64,6 +64,7 @@ def run(args: argparse.Namespace) -> None:
     """Encode the corpus and tell what was done."""
     from headrank.io.progress import follow
 
+    check_packages(args)
     documents, empty = check(args.corpus)
     check_named(args)
     prepare_torch(args)

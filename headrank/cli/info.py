@@ -11,6 +11,9 @@ from headrank.errors import HeadRankError
 from headrank.io.files import read_json
 from headrank.reading import store_card
 
+# How a key of the provenance is told where its name alone would say too little.
+_TOLD = {"verified": "selection_data_known"}
+
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Return the command's parser."""
@@ -80,7 +83,8 @@ def describe(path: Path) -> dict:
     if like_a_name(str(path)):
         heads = load_heads(str(path))
         rows = [{"layer": layer, "head": head} for layer, head in heads.pairs]
-        return {"kind": "published heads", "provenance": heads.provenance, "heads": rows}
+        made = {_TOLD.get(key, key): value for key, value in heads.provenance.items()}
+        return {"kind": "published heads", "provenance": made, "heads": rows}
     raise HeadRankError(
         f"{path}: no ranker, adapter, model folder, store or file of heads; give a folder that "
         f"HeadRank or transformers wrote, a JSON of heads, or the name of a published set ({LIST})"

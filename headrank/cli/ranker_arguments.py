@@ -82,6 +82,16 @@ def load(args: argparse.Namespace) -> HeadRanker:
     return load_with(args, folder=args.store, store=args.store, **given)
 
 
+def check_packages(args: argparse.Namespace) -> None:
+    """Refuse an adapter where nothing can load one, before anything is read.
+
+    Raises:
+        MissingPackage: peft is not installed.
+    """
+    if args.adapter is not None or (Path(args.model) / "adapter").is_dir():
+        need("align", "a ranker with an adapter", "peft")
+
+
 def check_named(args: argparse.Namespace) -> None:
     """Refuse heads and adapters that cannot be read, before seconds go into importing torch.
 
@@ -92,8 +102,7 @@ def check_named(args: argparse.Namespace) -> None:
     from headrank.heads.named import heads_missing, load_heads
 
     check_path(args.model)
-    if args.adapter is not None or (Path(args.model) / "adapter").is_dir():
-        need("align", "a ranker with an adapter", "peft")
+    check_packages(args)
     if args.heads is not None:
         load_heads(args.heads)
     elif args.adapter is not None:

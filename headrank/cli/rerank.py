@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from headrank.cli.options import UsageError, add_input, read_files, whole
-from headrank.cli.ranker_arguments import add_ranker, load
+from headrank.cli.ranker_arguments import add_ranker, check_packages, load
 from headrank.errors import HeadRankError
 from headrank.io.files import atomic
 from headrank.io.targets import check_output
@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> None:
 
     if args.name is not None and any(c.isspace() for c in args.name):
         raise UsageError(f"--name is {args.name!r}; a TREC tag holds no white space")
+    check_packages(args)
     form = args.format or ("jsonl" if args.run_file is None else "trec")
     check_output(args.output, read_files(args))
     lists = read_input(args, labelled=False)

@@ -1,7 +1,6 @@
 """What an extra brings is named with a command that works, before anything else is done."""
 
 import importlib
-import json
 import re
 import subprocess
 import sys
@@ -81,12 +80,12 @@ def test_other_languages_need_no_stemmer(monkeypatch, capsys):
     assert "nltk" not in said
 
 
-def test_an_adapter_needs_peft_before_the_model_is_looked_at(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("command", ["rerank", "encode", "serve"])
+def test_an_adapter_needs_peft_before_anything_is_read(command, tmp_path, monkeypatch, capsys):
     without(monkeypatch, "peft")
     (tmp_path / "config.json").write_text("{}")
-    arguments = ["rerank", "no.jsonl", "--model", str(tmp_path), "--adapter", "no"]
-    (tmp_path / "l.jsonl").write_text(json.dumps({"query": "q", "docs": ["a", "b"]}))
-    arguments[1] = str(tmp_path / "l.jsonl")
+    arguments = [command, "--model", str(tmp_path), "--adapter", "no"]
+    arguments += {"rerank": ["no.jsonl"], "encode": ["no.jsonl", "-o", "s"], "serve": []}[command]
     assert "a ranker with an adapter needs the package peft" in refused(capsys, arguments)
 
 
