@@ -26,11 +26,12 @@ from headrank.data.candidates import (
     arrange,
     as_candidates,
     check_order,
+    in_order,
     query_generator,
 )
 from headrank.data.heads import HeadSet
 from headrank.data.trec import Qrels, check_grade
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, kind_of
 from headrank.heads.named import check_published, load_heads
 from headrank.heads.profile import Profile, profile_readings
 from headrank.io.extras import need
@@ -66,18 +67,24 @@ class LabelledQuery:
     query_id: str | None = None
 
 
-def as_lists(examples: Iterable[LabelledQuery]) -> Judged:
+def as_lists(examples: Iterable[LabelledQuery], what: str = "examples") -> Judged:
     """Return the candidate lists and judgments of labelled queries.
+
+    Args:
+        what: their name, for errors.
 
     Raises:
         HeadRankError: another number of grades than passages, a grade that is not a whole
             number or beyond `headrank.data.trec.MAX_GRADE`, or two queries of one id.
     """
     lists, grades = [], {}
-    for example in examples:
+    for number, example in enumerate(in_order(examples, what, "LabelledQuery objects"), start=1):
+        if not isinstance(example, LabelledQuery):
+            raise HeadRankError(f"{what}: entry {number} is {kind_of(example)}; give LabelledQuery")
         candidates = as_candidates(example.query, example.passages, query_id=example.query_id)
         name = candidates.query_id
-        checked = [check_grade(grade, f"query {name}") for grade in example.grades]
+        given = in_order(example.grades, f"query {name}: grades", "whole numbers")
+        checked = [check_grade(grade, f"query {name}") for grade in given]
         if len(checked) != len(candidates.doc_ids):
             raise HeadRankError(
                 f"query {name}: {len(checked)} grades for {len(candidates.doc_ids)} passages"
@@ -261,7 +268,7 @@ def align_heads(
         lists, held_out = split(lists, validation, recipe.seed)
         validated = Judged(held_out, qrels)
     else:
-        validated = as_lists(validation)
+        validated = as_lists(validation, "validation")
     if "published" in heads.provenance:
         check_published(heads, model, load_config(model, load.get("revision")))
     load = Origin({}, heads).loading(load)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headrank import AlignRecipe, HeadRanker, PromptOptions, align_heads, profile_heads
+from headrank import (
+    AlignRecipe,
+    HeadRanker,
+    LabelledQuery,
+    PromptOptions,
+    align_heads,
+    profile_heads,
+)
 from headrank.data.candidates import as_candidates
 from headrank.data.heads import HeadSet
 from headrank.errors import HeadRankError
@@ -159,6 +166,21 @@ def test_profile_heads_checks_its_settings_first():
             profile_heads("no model", examples(2), **settings)
     with pytest.raises(HeadRankError, match="model is 3; allowed: a path, or a hub repository"):
         profile_heads(3, examples(2))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([("q", tiny.TEXTS, [1] * 6)], "examples: entry 1 is a tuple; give LabelledQuery"),
+        ("q", "examples is one text; give a list of LabelledQuery objects"),
+        (3, "examples is an int; give a list"),
+        ([LabelledQuery("q", tiny.TEXTS, 3)], "query q: grades is an int; give a list"),
+        ([LabelledQuery("q", tiny.TEXTS, {0, 1})], "query q: grades is a set; give a list"),
+    ],
+)
+def test_labelled_queries_are_lists_of_their_kind(given, message):
+    with pytest.raises(HeadRankError, match=message):
+        profile_heads("no model", given)
 
 
 def test_align_heads_takes_the_path_of_heads(tmp_path):
