@@ -9,12 +9,27 @@ class HeadRankError(Exception):
     """
 
 
+class Unfit(HeadRankError):
+    """A list that a model cannot read as it is.
+
+    Attributes:
+        request: the message to somebody who can change the list alone, such as a server's client;
+            the error's own text is for who also sets how it is read.
+    """
+
+    def __init__(self, message: str, request: str | None = None) -> None:
+        super().__init__(message)
+        self.request = message if request is None else request
+
+
 def visible(text: str, keep: str = "") -> str:
     """Return text whose control characters are escapes, so that it cannot steer a terminal.
 
     Args:
         keep: characters left as they are, such as a line break.
     """
+    if text.isprintable():
+        return text
     return "".join(
         c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
     )
@@ -28,3 +43,17 @@ def with_article(word: str) -> str:
 def kind_of(value: object) -> str:
     """Return a value's type with its article, as a message names it: an int, a list."""
     return with_article(type(value).__name__)
+
+
+_SHOWN = 60
+"""Most characters of an id or text in a message."""
+
+
+def brief(value: object) -> str:
+    """Return an id or a text of a user's as a message shows it: its beginning, on one line.
+
+    Where no id was given the query's text is one, and may have thousands of words.
+    """
+    text = value if isinstance(value, str) else repr(value)
+    shown = visible(text[: _SHOWN + 1])
+    return shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 3]}..."

@@ -31,7 +31,7 @@ from headrank.data.candidates import (
 )
 from headrank.data.heads import HeadSet
 from headrank.data.trec import Qrels, check_grade
-from headrank.errors import HeadRankError, kind_of
+from headrank.errors import HeadRankError, brief, kind_of
 from headrank.heads.named import check_published, load_heads
 from headrank.heads.profile import Profile, profile_readings
 from headrank.io.extras import need
@@ -83,14 +83,15 @@ def as_lists(examples: Iterable[LabelledQuery], what: str = "examples") -> Judge
             raise HeadRankError(f"{what}: entry {number} is {kind_of(example)}; give LabelledQuery")
         candidates = as_candidates(example.query, example.passages, query_id=example.query_id)
         name = candidates.query_id
-        given = in_order(example.grades, f"query {name}: grades", "whole numbers")
-        checked = [check_grade(grade, f"query {name}") for grade in given]
+        told = f"query {brief(name)}"
+        given = in_order(example.grades, f"{told}: grades", "whole numbers")
+        checked = [check_grade(grade, told) for grade in given]
         if len(checked) != len(candidates.doc_ids):
             raise HeadRankError(
-                f"query {name}: {len(checked)} grades for {len(candidates.doc_ids)} passages"
+                f"query {brief(name)}: {len(checked)} grades for {len(candidates.doc_ids)} passages"
             )
         if name in grades:
-            raise HeadRankError(f"query {name} stands twice among the labelled queries")
+            raise HeadRankError(f"query {brief(name)} stands twice among the labelled queries")
         lists.append(candidates)
         grades[name] = dict(zip(candidates.doc_ids, checked, strict=True))
     return Judged(lists, Qrels(grades))
@@ -347,6 +348,6 @@ def _check_held_out(lists: Sequence[CandidateList], validation: Sequence[Candida
     for one in validation:
         if normalised(one.query) in known:
             raise HeadRankError(
-                f"validation query {one.query_id!r} also stands among the training queries, as "
-                f"{known[normalised(one.query)]!r}; validate on queries that do not train"
+                f"validation query '{brief(one.query_id)}' also stands among the training queries, "
+                f"as {known[normalised(one.query)]!r}; validate on queries that do not train"
             )

@@ -14,7 +14,7 @@ from headrank.align.pairs import Pair, PairSet
 from headrank.collections.set_files import load_lists
 from headrank.data.candidates import CandidateList, query_generator
 from headrank.data.trec import Qrels
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, brief
 
 
 class Judged(NamedTuple):
@@ -73,8 +73,8 @@ def load_training(
         found = Qrels.load(Path(folder) / "qrels.tsv").grades
         if twice := grades.keys() & found.keys():
             raise HeadRankError(
-                f"{folder}: query {min(twice)} also stands in another training set; query ids "
-                "must differ"
+                f"{folder}: query {brief(min(twice))} also stands in another training set; query "
+                "ids must differ"
             )
         grades.update(found)
         lists += load_lists(folder)
@@ -137,14 +137,15 @@ def pair_lists(
     for query, group in pairs.by_query().items():
         if query not in known:
             raise HeadRankError(
-                f"query {query} has pairs but no training list; mine the pairs of these lists"
+                f"query {brief(query)} has pairs but no training list; mine the pairs of these "
+                "lists"
             )
         missing = {p.chosen for p in group} | {p.rejected for p in group}
         missing -= set(known[query].doc_ids)
         if missing:
             raise HeadRankError(
-                f"query {query}: document {min(missing)} is in a pair but not in the training "
-                "list; mine the pairs of these lists"
+                f"query {brief(query)}: document {brief(min(missing))} is in a pair but not in the "
+                "training list; mine the pairs of these lists"
             )
         for pair in group:
             _check_preference(pair, qrels)
@@ -159,6 +160,6 @@ def _check_preference(pair: Pair, qrels: Qrels) -> None:
     chosen, rejected = qrels.grades_of(pair.query_id, (pair.chosen, pair.rejected))
     if chosen <= rejected:
         raise HeadRankError(
-            f"query {pair.query_id}: a pair prefers document {pair.chosen} of grade {chosen} to "
-            f"{pair.rejected} of grade {rejected}; mine the pairs of these judgments"
+            f"query {brief(pair.query_id)}: a pair prefers document {brief(pair.chosen)} of grade "
+            f"{chosen} to {pair.rejected} of grade {rejected}; mine the pairs of these judgments"
         )

@@ -23,6 +23,7 @@ from headrank.align.pairs import Pair, PairSet
 from headrank.align.validate import validation_ndcg
 from headrank.data.candidates import CandidateList, query_generator
 from headrank.data.heads import HeadSet
+from headrank.errors import brief
 from headrank.io.progress import follow
 from headrank.models.devices import OutOfMemory, fits
 from headrank.models.versions import versions
@@ -249,7 +250,7 @@ class Training:
         before = None
         if len(items) > 1:
             before = [None if p.grad is None else p.grad.clone() for p in self.parameters]
-        named = ", ".join(item.candidates.query_id for item in items)
+        named = ", ".join(brief(item.candidates.query_id) for item in items)
         failed, found = None, []
         try:
             with fits(

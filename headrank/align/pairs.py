@@ -20,7 +20,7 @@ import pandas as pd
 
 from headrank.data.candidates import query_generator
 from headrank.data.trec import check_grade, plain_grade
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, brief
 from headrank.io.files import atomic
 from headrank.io.texts import local_path, read_bytes
 from headrank.options.pairs import PairOptions
@@ -142,8 +142,9 @@ def mine_pairs(
     mined = []
     for query, doc_ids, z in lists:
         judged = qrels.get(query, {})
+        told = f"query {brief(query)}"
         grades = np.array(
-            [max(0, check_grade(judged.get(d, 0), f"query {query}, {d}")) for d in doc_ids]
+            [max(0, check_grade(judged.get(d, 0), f"{told}, {brief(d)}")) for d in doc_ids]
         )
         generator = query_generator(seed, "pairs", (keys or {}).get(query, query))
         for i, j in _choose(grades, np.asarray(z), options, generator):

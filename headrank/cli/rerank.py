@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from headrank.cli.options import UsageError, add_input, read_files, whole
 from headrank.cli.ranker_arguments import add_ranker, check_packages, load
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, brief
 from headrank.io.files import atomic
 from headrank.io.targets import check_output
 
@@ -154,11 +154,11 @@ def check_trec(lists: list[InputList]) -> None:
         for name in (one.candidates.query_id, *one.candidates.doc_ids):
             if not name or any(c.isspace() for c in name):
                 raise HeadRankError(
-                    f"{one.where}: id {name!r} holds white space, which a TREC run cannot; use "
-                    "--format jsonl"
+                    f"{one.where}: id '{brief(name)}' holds white space, which a TREC run cannot; "
+                    "use --format jsonl"
                 )
             if not name.isprintable():
                 raise HeadRankError(
-                    f"{one.where}: id {name!r} holds an invisible character, which a TREC run "
-                    "cannot; use --format jsonl"
+                    f"{one.where}: id '{brief(name)}' holds an invisible character, which a TREC "
+                    "run cannot; use --format jsonl"
                 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, brief
 
 Spellings = Mapping[str, tuple[str, ...]]
 
@@ -49,6 +49,6 @@ def take(record: Mapping, spellings: Spellings, where: str) -> tuple[dict, dict]
     for key in extra:
         if close := difflib.get_close_matches(str(key).lower(), guarded, n=1, cutoff=_CLOSE):
             raise HeadRankError(
-                f"{where}: key {key!r} is unknown (did you mean {close[0]!r}?); rename it"
+                f"{where}: key '{brief(key)}' is unknown (did you mean {close[0]!r}?); rename it"
             )
     return known, extra

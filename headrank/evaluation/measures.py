@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from headrank.data.trec import Qrels, Run, check_grade
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, brief
 from headrank.io.extras import missing
 
 try:
@@ -126,7 +126,7 @@ def _computed(
     """Return trec_eval's values, ``{query: {its name of a measure: value}}``."""
     checked = {
         query: {
-            document: check_grade(grade, f"query {query}, document {document}")
+            document: check_grade(grade, f"query {brief(query)}, document {brief(document)}")
             for document, grade in grades.items()
         }
         for query, grades in judged.items()
@@ -168,8 +168,8 @@ def _value(
             value = math.nan
     if not math.isfinite(value):
         raise HeadRankError(
-            f"query {query}: trec_eval's code gave no {name} although the run ranks this query; "
-            "nothing was measured, look for an id or a grade that it cannot read"
+            f"query {brief(query)}: trec_eval's code gave no {name} although the run ranks this "
+            "query; nothing was measured, look for an id or a grade that it cannot read"
         )
     return value
 
@@ -180,22 +180,24 @@ def _check(query: str, ranking: list[tuple[str, float]]) -> None:
     for rank, (document, score) in enumerate(ranking, start=1):
         if not math.isfinite(score):
             raise HeadRankError(
-                f"query {query}, document {document}: score is {score}; a failed score must not "
-                "pass as a low rank, repair the run"
+                f"query {brief(query)}, document {brief(document)}: score is {score}; a failed "
+                "score must not pass as a low rank, repair the run"
             )
         if score > previous:
             raise HeadRankError(
-                f"query {query}, rank {rank}: score {score} is above the one before "
+                f"query {brief(query)}, rank {rank}: score {score} is above the one before "
                 f"({previous}); order the run by score (Run.from_scores does)"
             )
         previous = score
         if "\0" in document:
             raise HeadRankError(
-                f"query {query}: document {document!r} holds a null character, at which trec_eval "
-                "cuts an id; remove it"
+                f"query {brief(query)}: document '{brief(document)}' holds a null character, at "
+                "which trec_eval cuts an id; remove it"
             )
     if len({document for document, _ in ranking}) < len(ranking):
-        raise HeadRankError(f"query {query}: a document is ranked twice; keep its first place")
+        raise HeadRankError(
+            f"query {brief(query)}: a document is ranked twice; keep its first place"
+        )
 
 
 def _some(queries: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from headrank.data.heads import HeadSet, every_head
 from headrank.data.trec import Run
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, brief
 from headrank.heads.zscore import zscore
 from headrank.options.fold import MAX_LOGIT, Fold
 from headrank.reading.readings import ListReading, ReadingFile
@@ -40,13 +40,13 @@ def fold(
     layers, width, _ = reading.query.shape
     if options.calibrate and reading.calibration is None:
         raise HeadRankError(
-            f"query {reading.query_id}: the reading holds no calibration; read again with one, "
-            "or set calibrate: false"
+            f"query {brief(reading.query_id)}: the reading holds no calibration; read again with "
+            "one, or set calibrate: false"
         )
     if options.aggregation == MAX_LOGIT and reading.max_logits is None:
         raise HeadRankError(
-            f"query {reading.query_id}: the reading holds no largest logits, which aggregation "
-            "max-logit folds; set reading.max_logits: true and read again"
+            f"query {brief(reading.query_id)}: the reading holds no largest logits, which "
+            "aggregation max-logit folds; set reading.max_logits: true and read again"
         )
     if options.outliers:
         return without_outliers(_contrast(reading, heads), reading.spans)
@@ -55,8 +55,8 @@ def fold(
         scores = fold_masses(reading.max_logits[mask], None, options)
         if not np.isfinite(scores).all():
             raise HeadRankError(
-                f"query {reading.query_id}: a document lies out of the sliding window of a head "
-                "and has no logits; select heads that see all documents, or fold masses"
+                f"query {brief(reading.query_id)}: a document lies out of the sliding window of a "
+                "head and has no logits; select heads that see all documents, or fold masses"
             )
         return scores
     calibration = reading.calibration[mask] if options.calibrate else None
@@ -96,7 +96,8 @@ def _contrast(reading: ListReading, heads: HeadSet | None) -> np.ndarray:
         return reading.contrast
     if reading.tokens is None:
         raise HeadRankError(
-            f"query {reading.query_id}: token masses were not kept; read again with tokens: all"
+            f"query {brief(reading.query_id)}: token masses were not kept; read again with tokens: "
+            "all"
         )
     layers, width, _ = reading.tokens.shape
     return reading.tokens[heads.mask(layers, width)].sum(axis=0, dtype=np.float64)

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, brief
 
 MARK = b"\xef\xbb\xbf"
 """UTF-8's byte order mark. Windows programs write it; it is no part of the text."""
@@ -269,7 +269,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         key = next(name for name in names if names.count(name) > 1)
-        raise JsonRefused(f"the key {key!r} is given twice; keep one", key)
+        raise JsonRefused(f"the key '{brief(key)}' is given twice; keep one", key)
     return found
 
 

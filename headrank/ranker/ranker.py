@@ -22,7 +22,7 @@ from headrank.data.candidates import (
     in_order,
 )
 from headrank.data.heads import HeadSet
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, brief
 from headrank.models.decoder import LoadedModel
 from headrank.options.checks import check_path, check_whole
 from headrank.options.loading import check_keywords
@@ -365,7 +365,7 @@ class HeadRanker(CrossEncoderForms):
             try:
                 return score_prompts(self.model, prompts, self.heads, self.options.fold, shelf)
             except HeadRankError as error:
-                names = {flat[number][0].query_id for number in numbers}
+                names = {brief(flat[number][0].query_id) for number in numbers}
                 # Out of memory stays what it is.
                 raise type(error)(f"query {', '.join(sorted(names))}: {error}") from None
 

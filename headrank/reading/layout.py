@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, Unfit, brief
 from headrank.options.prompt import EVERY, STORABLE
 from headrank.reading.token_spans import token_spans
 from headrank.reading.tokenised import Tokenised
@@ -231,10 +231,15 @@ def _frame(builder: PromptBuilder) -> int:
 def _too_long(builder: PromptBuilder, query: str, document: str, tokens: int) -> HeadRankError:
     """Return the error of a document that would reach behind the query's place."""
     offset = builder.options.query_offset
-    return HeadRankError(
-        f"query {query}: document {document} takes {tokens} tokens with its marker and separator, "
-        f"more than query_offset {offset}; set query_offset to at least {tokens}, document_tokens "
-        f"to at most {room(builder)}, or overlong: truncate"
+    most = room(builder)
+    found = (
+        f"query {brief(query)}: document {brief(document)} takes {tokens} tokens with its marker "
+        f"and separator, more than query_offset {offset}"
+    )
+    return Unfit(
+        f"{found}; set query_offset to at least {tokens}, document_tokens to at most {most}, or "
+        "overlong: truncate",
+        f"{found}; shorten it to at most {most} tokens",
     )
 
 
@@ -247,8 +252,12 @@ def _check_context(
     """Refuse a query whose last token stands behind the model's context."""
     longest = max(map(len, heads)) + builder.options.query_offset + suffix
     if builder.context is not None and longest > builder.context:
-        raise HeadRankError(
-            f"query {candidates.query_id}: the shared prefix, query_offset and the query end at "
-            f"token {longest}, the model's context is {builder.context}; lower query_offset (now "
-            f"{builder.options.query_offset}), or shorten the query"
+        found = (
+            f"query {brief(candidates.query_id)}: the shared prefix, query_offset and the query "
+            f"end at token {longest}, the model's context is {builder.context}"
+        )
+        raise Unfit(
+            f"{found}; lower query_offset (now {builder.options.query_offset}), or shorten the "
+            "query",
+            f"{found}; shorten the query",
         )

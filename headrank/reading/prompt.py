@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headrank.data.candidates import CandidateList, Passage
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, Unfit, brief
 from headrank.options.prompt import PromptOptions
 from headrank.reading.chat_wrapper import chat_wrapper
 from headrank.reading.layout import build_blocks, check_room, room, tokenised
@@ -146,11 +146,13 @@ class PromptBuilder:
         if overlong == "truncate":
             tokens = tuple(uncut.get(i, n) for i, n in enumerate(prompt.widths))
             return replace(shorter, tokens=tokens)
-        raise HeadRankError(
-            f"query {candidates.query_id}: {len(texts)} documents make {prompt.length} tokens or "
-            f"more, the model's context is {self.context}; set document_tokens to at most {fits}, "
-            f"{self.fewer}, or set overlong: truncate"
+        found = (
+            f"query {brief(candidates.query_id)}: {len(texts)} documents make {prompt.length} "
+            f"tokens or more, the model's context is {self.context}"
         )
+        remedy = f"set document_tokens to at most {fits}, {self.fewer}, or set overlong: truncate"
+        asked = f"send fewer documents, or shorter ones (at most {fits} tokens each)"
+        raise Unfit(f"{found}; {remedy}", f"{found}; {asked}")
 
     def _apart(self, candidates: CandidateList, texts: list[str], queries: Sequence[str]) -> Prompt:
         """Return the prompt of a list in a block layout; only the room before the query bounds it.
@@ -169,14 +171,14 @@ class PromptBuilder:
     def _check_texts(self, candidates: CandidateList) -> None:
         """Refuse a list without documents, a document without text, an empty query."""
         if not candidates.passages:
-            raise HeadRankError(f"query {candidates.query_id}: the list holds no document")
+            raise HeadRankError(f"query {brief(candidates.query_id)}: the list holds no document")
         if not candidates.query.strip():
-            raise HeadRankError(f"query {candidates.query_id}: the query is empty")
+            raise HeadRankError(f"query {brief(candidates.query_id)}: the query is empty")
         for document, passage in zip(candidates.doc_ids, candidates.passages, strict=True):
             if not _text(passage):
                 raise HeadRankError(
-                    f"query {candidates.query_id}: document {document} has no text to be read; "
-                    "leave it out of the candidates"
+                    f"query {brief(candidates.query_id)}: document {brief(document)} has no text "
+                    "to be read; leave it out of the candidates"
                 )
 
     def _check_least(
@@ -198,8 +200,8 @@ class PromptBuilder:
             room = self.context - len(least.prefix) - (len(suffix.ids) - tokens)
             if tokens >= self.context or (tokens > room >= 1 and tokens > len(least.prefix)):
                 raise HeadRankError(
-                    f"query {candidates.query_id}: the query has {tokens} tokens or more; the "
-                    f"model's context of {self.context} tokens leaves it {max(room, 0)} beside "
+                    f"query {brief(candidates.query_id)}: the query has {tokens} tokens or more; "
+                    f"the model's context of {self.context} tokens leaves it {max(room, 0)} beside "
                     f"{len(texts)} documents; shorten the query"
                 )
 
@@ -210,10 +212,11 @@ class PromptBuilder:
         return last - first
 
     def _too_many(self, candidates: CandidateList) -> HeadRankError:
-        return HeadRankError(
-            f"query {candidates.query_id}: {len(candidates.passages)} documents do not fit the "
-            f"model's context of {self.context} tokens even with one token each; {self.fewer}"
+        found = (
+            f"query {brief(candidates.query_id)}: {len(candidates.passages)} documents do not fit "
+            f"the model's context of {self.context} tokens even with one token each"
         )
+        return Unfit(f"{found}; {self.fewer}", f"{found}; send fewer documents")
 
     def _shrink(
         self, texts: Sequence[str], queries: Sequence[str], whole: Prompt | None

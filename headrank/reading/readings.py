@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, brief
 from headrank.io.arrays import ArrayFile, save_arrays
 from headrank.reading.sliding_window import KEY, Windows, out_of_sight, unseen
 
@@ -71,14 +71,14 @@ class ListReading:
             values = getattr(self, name)
             if values is not None and not (np.isfinite(values).all() and (values >= 0).all()):
                 raise HeadRankError(
-                    f"{where}: query {self.query_id} has NaN or negative attention in {name!r}; "
-                    "check the model's weights, or read with dtype float32"
+                    f"{where}: query {brief(self.query_id)} has NaN or negative attention in "
+                    f"{name!r}; check the model's weights, or read with dtype float32"
                 )
         # A document out of a sliding window has -inf.
         if self.max_logits is not None and not (self.max_logits < np.inf).all():
             raise HeadRankError(
-                f"{where}: query {self.query_id} has NaN or infinity in 'max_logits'; check the "
-                "model's weights, or read with dtype float32"
+                f"{where}: query {brief(self.query_id)} has NaN or infinity in 'max_logits'; check "
+                "the model's weights, or read with dtype float32"
             )
 
     def unseen(self) -> np.ndarray | None:
@@ -102,7 +102,7 @@ class ListReading:
             if hidden[layer, head].any():
                 place = int(np.flatnonzero(hidden[layer, head])[0])
                 raise out_of_sight(
-                    f"query {self.query_id}: ",
+                    f"query {brief(self.query_id)}: ",
                     (layer, head, self.windows[layer]),
                     self.doc_ids[place],
                     None if self.distance is None else int(self.distance[place]),
@@ -249,7 +249,7 @@ def load_shards(paths: Sequence[str | os.PathLike]) -> list[ReadingFile]:
         for entry in shard.meta["queries"]:
             if entry["query_id"] in seen:
                 raise HeadRankError(
-                    f"query {entry['query_id']} is in {seen[entry['query_id']]} and in "
+                    f"query {brief(entry['query_id'])} is in {seen[entry['query_id']]} and in "
                     f"{shard.path}; delete both and read again"
                 )
             seen[entry["query_id"]] = shard.path

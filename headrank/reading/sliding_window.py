@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, Unfit, brief
 
 if TYPE_CHECKING:  # torch is heavy, and reading files needs none of it
     from headrank.data.candidates import CandidateList
@@ -115,7 +115,7 @@ def check_prompt(
             place = int(np.flatnonzero(away >= window)[0])
             where, name = "", f"{place + 1} of {len(prompt.spans)}"
             if candidates is not None:
-                where, name = f"query {candidates.query_id}: ", candidates.doc_ids[place]
+                where, name = f"query {brief(candidates.query_id)}: ", candidates.doc_ids[place]
             raise out_of_sight(where, (layer, head, window), name, int(away[place]))
 
 
@@ -125,8 +125,12 @@ def out_of_sight(
     """Return the error of one head and document; ``away`` is its distance in tokens."""
     layer, number, window = head
     ends = "" if away is None else f", which ends {away} tokens before the rows that are read"
-    return HeadRankError(
+    found = (
         f"{where}layer {layer}, head {number} has a sliding window of {window} tokens and sees "
-        f"nothing of document {document}{ends}; select heads again on lists of this length, or "
-        "shorten the lists (fewer documents, a smaller document_tokens)"
+        f"nothing of document {brief(document)}{ends}"
+    )
+    return Unfit(
+        f"{found}; select heads again on lists of this length, or shorten the lists (fewer "
+        "documents, a smaller document_tokens)",
+        f"{found}; send fewer or shorter documents",
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from headrank.data.candidates import CandidateList
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, Unfit
 from headrank.ranker.ranking import RankedPassage
 
 _WEIGHT = 0.2  # of the newest job in the running mean of seconds
@@ -136,7 +136,8 @@ class Worker:
         try:
             job.prompts, job.tokens = self.ranker.work(job.candidates)
         except HeadRankError as error:
-            job.answer.set_exception(RefusedList(str(error)))
+            told = error.request if isinstance(error, Unfit) else str(error)
+            job.answer.set_exception(RefusedList(told))
         except BaseException as error:
             job.answer.set_exception(error)
         return bool(job.tokens)
