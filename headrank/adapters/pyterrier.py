@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from headrank.data.candidates import CandidateList, Passage, as_candidates
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, brief
 from headrank.io.extras import missing
 
 try:
@@ -72,14 +72,15 @@ class HeadRankTransformer(pt.Transformer):
         """Return a query's rows as a candidate list."""
         titles = group["title"].fillna("") if "title" in group.columns else [""] * len(group)
         passages = [
-            Passage(title, text) for title, text in zip(titles, group[self.text_field], strict=True)
+            Passage(title, text)
+            for title, text in zip(titles, group[self.text_field].fillna(""), strict=True)
         ]
         try:
             return as_candidates(
                 group["query"].iloc[0], passages, ids=group["docno"], query_id=name
             )
         except HeadRankError as error:
-            raise HeadRankError(f"query {name}: {error}") from None
+            raise HeadRankError(f"query {brief(name)}: {error}") from None
 
 
 def _in_order(group: pd.DataFrame) -> pd.DataFrame:

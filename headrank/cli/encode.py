@@ -13,6 +13,7 @@ from headrank.cli.options import add_prompt, prepare_torch, size
 from headrank.cli.ranker_arguments import add_read, check_named, check_packages, load_with
 from headrank.errors import HeadRankError
 from headrank.io.files import read_jsonl
+from headrank.io.texts import is_blank
 
 if TYPE_CHECKING:
     from headrank.data.candidates import Passage
@@ -23,7 +24,8 @@ Read the documents of a corpus into a store.
   headrank encode corpus.jsonl --model DIR --heads heads.json -o store
   headrank rerank lists.jsonl --model DIR --heads heads.json --store store > ranked.jsonl
 
-Each line of the corpus is {"text": "...", "title": "..."}; the title and other keys are optional.
+Each line of the corpus is {"text": "...", "title": "..."}; other keys and one of the two are
+optional.
 Layout is block: a document is read behind the shared header alone, so what is read does not
 depend on queries or lists. Model, heads' depth, adapter and prompt must be those of the later
 `headrank rerank`. A document without room before the query (--query-offset) is named before the
@@ -119,7 +121,7 @@ def check(corpus: str) -> tuple[int, int]:
     Raises:
         HeadRankError: a line that cannot be used, or no document at all.
     """
-    found = [bool(one.title.strip() or one.text.strip()) for _, one in _documents(corpus)]
+    found = [_has_text(one) for _, one in _documents(corpus)]
     if not any(found):
         raise HeadRankError(f"{corpus}: there is no document with text in it")
     return sum(found), len(found) - sum(found)
@@ -128,16 +130,16 @@ def check(corpus: str) -> tuple[int, int]:
 def named_passages(corpus: str) -> Iterator[tuple[str, Passage]]:
     """Yield the documents that have a text, each with its file and line."""
     for number, one in _documents(corpus):
-        if one.title.strip() or one.text.strip():
+        if _has_text(one):
             yield f"{corpus}:{number}", one
 
 
+def _has_text(passage: Passage) -> bool:
+    return not (is_blank(passage.title) and is_blank(passage.text))
+
+
 def _documents(corpus: str) -> Iterator[tuple[int, Passage]]:
-    from headrank.data.candidates import Passage
+    from headrank.cli.inputs import passage_of
 
     for number, record in read_jsonl(corpus):
-        title, text = record.get("title") or "", record.get("text")
-        for name, value in (("text", text), ("title", title)):
-            if not isinstance(value, str):
-                raise HeadRankError(f"{corpus}:{number}: {name!r} is missing or not a text")
-        yield number, Passage(title, text)
+        yield number, passage_of(record, f"{corpus}:{number}")

@@ -14,14 +14,15 @@ from headrank.data.candidates import CandidateList, Passage, as_candidates
 from headrank.data.spellings import DOCUMENT, QUERY, take
 from headrank.data.ties import TREC_EVAL
 from headrank.data.trec import Qrels, Run, check_grade
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, brief
 from headrank.io.files import read_jsonl
 from headrank.io.tables import read_table, table_kind
 
 _ABSENT = object()
 # The output's own names; a key of the input that bears one is written as input_NAME.
 _RENAMED = ("query_id", "query", "docs", "id", "score", "tokens", "kept_tokens")
-_WHOLE = re.compile(r"-?[0-9]{1,9}", re.ASCII)
+# A cell's grade: pandas writes 1.0 for 1 where another row has none.
+_WHOLE = re.compile(r"(-?[0-9]{1,9})(\.0+)?", re.ASCII)
 # In a table `_id` is the document's.
 _QUERY_FIELDS = {"query": QUERY["query"], "query_id": ("query_id", "qid")}
 
@@ -93,7 +94,8 @@ def file_lists(path: str, labelled: bool) -> Iterator[InputList]:
         name = made.candidates.query_id
         if name in seen:
             raise HeadRankError(
-                f"{made.where}: query_id {name!r} stands already at {seen[name]}; ids must differ"
+                f"{made.where}: query_id '{brief(name)}' stands already at {seen[name]}; ids must "
+                "differ"
             )
         seen[name] = made.where
         yield made
@@ -136,8 +138,10 @@ def _table_records(path: str) -> Iterator[_Record]:
     found: dict[object, _Record] = {}
     for where, row in read_table(path):
         known, document = take(row, _QUERY_FIELDS, where)
-        for name, fields in (("query", known), ("text", take(document, DOCUMENT, where)[0])):
-            if name not in fields:
+        parts = take(document, DOCUMENT, where)[0]
+        read = {"query": "query" in known, "text": not parts.keys().isdisjoint(("text", "title"))}
+        for name, given in read.items():
+            if not given:
                 raise HeadRankError(
                     f"{where}: {name!r} is missing; a table needs the columns query and text"
                 )
@@ -145,11 +149,12 @@ def _table_records(path: str) -> Iterator[_Record]:
         one = found.setdefault(key, _Record(where, len(found) + 1, known, {}, []))
         if one.known["query"] != known["query"]:
             raise HeadRankError(
-                f"{where}: query_id {key!r} has another query at {one.where}; ids must differ"
+                f"{where}: query_id '{brief(key)}' has another query at {one.where}; ids must "
+                "differ"
             )
         grade = document.get("grade")
-        if isinstance(grade, str) and _WHOLE.fullmatch(grade):
-            document["grade"] = int(grade)
+        if isinstance(grade, str) and (whole := _WHOLE.fullmatch(grade)):
+            document["grade"] = int(whole[1])
         one.documents.append((where, document))
     yield from found.values()
 
@@ -214,7 +219,8 @@ def run_lists(
     missing = [query for query in run.rankings if query not in queries]
     if missing:
         raise HeadRankError(
-            f"{run_path}: query {missing[0]} is not in {collection}; give the run's own collection"
+            f"{run_path}: query {brief(missing[0])} is not in {collection}; give the run's own "
+            "collection"
         )
     wanted = {document for ranking in run.rankings.values() for document, _ in ranking}
     documents = load_documents(collection, wanted)
@@ -222,7 +228,7 @@ def run_lists(
         names = tuple(document for document, _ in ranking)
         judged = qrels.grades.get(query, {})
         yield InputList(
-            where=f"{run_path}: query {query}",
+            where=f"{run_path}: query {brief(query)}",
             candidates=CandidateList(
                 query,
                 queries[query].text,
@@ -255,16 +261,26 @@ def _document(entry: object, where: str, labelled: bool) -> _Document:
             + (" and 'grade'" if labelled else ", or a text")
         )
     known, extra = take(entry, DOCUMENT, where)
-    if not isinstance(known.get("text"), str):
-        raise HeadRankError(f"{where}: 'text' is missing or not a text")
-    title, grade = known.get("title") or "", known.get("grade")
-    if not isinstance(title, str):
-        raise HeadRankError(f"{where}: 'title' is not a text")
+    passage, grade = passage_of(known, where), known.get("grade")
     if grade is None and labelled:
         raise HeadRankError(f"{where}: 'grade' is missing; 0 is not relevant, higher is better")
     if grade is not None:
         grade = check_grade(grade, where)
-    return _Document(Passage(title, known["text"]), known.get("id", _ABSENT), grade, extra)
+    return _Document(passage, known.get("id", _ABSENT), grade, extra)
+
+
+def passage_of(known: Mapping[str, object], where: str) -> Passage:
+    """Return a document's title and text, of which one may be missing.
+
+    Raises:
+        HeadRankError: both are missing, or one is not a text.
+    """
+    title, text = (known.get(name) for name in ("title", "text"))
+    if title is not None and not isinstance(title, str):
+        raise HeadRankError(f"{where}: 'title' is not a text")
+    if not isinstance(text, str) and (text is not None or not title):
+        raise HeadRankError(f"{where}: 'text' is missing or not a text")
+    return Passage(title or "", text or "")
 
 
 def _check_extra(extra: Mapping[str, object], where: str) -> None:
@@ -276,13 +292,15 @@ def _check_extra(extra: Mapping[str, object], where: str) -> None:
         try:
             json.dumps(value, allow_nan=False, default=str)
         except ValueError:
-            raise HeadRankError(f"{where}: {key!r} holds a number that is not finite") from None
+            raise HeadRankError(
+                f"{where}: '{brief(key)}' holds a number that is not finite"
+            ) from None
 
 
 def _id(value: object, where: str) -> str:
     """Return an id as text."""
     if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
-        raise HeadRankError(f"{where}: {value!r} is no id; use a text or a whole number")
+        raise HeadRankError(f"{where}: {brief(repr(value))} is no id; use a text or a whole number")
     return str(value)
 
 

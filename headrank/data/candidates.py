@@ -11,7 +11,7 @@ from numbers import Integral
 import numpy as np
 
 from headrank.data.spellings import DOCUMENT, take
-from headrank.errors import HeadRankError, kind_of
+from headrank.errors import HeadRankError, brief, kind_of
 from headrank.io.texts import half_pair, is_blank
 from headrank.options.lists import ORDER
 
@@ -44,23 +44,24 @@ class CandidateList:
     def __post_init__(self) -> None:
         if len(self.doc_ids) != len(self.passages):
             raise HeadRankError(
-                f"query {self.query_id}: {len(self.doc_ids)} document ids for "
+                f"query {brief(self.query_id)}: {len(self.doc_ids)} document ids for "
                 f"{len(self.passages)} passages"
             )
         if len(set(self.doc_ids)) != len(self.doc_ids):
             twice = next(d for d in self.doc_ids if self.doc_ids.count(d) > 1)
             raise HeadRankError(
-                f"query {self.query_id}: document {twice} is listed twice; keep one"
+                f"query {brief(self.query_id)}: document {brief(twice)} is listed twice; keep one"
             )
         for name in (self.query_id, *self.doc_ids):
             if not isinstance(name, str):
                 raise HeadRankError(
-                    f"query {self.query_id!r}: id {name!r} is {kind_of(name)}; give a text"
+                    f"query '{brief(self.query_id)}': id '{brief(name)}' is {kind_of(name)}; give "
+                    "a text"
                 )
             if not name.isascii() and half_pair(name) is not None:
                 raise HeadRankError(
-                    f"query {self.query_id!r}: id {name!r} holds half of a surrogate pair, which "
-                    "is no text; repair the input's encoding"
+                    f"query '{brief(self.query_id)}': id '{brief(name)}' holds half of a surrogate "
+                    "pair, which is no text; repair the input's encoding"
                 )
 
     @property
@@ -117,6 +118,7 @@ def check_order(order: str) -> None:
         )
 
 
+_KEYS = 10  # of a mapping without a text, that its error names
 PASSAGES = "texts, Passage objects or mappings with 'text'"
 """What a user may give for passages, as errors tell it."""
 
@@ -157,8 +159,8 @@ def as_candidates(
     """Return a checked candidate list from what a user has at hand.
 
     A mapping may name its parts in several ways (``headrank.data.spellings``): ``page_content``
-    for ``text``, ``_id`` as BEIR does for ``id``. Other keys are left alone. Ids that are numbers
-    become their digits.
+    for ``text``, ``_id`` as BEIR does for ``id``. Other keys are left alone. A title alone is a
+    text. Ids that are numbers become their digits.
 
     Args:
         passages: anything that gives them in order, a generator too.
@@ -179,20 +181,17 @@ def as_candidates(
             passage = Passage("", passage)
         elif isinstance(passage, Mapping):
             known, extra = take(passage, DOCUMENT, where)
-            if "text" not in known and not known.get("title"):
-                keys = f" among {', '.join(map(repr, extra))}" if extra else ""
+            title, text = known.get("title"), known.get("text")
+            if text is None and not title:
+                keys = f" among {', '.join(map(_quoted, [*extra][:_KEYS]))}" if extra else ""
                 raise HeadRankError(f"{where}: 'text' is missing{keys}; give the passage's text")
             found.append(known.get("id"))
-            passage = Passage(known.get("title") or "", known.get("text", ""))
+            passage = Passage("" if title is None else title, "" if text is None else text)
         elif not isinstance(passage, Passage):
             raise HeadRankError(
                 f"{where} is {kind_of(passage)}; give a text, a Passage or a mapping with 'text'"
             )
-        if passage.title:
-            check_text(passage.title, f"the title of {where}")
-        if passage.text or not passage.title:
-            check_text(passage.text, where)
-        made.append(passage)
+        made.append(_readable(passage, where))
     if not made:
         raise HeadRankError("there are no passages to rank; give at least one")
     if ids is None and any(name is not None for name in found):
@@ -215,6 +214,27 @@ def _id(value: object, where: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, Integral)):
         raise HeadRankError(f"{where} is {value!r:.80}; allowed: a text or a whole number")
     return str(value)
+
+
+def _readable(passage: Passage, where: str) -> Passage:
+    """Return a checked passage; of title and text, one in which nothing can be seen is left out.
+
+    So a title alone is a text, as `headrank.collections.layout.Document.contents` has it.
+    """
+    title, text = passage.title, passage.text
+    for part, name in ((title, f"the title of {where}"), (text, where)):
+        if not isinstance(part, str):
+            raise HeadRankError(f"{name} is {kind_of(part)}; give a text")
+    if is_blank(title) and is_blank(text):
+        check_text(*((title, f"the title of {where}") if title and not text else (text, where)))
+    for part, name in ((title, f"the title of {where}"), (text, where)):
+        if not is_blank(part):
+            check_text(part, name)
+    return Passage("" if is_blank(title) else title, "" if is_blank(text) else text)
+
+
+def _quoted(key: object) -> str:
+    return f"'{brief(key)}'"
 
 
 def check_text(text: object, where: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from headrank.data.ties import FILE_RANK, Contradiction, Line, check_ties, contradiction, ordered
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, brief
 from headrank.io.files import write_text
 from headrank.io.texts import text_lines
 
@@ -56,7 +56,7 @@ class Run:
             for document, score in documents.items():
                 if not math.isfinite(score):
                     raise HeadRankError(
-                        f"query {query}, document {document}: score is {score}; "
+                        f"query {brief(query)}, document {brief(document)}: score is {score}; "
                         "a run holds finite scores only"
                     )
             rankings[query] = sorted(
@@ -113,8 +113,8 @@ class Run:
             lines = read.setdefault(query, {})
             if document in lines:
                 raise HeadRankError(
-                    f"{path}:{number}: document {document} appears twice for query {query}; "
-                    "keep one line"
+                    f"{path}:{number}: document {brief(document)} appears twice for query "
+                    f"{brief(query)}; keep one line"
                 )
             lines[document] = Line(document, _score(text, path, number), rank, number)
         if not read:
@@ -136,8 +136,8 @@ class Run:
             part = cls.load(path).rankings if path.stat().st_size else {}
             if twice := rankings.keys() & part.keys():
                 raise HeadRankError(
-                    f"{path}: query {min(twice)} also stands in another part of {name}; delete the "
-                    "parts and rank again"
+                    f"{path}: query {brief(min(twice))} also stands in another part of {name}; "
+                    "delete the parts and rank again"
                 )
             rankings.update(part)
         if not rankings:
@@ -199,7 +199,7 @@ class Qrels:
             known = grades.setdefault(query, {}).setdefault(document, grade)
             if known != grade:
                 raise HeadRankError(
-                    f"{path}:{number}: query {query}, document {document} has grades "
+                    f"{path}:{number}: query {brief(query)}, document {brief(document)} has grades "
                     f"{known} and {grade}; keep one"
                 )
         if not grades:
@@ -215,7 +215,8 @@ class Qrels:
         lines = []
         for query, documents in self.grades.items():
             for document, grade in documents.items():
-                whole = check_grade(grade, f"{path}: query {query}, document {document}")
+                where = f"{path}: query {brief(query)}, document {brief(document)}"
+                whole = check_grade(grade, where)
                 line = f"{query}\t0\t{document}\t{whole}\n"
                 if len(line.split()) != 4 or not f"{query}{document}".isprintable():
                     raise HeadRankError(
@@ -233,10 +234,15 @@ class Qrels:
 def check_grade(grade: object, where: str) -> int:
     """Return a grade that trec_eval's code can count.
 
+    A float that is whole is one: tables hold 1.0 where another row of the column has no grade.
+
     Raises:
         HeadRankError: not a whole number, or beyond ``MAX_GRADE`` on either side.
     """
-    if isinstance(grade, bool) or not isinstance(grade, numbers.Integral):
+    whole = isinstance(grade, numbers.Integral)
+    if isinstance(grade, numbers.Real) and not whole:
+        whole = math.isfinite(grade) and grade == int(grade)
+    if isinstance(grade, bool) or not whole:
         raise HeadRankError(
             f"{where}: grade {grade!r} is not a whole number; write 0 for not relevant and 1, 2, "
             "... for more"
@@ -287,7 +293,7 @@ def _invisible(path: str | os.PathLike, number: int, *names: str) -> HeadRankErr
     """Return the error for an id with a character that cannot be seen: it looks like another."""
     name = next(name for name in names if not name.isprintable())
     return HeadRankError(
-        f"{path}:{number}: id {name!r} holds a control or invisible character; remove it"
+        f"{path}:{number}: id '{brief(name)}' holds a control or invisible character; remove it"
     )
 
 

@@ -6,6 +6,9 @@ import json
 import pytest
 
 from headrank.cli import main
+from headrank.cli.encode import check, named_passages
+from headrank.data.candidates import Passage
+from headrank.errors import HeadRankError
 from tests.helpers import command_line
 from tests.helpers import tiny_models as tiny
 from tests.helpers.command_line import QUERIES, record, refused, write
@@ -95,7 +98,7 @@ def test_a_store_of_another_model_or_prompt_is_refused(
 
 def test_what_cannot_be_encoded_is_told_before_a_model_is_loaded(tmp_path, capsys, heads, corpus):
     given = ["--model", str(tmp_path / "no model"), "--heads", heads, "-o", str(tmp_path / "s")]
-    bad = write(tmp_path / "bad.jsonl", [{"text": "a"}, {"title": "b"}])
+    bad = write(tmp_path / "bad.jsonl", [{"text": "a"}, {"body": "b"}])
     assert "bad.jsonl:2: 'text' is missing" in refused(capsys, ["encode", bad, *given])
     bad = write(tmp_path / "bad.jsonl", [{"text": " "}])
     assert "no document with text" in refused(capsys, ["encode", bad, *given])
@@ -169,3 +172,13 @@ def test_info_of_a_store_without_an_adapter_speaks_of_no_merging(
     capsys.readouterr()
     found = info(store, capsys)
     assert found["adapter"] is None and "merged" not in found
+
+
+def test_a_title_alone_is_a_document(tmp_path):
+    lines = [{"title": "Terms"}, {"title": "Cover", "text": ""}, {"title": "\u200b", "text": " "}]
+    path = write(tmp_path / "corpus.jsonl", lines)
+    assert check(path) == (2, 1)
+    assert [one for _, one in named_passages(path)] == [Passage("Terms", ""), Passage("Cover", "")]
+    write(tmp_path / "corpus.jsonl", [{"title": "a"}, {"texts": "b"}])
+    with pytest.raises(HeadRankError, match=r"corpus\.jsonl:2: 'text' is missing or not a text"):
+        check(path)

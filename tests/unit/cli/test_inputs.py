@@ -7,6 +7,7 @@ import gzip
 import json
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -14,6 +15,7 @@ from pyarrow import parquet
 from headrank.cli import main
 from headrank.cli.inputs import file_lists
 from headrank.errors import HeadRankError
+from headrank.ranker.ranker import HeadRanker
 from tests.helpers import command_line
 from tests.helpers.command_line import labelled, record, refused, write
 
@@ -149,12 +151,54 @@ def test_heads_are_profiled_and_aligned_on_a_table(tmp_path, capsys, model, form
     assert main([*arguments[:1], path, *arguments[2:], *target]) == 0
 
 
+@pytest.mark.parametrize("form", ["csv", "tsv", "parquet", "jsonl"])
+def test_grades_that_pandas_made_floats(tmp_path, form):
+    """A column with one missing value is one of floats, and its whole numbers end in .0."""
+    rows = [{"query": "x", "text": "a", "grade": 2}, {"query": "y", "text": "c", "grade": 0}]
+    frame = pd.DataFrame([rows[0], {"query": "x", "text": "b"}, rows[1]])
+    path = tmp_path / f"a.{form}"
+    if form == "parquet":
+        frame.to_parquet(path)
+    elif form == "jsonl":
+        lines = [
+            {"query": query, "docs": group.drop(columns="query").to_dict("records")}
+            for query, group in frame.fillna({"grade": 0.0}).groupby("query")
+        ]
+        write(path, lines)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if form == "tsv" else ",")
+    assert "2.0" in (path.read_text() if form != "parquet" else "2.0")
+    first, second = file_lists(str(path), labelled=False)
+    assert first.grades == ({"0": 2, "1": 0} if form == "jsonl" else {"0": 2})
+    assert second.grades == {"0": 0}
+    assert all(type(one) is int for made in (first, second) for one in made.grades.values())
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_a_title_alone_is_a_text_as_in_python(tmp_path, capsys, heads, model, form):
+    docs = [{"title": "Terms"}, {"title": "Cover", "text": None}, {"title": " ", "text": "a loan"}]
+    rows = [{"query": "what pays"} | one for one in docs]
+    path = tmp_path / f"a.{form}"
+    if form == "jsonl":
+        write(path, [{"query": "what pays", "docs": docs}])
+    elif form == "parquet":
+        parquet.write_table(pa.Table.from_pylist([{"text": None} | one for one in rows]), path)
+    else:
+        save_csv(path, rows)
+    (line,) = ranked(capsys, path, heads, model)
+    ranking = HeadRanker.from_pretrained(model, heads).rerank("what pays", docs)
+    assert [(d["id"], d["score"]) for d in line["docs"]] == [(p.index, p.score) for p in ranking]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("a.csv", "query,txt\nq,t\n", "a.csv:2: key 'txt' is unknown (did you mean 'text'?)"),
         ("a.csv", "query,body\nq,t\n", "a.csv:2: 'text' is missing; a table needs the columns"),
         ("a.csv", "q\nt\n", "a.csv:2: 'query' is missing"),
+        ("a.csv", "query,title,text\nq,,\n", "a.csv:2: 'text' is missing; a table needs the"),
+        ("a.csv", "query,text,grade\nq,a,1.50\n", "a.csv:2: grade '1.50' is not a whole number"),
+        ("a.csv", "query,text,grade\nq,a,inf\n", "a.csv:2: grade 'inf' is not a whole number"),
         ("a.csv", "query,text\nq,a,b\n", "a.csv:2: 3 cells, but the first line names 2 columns"),
         ("a.csv", "query,text,text\nq,a,b\n", "a.csv:1: column 'text' has no name or stands twi"),
         ("a.csv", 'query,text\nq,"a\n', "a.csv:2: not CSV"),

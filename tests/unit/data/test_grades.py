@@ -87,10 +87,25 @@ def test_grades_are_written_plainly(tmp_path, text):
         Qrels.load(tmp_path / "a")
 
 
-@pytest.mark.parametrize("grade", [1.0, True, "1", None, np.float64(1)])
+@pytest.mark.parametrize(
+    "grade", [1.5, float("nan"), float("inf"), True, np.True_, "1", "1.0", None, np.float32(0.5)]
+)
 def test_grades_are_whole_numbers(grade):
     with refused("it: grade .* is not a whole number"):
         check_grade(grade, "it")
+
+
+@pytest.mark.parametrize("kind", [float, np.float64, np.float32])
+def test_a_float_that_is_whole_is_a_grade(tmp_path, kind):
+    """Tables and frames hold 1.0 once another row has no grade; TREC files stay strict."""
+    made = check_grade(kind(2), "it")
+    assert (made, type(made)) == (2, int)
+    _, qrels = as_lists([LabelledQuery("why", ["one", "two"], [kind(-1), kind(3)])])
+    assert qrels.grades == {"why": {"0": -1, "1": 3}}
+    with refused("it: grade .* is beyond"):
+        check_grade(kind(1e30), "it")
+    Qrels({"q": {"a": kind(2)}}).save(tmp_path / "qrels")
+    assert (tmp_path / "qrels").read_text() == "q\t0\ta\t2\n"
 
 
 def test_numpy_counts_too():
