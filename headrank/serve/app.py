@@ -14,12 +14,14 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 from headrank import __version__
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, brief
+from headrank.models.devices import OutOfMemory
 from headrank.ranker.ranker import HeadRanker
 from headrank.serve import log, wire
 from headrank.serve.gate import RERANK, ROUTES, Gate, Gone, Refused, Ticket, failure, refusal
 from headrank.serve.metrics import CONTENT_TYPE, Metrics
 from headrank.serve.options import Keys, Limits
+from headrank.serve.strict import StrictRoute
 from headrank.serve.worker import Answer, Job, Ranker, RefusedList, Worker
 
 # Spans and measurements may hold what a user sent, and variables of the environment turn them on.
@@ -63,19 +65,24 @@ def make_app(
     )
     gate = Gate(endpoints, worker=worker, limits=limits, keys=keys, metrics=metrics)
     told = {"version": __version__, "model": names[0], **read_of(ranker)}
+    told = {name: str(value) for name, value in told.items()}
     metrics.watch(worker, limits.queue, lambda: gate.inside, told)
+    endpoints.router.route_class = StrictRoute
     _add_faults(endpoints)
     _add_rerank(endpoints, gate, names)
     _add_state(endpoints, gate, names)
     return gate
 
 
-def read_of(ranker: Ranker) -> dict[str, str]:
-    """Return how a ranker reads, without paths of this machine; nothing of other classes."""
+def read_of(ranker: Ranker) -> dict[str, str | int]:
+    """Return how a ranker reads, without paths of this machine; nothing of other classes.
+
+    ``heads`` is the number of those that are read: all of the model's with ICR.
+    """
     if not isinstance(ranker, HeadRanker):
         return {}
-    heads = "all" if ranker.heads is None else str(len(ranker.heads.heads))
-    options = ranker.options
+    model, options = ranker.model, ranker.options
+    heads = model.layers * model.heads if ranker.heads is None else len(ranker.heads.heads)
     return {"method": options.method, "heads": heads, "layout": options.prompt.layout}
 
 
@@ -89,8 +96,7 @@ def _add_rerank(endpoints: FastAPI, gate: Gate, names: Sequence[str]) -> None:
         if body.model is not None and body.model not in names:
             raise Refused(
                 404,
-                f"model {wire.sentence(body.model)!r} is not served; this server has "
-                f"{', '.join(names)}",
+                f"model '{brief(body.model)}' is not served; this server has {', '.join(names)}",
             )
         try:
             candidates = wire.candidates_of(body, gate.limits)
@@ -160,6 +166,10 @@ async def _result(answer: asyncio.Future[Answer], ticket: Ticket) -> Answer:
         return await answer
     except RefusedList as error:
         raise Refused(422, wire.sentence(error)) from None
+    except OutOfMemory as error:
+        log.event("fault", id=ticket.id, error=error)
+        told = "the request needs more memory than this server has; send fewer or shorter documents"
+        raise Refused(422, told) from None
     except HeadRankError as error:
         log.event("fault", id=ticket.id, error=error)
         raise Refused(500, wire.sentence(error)) from None
@@ -168,8 +178,8 @@ async def _result(answer: asyncio.Future[Answer], ticket: Ticket) -> Answer:
 def _late(gate: Gate, job: Job) -> str:
     where = "still waited" if not job.tokens else "was being read"
     return (
-        f"not ranked within {gate.limits.timeout:g} s: the request {where}; send fewer or shorter "
-        "documents, ask less often, or start the server with a larger --timeout"
+        f"not ranked within {gate.limits.timeout:g} s (--timeout): the request {where}; send fewer "
+        "or shorter documents, or ask less often"
     )
 
 
@@ -207,8 +217,6 @@ def _add_faults(endpoints: FastAPI) -> None:
         message = str(error.detail)
         if error.status_code == 404:
             message = f"no such path; this server has {', '.join(ROUTES)}"
-        if error.status_code == 400:
-            message = "the body is no JSON that can be read: not UTF-8, or nested too deeply"
         headers = dict(error.headers or {})
         if error.status_code == 405:
             message = f"{request.method} is not for this path; send {headers.get('Allow')}"

@@ -133,8 +133,8 @@ class Gate:
             wait = max(1, math.ceil(self.worker.seconds * self.inside))
             raise Refused(
                 429,
-                f"{self.inside} requests are inside, this server takes {self.limits.queue}; try "
-                f"again in about {wait} s, or start it with a larger --queue",
+                f"{self.inside} requests are inside, this server takes {self.limits.queue} "
+                f"(--queue); try again in about {wait} s",
                 {"Retry-After": str(wait), "Connection": "close"},
             )
         self.inside += 1
@@ -172,8 +172,8 @@ class Gate:
     def _too_large(self, size: str) -> None:
         raise Refused(
             413,
-            f"the body has {size}, this server takes {self.limits.body}; send fewer or shorter "
-            "documents, or start the server with a larger --body-bytes",
+            f"the body has {size}, this server takes {self.limits.body} (--body-bytes); send fewer "
+            "or shorter documents",
             {"Connection": "close"},
         )
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from headrank.data.candidates import CandidateList, as_candidates
-from headrank.errors import HeadRankError
+from headrank.data.spellings import DOCUMENT
+from headrank.errors import HeadRankError, brief
 from headrank.ranker.ranking import RankedPassage, cut_note
 from headrank.serve.options import Limits
 from headrank.serve.worker import Answer
@@ -30,11 +32,27 @@ TopN = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 
 
 class Document(BaseModel):
-    """A document with a title."""
+    """A document: its text, title or both are read; other keys come back as they were sent."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-    text: Text
+    model_config = ConfigDict(extra="allow", strict=True)
+    text: str | None = None
     title: str | None = None
+
+    @property
+    def sent(self) -> dict[str, Any]:
+        """Return its keys as they came."""
+        return self.model_dump(exclude_unset=True)
+
+
+Unread = Annotated[Any, Field(description="accepted, not followed; meta.warnings says so")]
+UNREAD = (
+    "rank_fields",
+    "max_chunks_per_doc",
+    "max_tokens_per_doc",
+    "relevant_spans",
+    "priority",
+)
+"""Fields of Cohere's requests that have no meaning here; all of Jina's are followed."""
 
 
 class RerankRequest(BaseModel):
@@ -46,19 +64,31 @@ class RerankRequest(BaseModel):
     model: Annotated[str | None, Field(description="as GET /v1/models names it")] = None
     top_n: Annotated[TopN | None, Field(description="the best only; by default all")] = None
     return_documents: Annotated[bool | None, Field(description="texts in the answer")] = False
+    rank_fields: Unread = None
+    max_chunks_per_doc: Unread = None
+    max_tokens_per_doc: Unread = None
+    relevant_spans: Unread = None
+    priority: Unread = None
 
     @property
     def characters(self) -> int:
         """Return the characters of query, titles and texts."""
         return len(self.query) + sum(
-            len(one) if isinstance(one, str) else len(one.text) + len(one.title or "")
+            len(one) if isinstance(one, str) else sum(map(len, _texts(one)))
             for one in self.documents
         )
 
 
-class ResultDocument(BaseModel):
-    """A document as it was sent."""
+def _texts(document: Document) -> list[str]:
+    """Return what may be read of a document, by whatever name."""
+    names = (*DOCUMENT["text"], *DOCUMENT["title"])
+    return [value for key, value in document.sent.items() if key in names and type(value) is str]
 
+
+class ResultDocument(BaseModel):
+    """A document as it was sent, with its other keys."""
+
+    model_config = ConfigDict(extra="allow")
     text: str
     title: str | None = None
 
@@ -86,7 +116,10 @@ class RerankResponse(BaseModel):
     model: str
     results: list[Result]
     usage: Usage
-    meta: Annotated[dict[str, Any], Field(description="api_version; warnings if texts were cut")]
+    meta: Annotated[
+        dict[str, Any],
+        Field(description="api_version; warnings of texts that were cut and fields not followed"),
+    ]
 
 
 class Fault(BaseModel):
@@ -99,8 +132,12 @@ class Fault(BaseModel):
 def candidates_of(request: RerankRequest, limits: Limits) -> CandidateList:
     """Return the request's list, as ``HeadRanker.rerank(query, documents)`` would make it.
 
+    An id of a document is one of its other keys: places tell documents apart, so two parts of one
+    document may bear its id.
+
     Raises:
-        HeadRankError: more documents or characters than the limits, or a text that is none.
+        HeadRankError: more documents or characters than the limits, a text that is none, a key
+            that is a slip of one that is read, or a number that could not be sent back.
     """
     for name, value in (
         ("documents", len(request.documents)),
@@ -109,14 +146,26 @@ def candidates_of(request: RerankRequest, limits: Limits) -> CandidateList:
         limit = getattr(limits, name)
         if value > limit:
             raise HeadRankError(
-                f"the request has {value} {name}, this server takes {limit}; send fewer, or start "
-                f"the server with a larger --{name}"
+                f"the request has {value} {name}, this server takes {limit} (--{name}); send fewer"
             )
     passages = [
-        one if isinstance(one, str) else {"text": one.text, "title": one.title or ""}
-        for one in request.documents
+        one if isinstance(one, str) else _passage(one, place)
+        for place, one in enumerate(request.documents)
     ]
     return as_candidates(request.query, passages)
+
+
+def _passage(document: Document, place: int) -> dict[str, Any]:
+    """Return what is read of a document."""
+    sent = document.sent
+    for key in document.model_extra or {}:
+        try:
+            json.dumps(sent[key], allow_nan=False)
+        except ValueError:
+            raise HeadRankError(
+                f"documents[{place}]: '{brief(key)}' holds a number that is not finite"
+            ) from None
+    return {key: value for key, value in sent.items() if key not in DOCUMENT["id"]}
 
 
 def answered(
@@ -128,21 +177,28 @@ def answered(
         "model": model,
         "results": [_result(request, one) for one in answer.ranking[: request.top_n]],
         "usage": {"total_tokens": answer.tokens},
-        "meta": {"api_version": {"version": version}, **_warnings(answer.ranking)},
+        "meta": {"api_version": {"version": version}, **_warnings(request, answer.ranking)},
     }
 
 
 def _result(request: RerankRequest, one: RankedPassage) -> dict[str, Any]:
     found: dict[str, Any] = {"index": one.index, "relevance_score": one.score}
     if request.return_documents:
-        title = {"title": one.passage.title} if one.passage.title else {}
-        found["document"] = {"text": one.passage.text, **title}
+        document = request.documents[one.index]
+        found["document"] = {"text": one.passage.text}
+        if isinstance(document, Document):
+            found["document"] |= document.sent
     return found
 
 
-def _warnings(ranking: Sequence[RankedPassage]) -> dict[str, list[str]]:
-    note = cut_note((one.tokens, one.kept_tokens) for one in ranking)
-    return {} if note is None else {"warnings": [note]}
+def _warnings(request: RerankRequest, ranking: Sequence[RankedPassage]) -> dict[str, list[str]]:
+    """Return what the answer's reader should know: cut texts, and fields that changed nothing."""
+    told = []
+    if note := cut_note((one.tokens, one.kept_tokens) for one in ranking):
+        told.append(note)
+    if unread := [name for name in UNREAD if getattr(request, name) is not None]:
+        told.append(f"this server does not follow {', '.join(unread)}")
+    return {"warnings": told} if told else {}
 
 
 def sentence(error: Exception | str) -> str:
@@ -162,15 +218,14 @@ def invalid(errors: Sequence[Mapping[str, Any]]) -> str:
     place = [part for part in error["loc"] if part not in ("body", "str", "Document")]
     where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in place).lstrip(".")
     if error["type"] == "extra_forbidden":
-        owner = Document if "Document" in error["loc"] else RerankRequest
-        return f"{where} is unknown; allowed: {', '.join(owner.model_fields)}"
+        return f"{brief(where)} is unknown; allowed: {', '.join(RerankRequest.model_fields)}"
     if error["type"] == "missing":
         return f"{where} is missing" if where else "the body is empty; send a JSON object"
     if error["type"] == "too_short":
         return f"{where} is empty; give at least {error['ctx']['min_length']}"
     if not of_kind:
         given = type(error["input"]).__name__
-        return f"{where} is a {given}; give a text, or an object with text and maybe title"
+        return f"{where} is a {given}; give a text, or an object with text, title or both"
     value = error["input"]
     shown = f" (it is {value})" if isinstance(value, (bool, int, float)) else ""
     return f"{where or 'the body'}: {error['msg']}{shown}"

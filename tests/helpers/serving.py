@@ -19,6 +19,7 @@ import uvicorn
 
 from headrank.data.candidates import CandidateList
 from headrank.errors import HeadRankError
+from headrank.models.devices import OutOfMemory
 from headrank.ranker.ranker import HeadRanker
 from headrank.ranker.ranking import RankedPassage, ranked
 from headrank.serve.app import make_app
@@ -65,6 +66,8 @@ class WaitingRanker:
                 raise ValueError("of the text: fail")
             if one.query == "attention":
                 raise HeadRankError("the attention is NaN; use dtype float32")
+            if one.query == "memory":
+                raise OutOfMemory("the list does not fit; use dtype bfloat16")
             scores = np.array([float(len(passage.text)) for passage in one.passages])
             yield ranked(one, scores, dict.fromkeys(one.doc_ids, (1, 1)))
 
