@@ -57,7 +57,8 @@ class Systems:
             "disk": DocumentStore.open(folder, memory=1, limit=LIMIT),
         }
         self.rankers = {
-            "joint": HeadRanker.from_pretrained(path, heads, **made),
+            # Options of a prompt, not the heads' own: a list that is too long is refused, not cut.
+            "joint": HeadRanker.from_pretrained(path, heads, prompt=PromptOptions(), **made),
             "block": HeadRanker.from_pretrained(path, heads, prompt=block, **made),
         }
         for name, store in stores.items():

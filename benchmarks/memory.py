@@ -82,7 +82,9 @@ def run(path: str, task: str, *, dtype: str, documents: int, words: int, threads
     elif task == "8 heads":
         config = json.loads((Path(path) / "config.json").read_text())
         heads = some_heads(config["num_hidden_layers"], config["num_attention_heads"])
-        ranker = HeadRanker.from_pretrained(path, heads, order="first-stage", dtype=dtype)
+        ranker = HeadRanker.from_pretrained(
+            path, heads, prompt=PromptOptions(), order="first-stage", dtype=dtype
+        )
         list(ranker.rerank_lists([candidates]))
     else:
         model = load_model(path, dtype=dtype)

@@ -13,6 +13,7 @@ from benchmarks.command import run
 from benchmarks.material import passages, some_heads
 from headrank.baselines.generation.model import load_generator
 from headrank.baselines.generation.protocols import GenerativeMethod
+from headrank.options.prompt import PromptOptions
 from headrank.ranker.ranker import HeadRanker
 from headrank.timing.stopwatch import costs, per_list
 from headrank.timing.systems import attention_system, clock, generative_system
@@ -35,7 +36,13 @@ def compare(
     systems = {
         method: attention_system(
             HeadRanker.from_pretrained(
-                path, heads, method=method, order="first-stage", dtype=dtype, device=device
+                path,
+                heads,
+                method=method,
+                prompt=PromptOptions(),  # a list that is too long is refused, not cut
+                order="first-stage",
+                dtype=dtype,
+                device=device,
             )
         )
         for method in ("headrank", "core", "icr")

@@ -49,7 +49,13 @@ def compare(
     heads = some_heads(full.layers, full.heads)
     rankers = {
         method: HeadRanker.from_pretrained(
-            path, heads, method=method, order="first-stage", dtype=dtype, device=device
+            path,
+            heads,
+            method=method,
+            prompt=PromptOptions(),  # a list that is too long is refused, not cut
+            order="first-stage",
+            dtype=dtype,
+            device=device,
         )
         for method in ("headrank", "core")
     }
@@ -85,7 +91,7 @@ def growth(
     shape = full.config
     heads = some_heads(shape.num_hidden_layers, shape.num_attention_heads)
     ranker = HeadRanker.from_pretrained(
-        path, heads, order="first-stage", dtype=dtype, device=device
+        path, heads, prompt=PromptOptions(), order="first-stage", dtype=dtype, device=device
     )
     rows = []
     for count in documents:

@@ -29,6 +29,7 @@ def test_profile_align_rerank_info(tmp_path, capsys, model):
     assert main([*training, "--hold-out", "0.3", "-o", adapter]) == 0
     captured = capsys.readouterr()
     assert "epoch 1: nDCG@10" in captured.err
+    assert "whole documents" not in captured.err  # they are cut, as the heads were selected
     assert captured.out == ""
     card = json.loads((tmp_path / "adapter/headrank.json").read_text())
     assert card["prompt"]["document_tokens"] == 12  # as the heads were selected
@@ -41,12 +42,13 @@ def test_profile_align_rerank_info(tmp_path, capsys, model):
     assert (found["kind"], found["rank"], len(found["heads"])) == ("adapter", 8, 3)
 
 
-def test_align_with_validation_lists(tmp_path, model, heads):
+def test_align_with_validation_lists(tmp_path, capsys, model, heads):
     path = write(tmp_path / "labelled.jsonl", [labelled(n) for n in range(4)])
     held = write(tmp_path / "held.jsonl", [labelled(n) for n in range(4, 6)])
     arguments = ["align", path, "--validation", held, "--model", model, "--heads", heads]
     arguments += ["--epochs", "1", "--scale", "max-logit"]
     assert main([*arguments, "-o", str(tmp_path / "a"), "--quiet"]) == 0
+    assert "training on whole documents; --document-tokens 64" in capsys.readouterr().err
     assert (tmp_path / "a/adapter_config.json").is_file()
     card = json.loads((tmp_path / "a/headrank.json").read_text(encoding="utf-8"))
     assert card["options"]["scale"] == "max-logit"
