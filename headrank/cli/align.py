@@ -131,7 +131,7 @@ def run(args: argparse.Namespace) -> None:
         check_published(heads, args.model, load_config(args.model, args.revision))
     if prompt is None or prompt.document_tokens is None:
         print(
-            "headrank: training on whole documents; --document-tokens 64, as in the workflow, "
+            "training on whole documents; --document-tokens 64, as in the workflow, "
             "costs less where they are long",
             file=sys.stderr,
         )
