@@ -144,6 +144,7 @@ def test_heads_are_profiled_and_aligned_on_a_table(tmp_path, capsys, model, form
     assert Path(heads[0]).read_bytes() == Path(heads[1]).read_bytes()
     for source, held in ((path, plain), (plain, path)):
         arguments = ["align", source, "--model", model, "--heads", heads[0], "--epochs", "1"]
+        arguments += ["--document-tokens", "64"]
         target = ["-o", str(tmp_path / "adapter"), "--quiet"]
         # The same queries: the check of both files refuses them by name.
         found = refused(capsys, [*arguments, "--validation", held, *target])
