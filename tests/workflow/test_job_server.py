@@ -72,6 +72,7 @@ def told(process: subprocess.Popen) -> dict:
     return json.loads(shown)
 
 
+@pytest.mark.slow
 def test_a_fork_finds_what_a_process_finds(start, tmp_path):
     own = {"OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
     for variables in ({}, own):

@@ -79,6 +79,7 @@ def given(folder):
     return folder
 
 
+@pytest.mark.slow
 def test_the_config_that_the_readme_gives_plans_the_user_s_folder(work):
     section = (ROOT / "README.md").read_text().partition("## Your own data\n")[2]
     (work / "mine.yaml").write_text(re.search(r"```yaml\n(.+?)```", section, re.S).group(1))

@@ -181,6 +181,7 @@ def test_ablations_are_part_of_a_run_only_if_the_report_has_them(tmp_path):
     assert "report.ablations is true; allowed: false, since ablations is {}" in result.stdout
 
 
+@pytest.mark.slow
 def test_methods_are_timed_on_demand_or_as_part_of_the_report(tmp_path):
     jobs = planned(tmp_path / "work", tiny(tmp_path / "with.yaml"))
     assert (jobs["latency"], jobs["latency_table"]) == (1, 1)
@@ -191,6 +192,7 @@ def test_methods_are_timed_on_demand_or_as_part_of_the_report(tmp_path):
     assert (jobs["latency"], jobs["quality_latency"]) == (1, 1)
 
 
+@pytest.mark.slow
 def test_a_target_needs_no_number_of_cores(tmp_path):
     for target in ("table_main", "ablations", "benchmarks", "report"):
         result = snakemake(
@@ -297,6 +299,7 @@ def test_presets_are_planned(tmp_path, names):
         assert jobs["generate"] == 3 * 39 * (2 + 1 + 1)
 
 
+@pytest.mark.slow
 def test_estimate_is_told_and_starts_nothing_else(tmp_path):
     result = snakemake(tmp_path / "work", ROOT / "config/paper.yaml", "estimate")
     assert result.returncode == 0, result.stdout

@@ -86,6 +86,7 @@ CLUSTER = {"nodes": 4}
     [(None, "", "cpu"), (None, "0", "cuda"), (CLUSTER, "", "cuda")],
     ids=["no GPU", "a GPU", "a cluster"],
 )
+@pytest.mark.slow
 def test_a_model_of_any_device_asks_for_a_gpu_where_there_may_be_one(
     tmp_path, limits, visible, env
 ):

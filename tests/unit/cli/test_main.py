@@ -92,6 +92,7 @@ def test_help_imports_nothing_heavy():
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_the_command_as_a_process(tmp_path, capsys, monkeypatch, heads, model):
     lines = json.dumps({"query": "what pays", "docs": list(tiny.TEXTS)}) + "\n"
     arguments = ["rerank", "-", "--model", model, "--heads", heads, "--quiet", "--threads", "1"]

@@ -355,6 +355,7 @@ def test_a_body_beyond_the_limit_is_refused_before_it_is_read(url):
     assert "more than 20000 bytes" in found.json()["message"]
 
 
+@pytest.mark.slow
 def test_a_body_that_does_not_come_is_refused(ranker):
     def slow():
         yield b"{"

@@ -86,6 +86,7 @@ def command(output, *more):
     gpu.main(["--device", "cpu", "--tiny", "--output", str(output), *more])
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_and_keeps_its_rows(tmp_path, monkeypatch):
     output = tmp_path / "gpu.csv"
     command(output, "--limit", "0")
