@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,7 +13,11 @@ from transformers.utils import logging
 from headrank.data.candidates import CandidateList, Passage
 from headrank.data.heads import Head, HeadSet
 from headrank.models.decoder import DTYPES
+from headrank.options.prompt import PromptOptions
 from headrank.reading.prompt_tokens import Prompt
+
+if TYPE_CHECKING:
+    from headrank.ranker.ranker import HeadRanker
 
 # Common words of one to three tokens: the cost of a prefill depends on the number of tokens,
 # not on what they say.
@@ -49,6 +54,24 @@ def some_heads(layers: int, heads: int, share: float = 0.6, count: int = 8) -> H
     count = min(count, 2 * (deepest + 1))
     places = [(deepest - number // 2, (3 * number) % heads) for number in range(count)]
     return HeadSet(tuple(Head(layer, head) for layer, head in places))
+
+
+def ranker_of(
+    path: str | os.PathLike, heads: HeadSet, method: str, *, dtype: str, device: str
+) -> HeadRanker:
+    """Return a ranker of lists as they come; one that is too long is refused, not cut."""
+    # Not above: others measure the memory of a process that needs no ranker.
+    from headrank.ranker.ranker import HeadRanker
+
+    return HeadRanker.from_pretrained(
+        path,
+        heads,
+        method=method,
+        prompt=PromptOptions(),
+        order="first-stage",
+        dtype=dtype,
+        device=device,
+    )
 
 
 def bare_model(

@@ -10,11 +10,9 @@ import os
 import pandas as pd
 
 from benchmarks.command import run
-from benchmarks.material import passages, some_heads
+from benchmarks.material import passages, ranker_of, some_heads
 from headrank.baselines.generation.model import load_generator
 from headrank.baselines.generation.protocols import GenerativeMethod
-from headrank.options.prompt import PromptOptions
-from headrank.ranker.ranker import HeadRanker
 from headrank.timing.stopwatch import costs, per_list
 from headrank.timing.systems import attention_system, clock, generative_system
 
@@ -34,17 +32,7 @@ def compare(
     shape = generator.model.config
     heads = some_heads(shape.num_hidden_layers, shape.num_attention_heads)
     systems = {
-        method: attention_system(
-            HeadRanker.from_pretrained(
-                path,
-                heads,
-                method=method,
-                prompt=PromptOptions(),  # a list that is too long is refused, not cut
-                order="first-stage",
-                dtype=dtype,
-                device=device,
-            )
-        )
+        method: attention_system(ranker_of(path, heads, method, dtype=dtype, device=device))
         for method in ("headrank", "core", "icr")
     }
     for protocol in ("listwise", "pointwise"):

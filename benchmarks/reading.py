@@ -13,10 +13,9 @@ import torch
 
 from benchmarks.cases import compared
 from benchmarks.command import arguments, write
-from benchmarks.material import bare_model, passages, prefill, some_heads, tokens_of
+from benchmarks.material import bare_model, passages, prefill, ranker_of, some_heads, tokens_of
 from headrank.models.decoder import load_model
 from headrank.options.prompt import PromptOptions
-from headrank.ranker.ranker import HeadRanker
 from headrank.reading.lists import read_list
 from headrank.reading.prompt import PromptBuilder
 from headrank.reading.recording import ReadOptions
@@ -48,15 +47,7 @@ def compare(
     builder = PromptBuilder(full.tokenizer, PromptOptions(), full.context)
     heads = some_heads(full.layers, full.heads)
     rankers = {
-        method: HeadRanker.from_pretrained(
-            path,
-            heads,
-            method=method,
-            prompt=PromptOptions(),  # a list that is too long is refused, not cut
-            order="first-stage",
-            dtype=dtype,
-            device=device,
-        )
+        method: ranker_of(path, heads, method, dtype=dtype, device=device)
         for method in ("headrank", "core")
     }
     bare = bare_model(path, dtype, device=device)
@@ -90,9 +81,7 @@ def growth(
     full = bare_model(path, dtype, device=device)
     shape = full.config
     heads = some_heads(shape.num_hidden_layers, shape.num_attention_heads)
-    ranker = HeadRanker.from_pretrained(
-        path, heads, prompt=PromptOptions(), order="first-stage", dtype=dtype, device=device
-    )
+    ranker = ranker_of(path, heads, "headrank", dtype=dtype, device=device)
     rows = []
     for count in documents:
         candidates = passages(count, words)
