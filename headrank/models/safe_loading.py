@@ -17,6 +17,7 @@ from typing import Any
 
 from headrank.errors import HeadRankError
 from headrank.models.devices import choose_device, fits
+from headrank.models.first_calls import settle
 
 DEVICE = re.compile(r"cpu|auto|cuda(:\d+)?")
 DEVICES = "cpu, cuda, cuda:N (one GPU by its number), auto (a GPU where torch sees one)"
@@ -217,6 +218,7 @@ def load_weights(
     """
     import torch
 
+    settle()
     check_weights(path)
     try:
         with _quiet_loading():
