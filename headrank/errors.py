@@ -22,6 +22,13 @@ class Unfit(HeadRankError):
         self.request = message if request is None else request
 
 
+class HostFault(HeadRankError):
+    """A fault of the weights, the machine or its files: no other list would do better.
+
+    The message quotes nothing of a list, so a server may log it; its client learns nothing of it.
+    """
+
+
 def visible(text: str, keep: str = "") -> str:
     """Return text whose control characters are escapes, so that it cannot steer a terminal.
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, HostFault
 from headrank.io import texts
 from headrank.io.targets import Target, file_target
 
@@ -30,17 +30,17 @@ def told(target: str | os.PathLike) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise HeadRankError(
+            raise HostFault(
                 f"{target}: cannot be written, the disk, quota or size limit is reached "
                 f"({error.strerror}); free space and run again, nothing half-written is left"
             ) from None
         if error.errno in _CLOSED:
-            raise HeadRankError(
+            raise HostFault(
                 f"{error.filename or target}: cannot be written or read ({error.strerror}); "
                 "choose a folder that you may write to, or correct its permissions"
             ) from None
         if error.errno in _NO_FOLDER:
-            raise HeadRankError(
+            raise HostFault(
                 f"{target}: {error.filename or target} is a file, not a folder; choose another path"
             ) from None
         raise

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from headrank.data.heads import HeadSet, by_layer
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, HostFault, Unfit
 from headrank.heads.fold import fold_masses, without_outliers
 from headrank.models.decoder import LoadedModel
 from headrank.options.fold import MAX_LOGIT, Fold
@@ -140,16 +140,17 @@ def score_prompts(
 def _check(mass: np.ndarray) -> None:
     """Refuse ``[heads, docs]`` that no ranking can be read from."""
     if not np.isfinite(mass).all():
-        raise HeadRankError(
+        raise HostFault(
             "the attention is NaN or infinite; check the model's weights, or use dtype float32"
         )
     unseen = np.flatnonzero(mass.sum(axis=0) == 0)
     if len(unseen):
-        raise HeadRankError(
+        told = (
             f"{len(unseen)} of {mass.shape[1]} documents get no attention at all from the heads "
             "that are read: they lie beyond the sliding window of those layers; rerank fewer or "
-            "shorter documents, or select heads in layers of full attention"
+            "shorter documents"
         )
+        raise Unfit(f"{told}, or select heads in layers of full attention", request=told)
 
 
 def _joined(layers: dict[int, list[torch.Tensor]], item: int) -> np.ndarray:

@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from headrank.errors import HeadRankError
+from headrank.errors import HostFault
 from headrank.reading.store_card import FORMAT
 
 _MAPPED = 1 << 16  # bytes from which a file stays mapped; the system limits the number of maps
@@ -94,13 +94,13 @@ def read_entry(path: str | os.PathLike, key: str) -> Encoded:
 
     Raises:
         FileNotFoundError: there is none.
-        HeadRankError: another format, or damage.
+        HostFault: another format, or damage.
     """
     try:
         with safe_open(path, framework="pt") as file:
             told = file.metadata() or {}
             if told.get("format", str(FORMAT)) != str(FORMAT):
-                raise HeadRankError(
+                raise HostFault(
                     f"{path}: an encoded document of format {told['format']}; this version of "
                     f"HeadRank reads format {FORMAT}. Encode into another folder, or use the "
                     "version that wrote it"
@@ -134,8 +134,8 @@ def _bytes(tensor: torch.Tensor) -> np.ndarray:
     return tensor.flatten().view(torch.uint8).numpy()
 
 
-def _damaged(path: str | os.PathLike, reason: object) -> HeadRankError:
-    return HeadRankError(
+def _damaged(path: str | os.PathLike, reason: object) -> HostFault:
+    return HostFault(
         f"{path}: the encoded document is damaged ({reason}); delete this file and run again, "
         "the document is then read anew"
     )

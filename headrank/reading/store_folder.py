@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from headrank import __version__
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, HostFault
 from headrank.io.files import atomic, told, write_json
 from headrank.io.folders import STORE, mark_growing
 from headrank.options.checks import check_whole
@@ -118,7 +118,7 @@ class StoreFolder:
         """Return an entry and note its use; None if it is not there.
 
         Raises:
-            HeadRankError: it is damaged, or of another format.
+            HostFault: it is damaged, or of another format.
         """
         path = self._path(key)
         try:
@@ -148,7 +148,7 @@ class StoreFolder:
         """Write entries that are not there yet; a folder that is only read gets none, and says so.
 
         Raises:
-            HeadRankError: the disk is full or may not be written to, or one entry takes more than
+            HostFault: the disk is full or may not be written to, or one entry takes more than
                 the limit.
         """
         if not os.access(self.path, os.W_OK | os.X_OK):
@@ -165,7 +165,7 @@ class StoreFolder:
                     continue
                 data = to_bytes(entry, key)
                 if len(data) > self.limit:
-                    raise HeadRankError(
+                    raise HostFault(
                         f"{self.path}: a document takes {len(data)} bytes, the store's limit is "
                         f"{self.limit}; raise the limit (headrank encode --limit)"
                     )

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 from headrank import __version__
-from headrank.errors import HeadRankError, brief
+from headrank.errors import HeadRankError, Unfit, brief
 from headrank.models.devices import OutOfMemory
 from headrank.ranker.ranker import HeadRanker
 from headrank.serve import log, wire
@@ -170,9 +170,11 @@ async def _result(answer: asyncio.Future[Answer], ticket: Ticket) -> Answer:
         log.event("fault", id=ticket.id, error=error)
         told = "the request needs more memory than this server has; send fewer or shorter documents"
         raise Refused(422, told) from None
+    except Unfit as error:
+        raise Refused(422, wire.sentence(error.request)) from None
     except HeadRankError as error:
         log.event("fault", id=ticket.id, error=error)
-        raise Refused(500, wire.sentence(error)) from None
+        raise failure(ticket) from None
 
 
 def _late(gate: Gate, job: Job) -> str:

@@ -2,7 +2,7 @@
 
 A request's line holds counts, seconds and the route it asked for, never its path as sent, its
 query, a document, a header or an address. Of an error inside it holds the type and the places in
-the code, not the message: that may quote a text.
+the code, and the message only where it cannot quote a text.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import sys
 import traceback
 from datetime import UTC, datetime
 from typing import Any, TextIO
+
+from headrank.errors import HostFault
 
 _LOGGER = logging.getLogger("headrank.serve")
 
@@ -35,10 +37,11 @@ class JsonLines(logging.Formatter):
 
 
 def described(error: BaseException) -> dict[str, Any]:
-    """Return an error's type and where it was raised, innermost last."""
+    """Return an error's type, where it was raised (innermost last), and a message without texts."""
     frames = traceback.extract_tb(error.__traceback__)
     places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
-    return {"error": type(error).__name__, "places": places}
+    told = {"message": str(error)} if isinstance(error, HostFault) else {}
+    return {"error": type(error).__name__, **told, "places": places}
 
 
 def begin(stream: TextIO | None = None) -> None:

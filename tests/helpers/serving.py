@@ -18,7 +18,7 @@ import numpy as np
 import uvicorn
 
 from headrank.data.candidates import CandidateList
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, HostFault, Unfit
 from headrank.models.devices import OutOfMemory
 from headrank.ranker.ranker import HeadRanker
 from headrank.ranker.ranking import RankedPassage, ranked
@@ -65,7 +65,11 @@ class WaitingRanker:
             if one.query == "fail":
                 raise ValueError("of the text: fail")
             if one.query == "attention":
-                raise HeadRankError("the attention is NaN; use dtype float32")
+                raise HostFault("the attention is NaN; use dtype float32")
+            if one.query == "unfit":
+                raise Unfit("of the text: unfit; select other heads", "send shorter documents")
+            if one.query == "other":
+                raise HeadRankError("of the text: other")
             if one.query == "memory":
                 raise OutOfMemory("the list does not fit; use dtype bfloat16")
             scores = np.array([float(len(passage.text)) for passage in one.passages])

@@ -32,7 +32,7 @@ print(wrong)
 
 @pytest.mark.slow
 def test_two_threads_of_a_new_process_compute_what_they_compute_later():
-    """Without the first calls 10 to 33 of 1,200 were wrong on two free cores, and 0 on busy ones."""
+    """Without the first calls 10 to 33 of 1,200 were wrong on free cores, 0 on busy ones."""
     done = subprocess.run(
         [sys.executable, "-c", STORM, "1200"], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -10,7 +10,7 @@ import torch
 
 from headrank.data.candidates import arrange
 from headrank.data.heads import Head, HeadSet, by_layer
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, HostFault, Unfit
 from headrank.heads.fold import fold
 from headrank.models.decoder import load_model
 from headrank.options.fold import Fold
@@ -182,10 +182,10 @@ def test_documents_beyond_the_sliding_window_are_an_error():
     model = cut_model("mistral-window")
     builder = builder_for(model, header="x" * 10, instruction="y " * 100)
     prompt = builder.build(tiny.candidates(), ("what",))
-    with pytest.raises(HeadRankError, match=r"layer 2, head 3 .*160 tokens.* document 1 of 6.*"):
+    with pytest.raises(Unfit, match=r"layer 2, head 3 .*160 tokens.* document 1 of 6.*"):
         score_prompts(model, [prompt], HEADS, Fold())
     # All heads together are ICR: it may miss some documents, but not all of its heads the same.
-    with pytest.raises(HeadRankError, match=r"6 of 6 documents get no attention.*sliding window"):
+    with pytest.raises(Unfit, match=r"6 of 6 documents get no attention.*sliding window"):
         score_prompts(model, [prompt], None, Fold())
 
 
@@ -194,5 +194,5 @@ def test_nan_weights_in_a_layer_are_an_error():
     with torch.no_grad():
         model.decoder.layers[1].self_attn.k_proj.weight[0, 0] = float("nan")
     prompt = builder_for(model).build(lists()[0], ("what",))
-    with pytest.raises(HeadRankError, match="NaN"):
+    with pytest.raises(HostFault, match="NaN"):
         score_prompts(model, [prompt], HEADS, Fold())

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, HostFault
 from headrank.io.folders import ADAPTER, atomic_dir, check_replaceable
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.ranker import HeadRanker
@@ -160,10 +160,10 @@ def test_no_flipped_bit_and_no_cut_gives_other_numbers(tmp_path):
     assert refused > 0.9 * len(data)
     for length in (0, 5, 100, len(data) - 1):
         path.write_bytes(data[:length])
-        with pytest.raises(HeadRankError, match=r"is damaged .*; delete this file"):
+        with pytest.raises(HostFault, match=r"is damaged .*; delete this file"):
             read_entry(path, "k")
     path.write_bytes(data)
-    with pytest.raises(HeadRankError, match="is damaged"):
+    with pytest.raises(HostFault, match="is damaged"):
         read_entry(path, "other")  # a file under another entry's name
 
 
@@ -174,7 +174,7 @@ def test_a_damaged_entry_is_refused_and_read_anew_once_it_is_deleted(tmp_path, c
     data = bytearray(path.read_bytes())
     data[-3] ^= 4
     path.write_bytes(data)
-    with pytest.raises(HeadRankError, match=f"{path}: the encoded document is damaged"):
+    with pytest.raises(HostFault, match=f"{path}: the encoded document is damaged"):
         ranker(tmp_path).rerank(QUERIES[0], one.passages)
     path.unlink()
     found = ranker(tmp_path).rerank(QUERIES[0], one.passages)
@@ -191,7 +191,7 @@ def test_another_format_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(store_card, "FORMAT", 7)
     folder_at(tmp_path / "store")
     monkeypatch.undo()
-    with pytest.raises(HeadRankError, match=r"document of format 7; .* reads format 1"):
+    with pytest.raises(HostFault, match=r"document of format 7; .* reads format 1"):
         read_entry(tmp_path / "e", "k")
     with pytest.raises(HeadRankError, match=r"store.json: a store of format 7; .* reads format 1"):
         folder_at(tmp_path / "store")

@@ -464,7 +464,9 @@ def test_the_log_holds_counts_and_no_text():
     assert (first["documents"], first["characters"], first["route"]) == (3, 42, "/v1/rerank")
     assert first["read"] <= first["seconds"]
     fault, other = [line for line in lines if line["event"] == "fault"]
-    assert (fault["error"], other["error"]) == ("ValueError", "HeadRankError")
+    assert (fault["error"], other["error"]) == ("ValueError", "HostFault")
+    assert "message" not in fault
+    assert other["message"] == "the attention is NaN; use dtype float32"
     assert other["id"] == requests[5]["id"]
     assert "of the text" not in text
     assert any("rerank_lists" in place for place in fault["places"])
