@@ -23,9 +23,9 @@ class Unfit(HeadRankError):
 
 
 class HostFault(HeadRankError):
-    """A fault of the weights, the machine or its files: no other list would do better.
+    """A fault of the weights, the machine or its files.
 
-    The message quotes nothing of a list, so a server may log it; its client learns nothing of it.
+    The message quotes nothing of a list, so a server may log it; its client does not get it.
     """
 
 

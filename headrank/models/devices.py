@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, HostFault
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +19,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 logger = logging.getLogger(__name__)
 
 
-class OutOfMemory(HeadRankError):
+class OutOfMemory(HostFault):
     """A GPU has not the memory for what was asked; less at once may fit."""
 
 
