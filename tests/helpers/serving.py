@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import numpy as np
 import uvicorn
 
@@ -159,3 +160,20 @@ def process(*arguments: str, **variables: str) -> Iterator[Process]:
         reader.join(SECONDS)
         popen.stdout.close()
         popen.stderr.close()
+
+
+def post(url: str, body: object = None, path: str = "/v1/rerank", **more) -> httpx.Response:
+    """Send a JSON body."""
+    return httpx.post(url + path, json=body, timeout=60, **more)
+
+
+def expected(
+    ranker, documents=tiny.TEXTS, query="what does a policy pay"
+) -> list[tuple[int, float]]:
+    """Return places and scores of the library alone, best first."""
+    return [(one.index, one.score) for one in ranker.rerank(query, documents)]
+
+
+def pairs(results) -> list[tuple[int, float]]:
+    """Return places and scores of an answer, in its order."""
+    return [(one["index"], one["relevance_score"]) for one in results]

@@ -12,14 +12,13 @@ import pytest
 from headrank.errors import HeadRankError
 from headrank.serve.options import Keys, Limits, is_loopback, listen
 from tests.helpers import tiny_models as tiny
-from tests.helpers.serving import WaitingRanker, running, tiny_ranker, until
+from tests.helpers.serving import WaitingRanker, post, running, tiny_ranker, until
 
 DOCUMENTS = ["short", "a longer one"]
 
 
 def ask(url: str, query: str, documents=DOCUMENTS) -> httpx.Response:
-    body = {"query": query, "documents": documents}
-    return httpx.post(url + "/v1/rerank", json=body, timeout=60)
+    return post(url, {"query": query, "documents": documents})
 
 
 def test_a_full_queue_refuses_with_the_time_to_wait_and_loses_nothing():

@@ -1,27 +1,30 @@
-"""Requests as clients send them, over a socket: answers, refusals, keys, log and counts."""
+"""Requests as clients send them, over a socket: answers, refusals and keys."""
 
 from __future__ import annotations
 
 import inspect
-import io
 import json
 
 import cohere
 import httpx
 import pytest
 from cohere.core.api_error import ApiError
-from prometheus_client.parser import text_string_to_metric_families
 
 from headrank.errors import HeadRankError
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.ranker import HeadRanker
-from headrank.reading.document_store import DocumentStore
-from headrank.serve import log
-from headrank.serve.app import read_of
 from headrank.serve.options import Keys, Limits
 from tests.helpers import tiny_models as tiny
 from tests.helpers.command_line import HEADS
-from tests.helpers.serving import KEY, WaitingRanker, running, tiny_ranker
+from tests.helpers.serving import (
+    KEY,
+    WaitingRanker,
+    expected,
+    pairs,
+    post,
+    running,
+    tiny_ranker,
+)
 
 JSON = "application/json"
 QUERY = "what does a policy pay"
@@ -37,19 +40,6 @@ def ranker():
 def url(ranker):
     with running(ranker, ("tiny", "rerank-tiny"), limits=LIMITS) as server:
         yield server.url
-
-
-def post(url: str, body: object = None, path: str = "/v1/rerank", **more) -> httpx.Response:
-    return httpx.post(url + path, json=body, timeout=60, **more)
-
-
-def expected(ranker, documents=tiny.TEXTS, query=QUERY) -> list[tuple[int, float]]:
-    """Return places and scores of the library alone, best first."""
-    return [(one.index, one.score) for one in ranker.rerank(query, documents)]
-
-
-def pairs(results) -> list[tuple[int, float]]:
-    return [(one["index"], one["relevance_score"]) for one in results]
 
 
 @pytest.mark.parametrize("path", ["/v1/rerank", "/v2/rerank", "/rerank"])
@@ -379,21 +369,6 @@ def test_unknown_paths_and_methods_have_the_same_form(url):
     assert other.json()["message"] == "GET is not for this path; send POST"
 
 
-def test_health_and_models_tell_what_is_served(url):
-    assert httpx.get(url + "/health").json()["status"] == "ok"
-    first, second = httpx.get(url + "/v1/models").json()["data"]
-    assert (first["id"], second["id"]) == ("tiny", "rerank-tiny")
-    assert (first["method"], first["heads"], first["limits"]["documents"]) == ("headrank", 3, 8)
-
-
-def test_all_heads_are_a_number_too():
-    ranker = HeadRanker.from_pretrained(tiny.folder("qwen3"), method="icr")
-    assert read_of(ranker)["heads"] == ranker.model.layers * ranker.model.heads
-    with running(ranker) as server:
-        text = httpx.get(server.url + "/metrics").text
-    assert f'heads="{read_of(ranker)["heads"]}"' in text
-
-
 def test_a_key_is_asked_for_but_at_health(ranker):
     with running(ranker, keys=Keys(["another-key-0123456789", KEY])) as server:
         body = {"query": QUERY, "documents": tiny.TEXTS}
@@ -410,71 +385,3 @@ def test_a_key_is_asked_for_but_at_health(ranker):
         client = cohere.ClientV2(api_key=KEY, base_url=server.url)
         answer = client.rerank(model="tiny", query=QUERY, documents=list(tiny.TEXTS))
         assert len(answer.results) == len(tiny.TEXTS)
-
-
-def test_counts_are_what_prometheus_reads(ranker):
-    stored = tiny_ranker(prompt={"layout": "block"}, store=DocumentStore(2**24))
-    with running(stored) as server:
-        for _ in range(2):
-            found = post(server.url, {"query": QUERY, "documents": tiny.TEXTS})
-            assert pairs(found.json()["results"]) == expected(
-                tiny_ranker(prompt={"layout": "block"})
-            )
-        httpx.get(server.url + "/secret/of/a/user")
-        found = httpx.get(server.url + "/metrics")
-    assert found.headers["content-type"].startswith("text/plain")
-    samples = {
-        (one.name, *sorted(one.labels.values())): one.value
-        for family in text_string_to_metric_families(found.text)
-        for one in family.samples
-    }
-    assert samples["headrank_requests_total", "/v1/rerank", "200", "POST"] == 2
-    assert samples["headrank_requests_total", "404", "GET", "other"] == 1
-    assert samples["headrank_documents_total",] == 2 * len(tiny.TEXTS)
-    assert samples["headrank_read_seconds_count",] == 2
-    assert samples["headrank_store_hits",] == len(tiny.TEXTS)
-    assert samples["headrank_store_misses",] == len(tiny.TEXTS)
-    assert samples["process_resident_memory_bytes",] > 0
-    assert "secret" not in found.text
-
-
-def test_the_log_holds_counts_and_no_text():
-    stream = io.StringIO()
-    log.begin(stream)
-    ranker = WaitingRanker()
-    ranker.go.set()
-    with running(ranker, limits=Limits(characters=1000)) as server:
-        secret = "swordfish"
-        documents = [f"{secret} {number}" for number in range(3)]
-        post(server.url, {"query": secret, "documents": documents, "model": "tiny"})
-        post(server.url, {"query": secret, "documents": documents, "model": secret})
-        post(server.url, {"query": secret, "documents": [secret * 1000]})
-        post(server.url, {"query": secret, secret: documents})
-        post(server.url, {"query": "fail", "documents": documents})
-        post(server.url, {"query": "attention", "documents": documents})
-        post(server.url, content=secret.encode(), headers={"X-Request-ID": secret})
-        httpx.get(f"{server.url}/{secret}?q={secret}", headers={"User-Agent": secret})
-        httpx.request(secret.upper(), server.url)
-    text = stream.getvalue()
-    assert "swordfish" not in text.lower()
-    lines = [json.loads(line) for line in text.splitlines()]
-    requests = [line for line in lines if line["event"] == "request"]
-    assert [line["status"] for line in requests] == [200, 404, 422, 422, 500, 500, 422, 404, 404]
-    first = requests[0]
-    assert (first["documents"], first["characters"], first["route"]) == (3, 42, "/v1/rerank")
-    assert first["read"] <= first["seconds"]
-    fault, other = [line for line in lines if line["event"] == "fault"]
-    assert (fault["error"], other["error"]) == ("ValueError", "HostFault")
-    assert "message" not in fault
-    assert other["message"] == "the attention is NaN; use dtype float32"
-    assert other["id"] == requests[5]["id"]
-    assert "of the text" not in text
-    assert any("rerank_lists" in place for place in fault["places"])
-
-
-def test_the_description_of_the_endpoints_is_whole(url):
-    found = httpx.get(url + "/openapi.json").json()
-    assert {"/v1/rerank", "/v2/rerank", "/rerank", "/health", "/metrics"} <= found["paths"].keys()
-    (body,) = found["paths"]["/v1/rerank"]["post"]["requestBody"]["content"].values()
-    assert body["schema"]["$ref"].rpartition("/")[2] in found["components"]["schemas"]
-    assert "429" in found["paths"]["/v1/rerank"]["post"]["responses"]
