@@ -13,6 +13,7 @@ from transformers.utils import logging
 from headrank.data.candidates import CandidateList, Passage
 from headrank.data.heads import Head, HeadSet
 from headrank.models.decoder import DTYPES
+from headrank.models.products import widen
 from headrank.options.prompt import PromptOptions
 from headrank.reading.prompt_tokens import Prompt
 
@@ -93,7 +94,9 @@ def bare_model(
         trust_remote_code=False,
         use_safetensors=True,
     )
-    return model.eval().requires_grad_(False).to(device)
+    model.eval().requires_grad_(False).to(device)
+    widen(model)  # else our readings would win by what their products gain on some processors
+    return model
 
 
 @torch.inference_mode()

@@ -218,6 +218,8 @@ def load_weights(
     """
     import torch
 
+    from headrank.models.products import widen
+
     settle()
     check_weights(path)
     try:
@@ -250,6 +252,7 @@ def load_weights(
             raise HeadRankError(
                 f"{path}: weights {name} hold NaN or infinity; fetch or convert the model again"
             )
+    widen(model)
     return model
 
 
