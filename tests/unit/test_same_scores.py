@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from headrank.align.options import AlignOptions
 from headrank.cli import main
@@ -120,6 +121,12 @@ def by_workflow(tmp_path, lists, model, heads, adapter, dtype, prompt):
         {query: dict(ranking) for query, ranking in Run.load(tmp_path / name).rankings.items()}
         for name in ("cut.run", "fold.run")
     ]
+
+
+@pytest.fixture(autouse=True)
+def one_thread(number_of_threads):
+    """As a job of the workflow: another number of threads changes a score's last digits."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module", params=["float32", "bfloat16"])
