@@ -1,4 +1,5 @@
-# make demo       real tables and figures from real collections (about 15 minutes on two cores)
+# make demo       real tables and figures from real collections (about 15 minutes on two cores with
+#                bfloat16 instructions)
 # make test       every test; make test-fast: those that need no download and no model
 # make test-cluster  the SLURM profile, on a real SLURM where one can be started, and the Kubernetes
 #                profile, on an object store of this machine
