@@ -26,10 +26,11 @@ from benchmarks.gpu_tasks import DEEP, FULL, Bench, Settings, Task
 from benchmarks.made import SHAPES, Lengths
 from headrank.errors import HeadRankError
 from headrank.io.files import atomic
+from headrank.models.devices import OutOfMemory
 from headrank.timing.stopwatch import alternate
 from headrank.timing.systems import clock
 
-KEY = ["card", "model", "dtype", "documents", "batch", "case"]
+KEY = ["card", "model", "dtype", "kernels", "documents", "batch", "case"]
 TINY = Lengths(prefix=4, document=12, marker=2, separator=1, suffix=8, rows=3)
 
 
@@ -50,11 +51,12 @@ def measure(
             start = now()
             task.run()
             longest = max(longest, now() - start)
-        except torch.OutOfMemoryError:
+            fitting[name] = task
+        except (torch.OutOfMemoryError, OutOfMemory):
             row["note"] = "out of memory"
+        if name not in fitting:
+            # Only here: while the error is handled, it holds the memory of the pass.
             torch.cuda.empty_cache()
-            continue
-        fitting[name] = task
     rounds = min(settings.rounds, max(3, int(settings.seconds / max(longest, 1e-9))))
     times = alternate({name: task.run for name, task in fitting.items()}, rounds, now)
     for name, taken in times.items():
@@ -151,11 +153,13 @@ def run(
     card = card_name(settings.device)
     if settings.device.startswith("cuda") or peak is not None:
         peak = peak_of(card, peak)
+    kernels = "all" if torch.backends.cuda.cudnn_sdp_enabled() else "no cuDNN"
     table = kept(output)
     measured = 0
     for model in models:
         for count, batch, make in groups(model, documents, settings):
-            about = {"card": card, "model": model, "dtype": settings.dtype, "documents": count}
+            about = {"card": card, "model": model, "dtype": settings.dtype}
+            about |= {"kernels": kernels, "documents": count}
             # Batch 0 stands for training; its bare prefills are measured beside it once more.
             step = batch == 0
             if done(table, about | {"batch": max(batch, 1)}, training=step):
@@ -167,15 +171,16 @@ def run(
             measured += 1
             tasks = make()
             rows = measure(tasks, settings, about, peak)
+            fitting = {row["case"]: tasks[row["case"]] for row in rows if not row["note"]}
             if step:
                 rows = [row for row in rows if row["case"] not in (FULL, DEEP)]
             table = append(table, rows, output)
             if profiles is not None:
                 kind = "training" if step else f"batch-{batch}"
-                profile(tasks, profiles, f"{model}-{count}-{kind}", settings.device)
+                profile(fitting, profiles, f"{model}-{count}-{kind}", settings.device)
             print(pd.DataFrame(rows).to_string(index=False), flush=True)
             # They hold the decoders: the next model's would stand beside them.
-            del tasks
+            del tasks, fitting
             torch.cuda.empty_cache()
     return table
 
@@ -246,6 +251,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--peak", type=float, help="TFLOP/s of dense bfloat16, for a card that is not known"
     )
     parser.add_argument("--profile", type=Path, metavar="FOLDER", help="also write profiles there")
+    parser.add_argument(
+        "--no-cudnn",
+        action="store_true",
+        help="keep cuDNN's attention out: it plans anew for each new length of a list",
+    )
     parser.add_argument("--limit", type=float, help="begin no group after so many seconds")
     parser.add_argument("--figure", type=Path, help="stem of a figure (needs matplotlib)")
     parser.add_argument("--tiny", action="store_true", help="a tiny shape, to try the script")
@@ -268,6 +278,8 @@ def main(arguments: list[str] | None = None) -> None:
         training=tuple(options.training),
         rounds=options.rounds,
     )
+    if options.no_cudnn:
+        torch.backends.cuda.enable_cudnn_sdp(False)
     try:
         table = run(
             models,

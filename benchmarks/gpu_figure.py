@@ -24,7 +24,9 @@ def figure(table: pd.DataFrame) -> Figure:
     card = table["card"].iloc[-1]
     table = table[table["card"] == card]
     names = [
-        f"{row.case}, {row.documents} documents" + (f", {row.batch} lists" * (row.batch > 1))
+        f"{row.case}, {row.documents} documents"
+        + f", {row.batch} lists" * (row.batch > 1)
+        + f", {row.kernels}" * (row.kernels != "all")
         for row in table.itertuples()
     ]
     table = table.assign(name=names)

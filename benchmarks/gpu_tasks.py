@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from headrank.reading.prompt_tokens import Prompt
 
 FULL = "bare, full depth"
 DEEP = "bare, 60 % of the layers"
+NEW = ", new lengths each time"
 SIDE_BY_SIDE = 4  # lists of one training step, the batch of config/alignment.yaml
 
 
@@ -102,7 +104,7 @@ class Bench:
             tasks["all heads, full depth"] = Task(
                 lambda: score_prompts(self.full, prompts, None, fold), whole, load.tokens
             )
-            tasks |= self.apart(documents)
+            tasks |= self.apart(documents) | self.new(documents)
         else:
             unlike = [
                 prompt(documents, self.vocabulary, lengths, seed=number, spread=0.5)
@@ -138,6 +140,33 @@ class Bench:
                 lambda one=one, kept=kept: score_prompts(self.cut, [one], self.heads, fold, kept),
                 flops(self.shape, load, self.layers, cut=True),
                 load.tokens,
+            )
+        return tasks
+
+    def new(self, documents: int) -> dict[str, Task]:
+        """Return the tasks whose lists have lengths that were never seen: so are real ones.
+
+        What a kernel prepares for a shape is not paid for in the other rows, which repeat theirs.
+        """
+        lengths, fold = self.settings.lengths, Fold(aggregation="log-sum")
+        tasks = {}
+        for name, block, load_of in (
+            ("8 heads, 60 %", False, Load.joint),
+            ("block, 8 heads, 60 %", True, Load.block),
+        ):
+            lists = [
+                prompt(documents, self.vocabulary, lengths, seed=seed, spread=0.5, block=block)
+                for seed in range(self.settings.rounds + 3)
+            ]
+            loads = [
+                load_of(lengths.prefix, document_lengths(one, lengths), lengths.suffix)
+                for one in lists
+            ]
+            feed = itertools.cycle(lists)
+            tasks[name + NEW] = Task(
+                lambda feed=feed: score_prompts(self.cut, [next(feed)], self.heads, fold),
+                float(np.mean([flops(self.shape, one, self.layers, cut=True) for one in loads])),
+                float(np.mean([one.tokens for one in loads])),
             )
         return tasks
 

@@ -14,6 +14,7 @@ from benchmarks.flops import PEAKS, Load, Shape, flops, peak_of
 from benchmarks.made import Lengths, config_of, document_lengths, prompt
 from benchmarks.material import some_heads
 from headrank.errors import HeadRankError
+from headrank.reading import prefill
 
 
 def tflop(model, documents, kind):
@@ -96,7 +97,11 @@ def test_a_stopped_run_goes_on_and_keeps_its_rows(tmp_path, monkeypatch):
     table = pd.read_csv(output)
     pd.testing.assert_frame_equal(table.iloc[: len(first)][first.columns], first)
     assert not table.duplicated(gpu.KEY).any()
-    assert sum("block" in case for case in set(table["case"])) == 5
+    assert sum("block" in case for case in set(table["case"])) == 6
+    new = table[table["case"].str.endswith(gpu_tasks.NEW)]
+    # Of lists of random lengths the mean is not that of the others.
+    assert len(new) == 4 and not new["tokens"].isin(table["tokens"].drop(new.index)).any()
+    assert set(table["kernels"]) == {"all"}
     steps = table[table["case"].str.startswith("training")]
     assert sorted(steps["batch"]) == [1, 1, gpu_tasks.SIDE_BY_SIDE, gpu_tasks.SIDE_BY_SIDE]
     # A step of several lists does the work of so many; rows tell that of one.
@@ -120,19 +125,39 @@ def test_a_stopped_run_goes_on_and_keeps_its_rows(tmp_path, monkeypatch):
 
 
 def test_what_does_not_fit_says_so_and_the_rest_is_measured(tmp_path, monkeypatch):
-    whole = gpu_tasks.score_prompts
+    forward = prefill._forward
 
-    def full(model, prompts, heads, fold, *shelf):
-        if heads is None:
+    def full(*given):
+        recorder = given[-1]
+        if recorder.targets and recorder.heads is None:  # all heads are read
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return whole(model, prompts, heads, fold, *shelf)
+        forward(*given)
 
-    monkeypatch.setattr(gpu_tasks, "score_prompts", full)
-    command(tmp_path / "gpu.csv")
+    monkeypatch.setattr(prefill, "_forward", full)
+    command(tmp_path / "gpu.csv", "--profile", str(tmp_path / "profiles"))
     table = pd.read_csv(tmp_path / "gpu.csv").set_index("case")
     lost = table.loc["all heads, full depth"]
     assert (lost["note"] == "out of memory").all() and lost["ms"].isna().all()
     assert table.loc["8 heads, 60 % of the layers", "ms"].notna().all()
+    profiled = [path.read_text().splitlines()[0] for path in (tmp_path / "profiles").iterdir()]
+    assert any("8 heads, 60 % of the layers" in one for one in profiled)
+    assert not any("all heads" in one for one in profiled)
+
+
+def test_kernels_that_were_kept_out_are_told(tmp_path):
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    try:
+        command(tmp_path / "gpu.csv", "--no-cudnn", "--limit", "0")
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)
+    table = pd.read_csv(tmp_path / "gpu.csv")
+    assert set(table["kernels"]) == {"no cuDNN"}
+    # Another choice is another measurement.
+    command(tmp_path / "gpu.csv", "--limit", "0")
+    assert pd.read_csv(tmp_path / "gpu.csv")["kernels"].value_counts().to_dict() == {
+        "no cuDNN": len(table),
+        "all": len(table),
+    }
 
 
 @pytest.mark.slow
