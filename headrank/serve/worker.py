@@ -12,6 +12,7 @@ from typing import Protocol
 
 from headrank.data.candidates import CandidateList
 from headrank.errors import HeadRankError, Unfit
+from headrank.models.devices import OutOfMemory
 from headrank.ranker.ranking import RankedPassage
 
 _WEIGHT = 0.2  # of the newest job in the running mean of seconds
@@ -161,12 +162,18 @@ class Worker:
         """Answer jobs side by side; if that fails, one by one: none fails for another's sake."""
         begun = time.monotonic()
         batch = max(1, self.batch_tokens // max(map(_longest, jobs)))
+        rankings = None
         try:
             rankings = list(self.ranker.rerank_lists([job.candidates for job in jobs], batch=batch))
         except BaseException as error:
             if len(jobs) == 1:
+                if isinstance(error, OutOfMemory):
+                    # Its frames hold what the pass took, for as long as the error is kept.
+                    error.__context__ = error.__traceback__ = None
                 jobs[0].answer.set_exception(error)
                 return
+        if rankings is None:
+            # Only here: while the error is handled, it holds the memory of the pass.
             for job in jobs:
                 self._read([job])
             return

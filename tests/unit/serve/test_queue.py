@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import socket
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import numpy as np
 import pytest
 
 from headrank.errors import HeadRankError
+from headrank.models.devices import OutOfMemory
 from headrank.serve.options import Keys, Limits, is_loopback, listen
 from tests.helpers import tiny_models as tiny
 from tests.helpers.serving import WaitingRanker, post, running, tiny_ranker, until
@@ -106,6 +109,44 @@ def test_one_request_s_fault_is_nobody_else_s():
     for one in (found[2], found[4], found[6]):
         told = one.json()
         assert told["message"] == f"the server failed; its log has more under {told['id']}"
+
+
+class FullRanker(WaitingRanker):
+    """Has memory for one list at a time, and none for some.
+
+    Attributes:
+        held: for each pass, if what the one before it took was still there.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken, self.held = None, []
+
+    def rerank_lists(self, lists, *, batch: int = 1):
+        lists = list(lists)
+        self.held.append(self.taken is not None and self.taken() is not None)
+        memory = np.zeros(8)
+        self.taken = weakref.ref(memory)
+        if len(lists) > 1:
+            raise OutOfMemory("two lists do not fit")
+        yield from super().rerank_lists(lists, batch=batch)
+
+
+def test_lists_that_do_not_fit_together_are_read_alone_in_the_memory_that_they_had():
+    ranker = FullRanker()
+    limits = Limits(batch_tokens=10_000)
+    with running(ranker, limits=limits) as server, ThreadPoolExecutor(3) as pool:
+        first = pool.submit(ask, server.url, "first")
+        until(lambda: ranker.seen == ["first"])
+        others = []
+        for number, query in enumerate(["memory", "good"], start=1):
+            others.append(pool.submit(ask, server.url, query))
+            until(lambda number=number: server.gate.worker.waiting == number)
+        ranker.go.set()
+        found = [one.result() for one in (first, *others)]
+    assert [one.status_code for one in found] == [200, 422, 200]
+    assert "needs more memory than this server has" in found[1].json()["message"]
+    assert ranker.held == [False] * 4
 
 
 def test_waiting_requests_are_read_side_by_side_within_the_budget():
