@@ -136,7 +136,10 @@ def load_adapter(
             f"{sorted(heads.pairs)} are to be read; use the adapter's heads.json or align again"
         )
     with _without_renaming():
-        PeftModel.from_pretrained(model.decoder, folder).eval().requires_grad_(False)
+        # peft would take the first GPU that it sees, wherever the model is.
+        PeftModel.from_pretrained(
+            model.decoder, folder, torch_device=str(model.device)
+        ).eval().requires_grad_(False)
     return trained
 
 

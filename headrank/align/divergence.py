@@ -33,7 +33,8 @@ def check_gradient(step: int, loss: float, norm: float, learning_rate: float) ->
 
 def check_weights(step: int, weights: Iterable[torch.Tensor], learning_rate: float) -> None:
     """Refuse an update that left NaN or infinity: a checkpoint would keep them."""
-    if not all(bool(torch.isfinite(values).all()) for values in weights):
+    # Joined, so that a GPU is waited for once and not for each tensor.
+    if not bool(torch.stack([torch.isfinite(values).all() for values in weights]).all()):
         raise Diverged(step, "the update left weights that are NaN or infinite", learning_rate)
 
 
