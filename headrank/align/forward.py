@@ -13,8 +13,11 @@ from headrank.align.losses import relevance
 from headrank.align.options import Scale
 from headrank.data.candidates import CandidateList, arrange
 from headrank.data.heads import HeadSet
+from headrank.errors import brief
 from headrank.models.attention import ReadingComplete, Recorder, Target
+from headrank.models.copies import to_device
 from headrank.models.decoder import LoadedModel
+from headrank.models.devices import fits
 from headrank.options.fold import MAX_LOGIT
 from headrank.options.prompt import PromptOptions
 from headrank.reading.prompt import PromptBuilder
@@ -61,9 +64,17 @@ class HeadReader:
     def shuffled_relevance(
         self, candidates: CandidateList, seed: int
     ) -> tuple[CandidateList, torch.Tensor]:
-        """Return a list in a seeded shuffled order, and the relevance ``[docs]`` read there."""
+        """Return a list in a seeded shuffled order, and the relevance ``[docs]`` read there.
+
+        Raises:
+            OutOfMemory: a GPU has not the memory.
+        """
         moved = arrange(candidates, "shuffled", seed)
-        (values,) = self.read([moved])
+        with fits(
+            f"query {brief(candidates.query_id)}",
+            "read fewer documents a list, a smaller document_tokens, or use dtype bfloat16",
+        ):
+            (values,) = self.read([moved])
         return moved, relevance(values, self.scale)
 
 
@@ -107,7 +118,7 @@ def selected_masses(
         return [_joined(recorder, 0, max_logits) for recorder in traced]
     texts = [prompt.prefix + prompt.suffixes[0].ids for prompt in prompts]
     longest = max(map(len, texts))
-    ids = torch.tensor([text + (0,) * (longest - len(text)) for text in texts], device=model.device)
+    ids = to_device([text + (0,) * (longest - len(text)) for text in texts], model.device)
     targets = [_target(prompt, model.device) for prompt in prompts]
     recorder = recording.recorder(targets, heads.deepest)
     with contextlib.suppress(ReadingComplete):
@@ -118,11 +129,8 @@ def selected_masses(
 def _target(prompt: Prompt, device: torch.device) -> Target:
     """Return what is read of a prompt's first suffix."""
     suffix, start = prompt.suffixes[0], len(prompt.prefix)
-    return Target(
-        rows=(start + suffix.rows[0], start + suffix.rows[1]),
-        index=torch.from_numpy(prompt.document_index()).to(device),
-        documents=len(prompt.spans),
-    )
+    rows = (start + suffix.rows[0], start + suffix.rows[1])
+    return Target.of(rows, prompt.document_index(), len(prompt.spans), device)
 
 
 def _joined(recorder: Recorder, item: int, max_logits: bool) -> torch.Tensor:

@@ -25,6 +25,7 @@ from headrank.data.candidates import CandidateList, query_generator
 from headrank.data.heads import HeadSet
 from headrank.errors import brief
 from headrank.io.progress import follow
+from headrank.models.copies import to_device
 from headrank.models.devices import OutOfMemory, fits
 from headrank.models.versions import versions
 from headrank.reading.batches import AUTO
@@ -307,8 +308,8 @@ class Training:
             reference: that of the unaligned model, if the loss compares with it.
         """
         options = self.options
-        chosen = torch.from_numpy(item.chosen).to(self.reader.model.device)
-        rejected = torch.from_numpy(item.rejected).to(self.reader.model.device)
+        chosen = to_device(item.chosen, values.device)
+        rejected = to_device(item.rejected, values.device)
         z = losses.relevance(values, options.scale)
         before = None
         if reference is not None:
@@ -316,7 +317,7 @@ class Training:
             before = unaligned[chosen] - unaligned[rejected]
         preference = losses.preference_loss(z, chosen, rejected, options.beta, before)
         if options.regulariser == "graded-kl":
-            grades = torch.from_numpy(item.grades).to(z.device)
+            grades = to_device(item.grades, z.device)
             regulariser = losses.graded_kl(z, grades)
         elif options.regulariser == "middle-spread":
             regulariser = losses.middle_spread(z, options.spread_floor)

@@ -14,10 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
+
+from headrank.models.copies import to_device
 
 IMPLEMENTATION = "headrank"
 
@@ -32,30 +35,48 @@ class Target:
 
     Attributes:
         rows: positions ``[start, stop)`` of the query's tokens in the whole sequence.
-        index: ``[keys]`` document of each key position, -1 for none; it may be shorter
-            than the sequence (later positions belong to no document).
         documents: number of documents.
-        order: ``[document tokens]`` key positions of documents in the order in which their mass
-            is told; None means ascending.
+        places: ``[document tokens]`` key positions of documents, in the order in which their mass
+            is told.
+        owners: ``[document tokens]`` the document of each.
     """
 
     rows: tuple[int, int]
-    index: torch.Tensor
     documents: int
-    order: torch.Tensor | None = None
+    places: torch.Tensor
+    owners: torch.Tensor
 
-    @functools.cached_property
-    def places(self) -> torch.Tensor:
-        """Return ``[document tokens]``: the key positions of documents.
+    @classmethod
+    def of(
+        cls,
+        rows: tuple[int, int],
+        index: np.ndarray,
+        documents: int,
+        device: torch.device,
+        order: np.ndarray | None = None,
+    ) -> Target:
+        """Return the target on a device.
 
-        Their number must be known on the CPU, and a GPU is waited for: once, not in each layer.
+        Args:
+            index: ``[keys]`` document of each key position, -1 for none; it may be shorter
+                than the sequence (later positions belong to no document).
+            order: `places`; by default they ascend.
         """
-        return torch.nonzero(self.index >= 0).squeeze(-1) if self.order is None else self.order
+        places = np.flatnonzero(index >= 0) if order is None else order
+        return cls(rows, documents, to_device(places, device), to_device(index[places], device))
 
     @functools.cached_property
-    def owners(self) -> torch.Tensor:
-        """Return ``[document tokens]``: the document of each of ``places``."""
-        return self.index[self.places]
+    def members(self) -> torch.Tensor:
+        """Return ``[document tokens, docs]`` float32: 1 where a token is of a document, else 0."""
+        numbers = torch.arange(self.documents, device=self.owners.device)
+        return (self.owners[:, None] == numbers).float()
+
+    def sums(self, kept: torch.Tensor) -> torch.Tensor:
+        """Return ``[heads, docs]``: each document's sum of ``[heads, document tokens]``."""
+        if kept.is_cuda:
+            # index_add is done by atomics there: in any order, so not twice with the same bits.
+            return kept @ self.members
+        return kept.new_zeros(len(kept), self.documents).index_add(1, self.owners, kept)
 
 
 @dataclass
@@ -110,8 +131,7 @@ class Recorder:
                     largest.append(_max_logits(logits, target))
                 rows = logits.softmax(-1).mean(1)
                 kept = rows[:, target.places]
-                folded = rows.new_zeros(rows.shape[0], target.documents)
-                sums.append(folded.index_add(1, target.owners, kept))
+                sums.append(target.sums(kept))
                 tokens.append(kept)
             self.mass[layer] = sums
             if self.keep_tokens:
@@ -166,6 +186,15 @@ def _max_logits(logits: torch.Tensor, target: Target) -> torch.Tensor:
     return found.scatter_reduce(2, owners, logits[:, :, target.places], "amax").mean(1)
 
 
+def per_query_head(states: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
+    """Return the keys or values of key heads as ``[batch, heads, keys, dim]``, one a query head.
+
+    Of the kernels that keep no matrix of all tokens by all, those for groups of query heads take
+    no float32.
+    """
+    return repeat_kv(states, query.shape[1] // states.shape[1])
+
+
 class Blocks(Protocol):
     """What takes SDPA's place where documents are read apart:
     ``headrank.reading.block_attention``.
@@ -206,6 +235,8 @@ def headrank_attention(  # noqa: PLR0913  transformers calls it so
         return blocks.attend(module, query, key, value, scale, recorder, **kwargs), None
     if recorder is not None:
         recorder.observe(module.layer_idx, query, key, attention_mask, scale)
+    if attention_mask is None and query.is_cuda and query.dtype == torch.float32:
+        key, value = (per_query_head(states, query) for states in (key, value))
     return sdpa_attention_forward(
         module, query, key, value, attention_mask, scaling=scaling, **kwargs
     )

@@ -1,9 +1,20 @@
-"""Results on their way from a GPU: the next pass begins before they are there."""
+"""Numbers on their way to a GPU and from it: neither waits for the work that is under way."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+
+
+def to_device(values: Sequence | np.ndarray, device: torch.device) -> torch.Tensor:
+    """Return numbers as a tensor on a device.
+
+    A GPU would first end all its work before it takes them from memory that is not page-locked.
+    """
+    found = torch.as_tensor(values)
+    return found.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else found
 
 
 class HostCopy:

@@ -15,7 +15,9 @@ import torch
 
 from headrank.models.attention import ReadingComplete, Recorder
 from headrank.models.cache import cache_argument
+from headrank.models.copies import to_device
 from headrank.models.decoder import LoadedModel
+from headrank.models.devices import fits
 from headrank.reading.block_attention import BlockAttention, Tail
 from headrank.reading.document_store import Shelf
 from headrank.reading.list_cache import Room
@@ -57,7 +59,7 @@ def read_blocks(
             room = Room(last + 1, packed.tokens, spare, lender=lender)
             fill(model, packed, blocks.head(number), room, budget=budget, shelf=shelf)
         recorder = recording.recorder([packed.target(suffix, model.device)])
-        positions = torch.from_numpy(packed.suffix_positions(suffix)).to(model.device)
+        positions = to_device(packed.suffix_positions(suffix), model.device)
         room.write_at(packed.tokens + np.arange(len(suffix.ids)), model.device)
         room.suffix = True
         tail = Tail(len(suffix.ids), positions, recorder)
@@ -72,11 +74,19 @@ def read_blocks(
 def encode_documents(
     model: LoadedModel, prompt: Prompt, shelf: Shelf, budget: int = PASS_TOKENS
 ) -> None:
-    """Compute the documents of a prompt, and no query, and keep them."""
+    """Compute the documents of a prompt, and no query, and keep them.
+
+    Raises:
+        OutOfMemory: a GPU has not the memory.
+    """
     head = prompt.blocks.head(0)
     packed = Packed.of(prompt, len(head))
     room = Room(model.layers, packed.tokens, 0)
-    fill(model, packed, head, room, budget=budget, shelf=shelf, lookup=False)
+    with fits(
+        f"encoding {len(prompt.blocks.order)} documents of {packed.tokens} tokens",
+        "cut them (a smaller document_tokens), or use dtype bfloat16",
+    ):
+        fill(model, packed, head, room, budget=budget, shelf=shelf, lookup=False)
 
 
 def fill(
@@ -128,7 +138,7 @@ def fill(
             groups=grouped(widths[documents], own, model.device, **({"waste": 0} if alone else {})),
             room=room,
         )
-        forward(model, ids, torch.from_numpy(positions).to(model.device), attention, last)
+        forward(model, ids, to_device(positions, model.device), attention, last)
         if shelf is not None:
             kept.keep(documents, own)
 
@@ -200,7 +210,7 @@ def forward(
     device = model.device
     with contextlib.suppress(ReadingComplete):
         model.decoder(
-            input_ids=torch.tensor([ids], device=device),
+            input_ids=to_device([ids], device),
             position_ids=positions[None],
             # A mask of four dimensions is taken as it is, so transformers builds none of its own,
             # which would be of all tokens by all tokens. The attention never looks at it.

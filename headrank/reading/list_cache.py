@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from headrank.models.copies import to_device
 from headrank.reading.entries import Encoded
 
 _LENT = 256 * 10**6  # most bytes that wait for the next list
@@ -116,12 +117,12 @@ class Room:
 
         Places that follow one another are a slice.
         """
-        self.rows = None if rows is None else torch.from_numpy(rows).to(device)
+        self.rows = None if rows is None else to_device(rows, device)
         first, last = int(places[0]), int(places[-1]) + 1
         if last - first == len(places):
             self.places = slice(first, last)
         else:
-            self.places = torch.from_numpy(places).to(device)
+            self.places = to_device(places, device)
 
     def put(self, entries: Mapping[int, Encoded], like: torch.Tensor) -> None:
         """Copy stored parts to the places where each begins.

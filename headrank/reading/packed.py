@@ -91,12 +91,8 @@ class Packed:
             own = self.starts[number] + np.flatnonzero(inside)
             index[own] = number
             told.append(own)
-        return Target(
-            rows=(self.tokens + suffix.rows[0], self.tokens + suffix.rows[1]),
-            index=torch.from_numpy(index).to(device),
-            documents=len(self.prompt.spans),
-            order=torch.from_numpy(np.concatenate(told)).to(device),
-        )
+        rows = (self.tokens + suffix.rows[0], self.tokens + suffix.rows[1])
+        return Target.of(rows, index, len(self.prompt.spans), device, np.concatenate(told))
 
     def suffix_positions(self, suffix: Suffix) -> np.ndarray:
         """Return the positions of what the suffix sees: prefix, documents, itself."""

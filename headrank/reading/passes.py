@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from headrank.models.copies import to_device
+
 _WASTE = 0.1  # most padding of a group of documents, as a share of its tokens
 
 
@@ -80,8 +82,8 @@ def _group(widths: Sequence[int], start: int, device: torch.device) -> Group:
     kept = np.flatnonzero(places < sizes[:, None])
     return Group(
         *shape,
-        torch.from_numpy(index.ravel()).to(device),
-        torch.from_numpy(kept).to(device),
+        to_device(index.ravel(), device),
+        to_device(kept, device),
     )
 
 

@@ -13,13 +13,14 @@ from transformers import DynamicCache
 from headrank.errors import HeadRankError
 from headrank.models.attention import ReadingComplete, Recorder, Target
 from headrank.models.cache import cache_argument
-from headrank.models.copies import HostCopy
+from headrank.models.copies import HostCopy, to_device
 from headrank.models.decoder import LoadedModel
 from headrank.models.devices import fits
 from headrank.reading.apart import read_blocks
 from headrank.reading.document_store import Shelf
 from headrank.reading.prompt_tokens import Prompt
 from headrank.reading.recording import MASSES, Recording
+from headrank.reading.sliding_window import layer_windows
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,10 @@ def read_prompts(
     no language-model head.
 
     Args:
-        prompts: lists read in one batch; each has the same number of suffixes. Shorter
-            prefixes are padded on the left, shorter suffixes on the right: causal rows
-            never see the latter, and the mask hides the former.
+        prompts: lists read in one batch; each has the same number of suffixes. Shorter ones are
+            padded on the right, where causal rows never look. A suffix is told what of the
+            prefix it sees. Models with sliding windows have shorter prefixes padded on the left:
+            their windows count places, and padding counts as one.
         recording: what is recorded, and the last layer read.
         shelf: documents of layout ``block`` that are there are not computed again.
 
@@ -77,15 +79,20 @@ def read_prompts(
     last = model.layers - 1 if recording.deepest is None else recording.deepest
     if not 0 <= last < model.layers:
         raise HeadRankError(f"layer {last} asked for; the model has layers 0..{model.layers - 1}")
-    longest = max(prompt.length for prompt in prompts)
-    with fits(
-        f"reading {len(prompts)} lists at once, the longest of {longest} tokens,",
-        "read fewer lists at once (batch), shorten them (fewer candidates, a smaller "
-        "document_tokens), or use dtype bfloat16",
-    ):
+    with _fitting(prompts):
         if all(prompt.blocks is None for prompt in prompts):
             return _read_joint(model, prompts, last, recording)
         return _read_apart(model, prompts, last, recording, shelf)
+
+
+def _fitting(prompts: Sequence[Prompt]) -> contextlib.AbstractContextManager:
+    """Return the context in which a GPU's lack of memory tells of these lists."""
+    return fits(
+        f"reading {len(prompts)} lists at once, the longest of "
+        f"{max(prompt.length for prompt in prompts)} tokens,",
+        "read fewer lists at once (batch), shorten them (fewer candidates, a smaller "
+        "document_tokens), or use dtype bfloat16",
+    )
 
 
 @torch.inference_mode()
@@ -119,40 +126,43 @@ def _read_joint(
 ) -> list[Recorder]:
     """Return the recorders of one batch; see ``read_prompts``."""
     device = model.device
-    lengths = torch.tensor([len(prompt.prefix) for prompt in prompts], device=device)
-    width = int(lengths.max())
-    padding = [width - len(prompt.prefix) for prompt in prompts]
-    ids = torch.tensor(
-        [(0,) * pad + p.prefix for pad, p in zip(padding, prompts, strict=True)], device=device
-    )
-    indices = [
-        torch.from_numpy(np.concatenate([np.full(pad, -1), p.document_index()])).to(device)
-        for pad, p in zip(padding, prompts, strict=True)
-    ]
-    places = torch.arange(width, device=device) - (width - lengths)[:, None]
-    # Without padding no mask is given: SDPA's causal kernel is the fast one.
-    mask = (places >= 0).long() if any(padding) else None
+    counts = [len(prompt.prefix) for prompt in prompts]
+    width = max(counts)
+    left = layer_windows(model) is not None
+
+    def padded(values: Sequence[int] | np.ndarray, fill: int) -> np.ndarray:
+        rest = np.full(width - len(values), fill)
+        return np.concatenate([rest, values] if left else [values, rest])
+
+    ids = to_device(np.stack([padded(prompt.prefix, 0) for prompt in prompts]), device)
+    indices = [padded(prompt.document_index(), -1) for prompt in prompts]
+    lengths = to_device(counts, device)[:, None]
+    places = torch.arange(width, device=device).expand(len(prompts), -1)
+    if left:
+        places = places - (width - lengths)
+    real = places >= 0 if left else places < lengths
+    mask = real.long() if min(counts) < width else None
     # A cache without the model's config keeps every position in every layer; sliding
     # layers then see their window through the mask, and cropping is always exact.
     cache = DynamicCache()
-    _forward(model, ids, places.clamp_min(0), mask, cache, Recorder(deepest=last))
+    # Without a mask SDPA takes its causal kernel, the fast one.
+    _forward(model, ids, places.clamp_min(0), mask if left else None, cache, Recorder(deepest=last))
     recorders = []
     for suffixes in zip(*(prompt.suffixes for prompt in prompts), strict=True):
         longest = max(len(suffix.ids) for suffix in suffixes)
-        tail = torch.tensor(
-            [s.ids + (0,) * (longest - len(s.ids)) for s in suffixes], device=device
-        )
+        tail = to_device([s.ids + (0,) * (longest - len(s.ids)) for s in suffixes], device)
         targets = [
-            Target(
-                rows=(width + suffix.rows[0], width + suffix.rows[1]),
-                index=index,
-                documents=len(prompt.spans),
+            Target.of(
+                (width + suffix.rows[0], width + suffix.rows[1]),
+                index,
+                len(prompt.spans),
+                device,
             )
             for prompt, suffix, index in zip(prompts, suffixes, indices, strict=True)
         ]
         recorder = recording.recorder(targets, last)
         seen = None if mask is None else torch.cat([mask, torch.ones_like(tail)], dim=1)
-        positions = lengths[:, None] + torch.arange(longest, device=device)
+        positions = lengths + torch.arange(longest, device=device)
         _forward(model, tail, positions, seen, cache, recorder)
         cache.crop(-longest)
         recorders.append(recorder)
@@ -180,17 +190,16 @@ def read_side_by_side(
 ) -> list[list[PendingMass]]:
     """Return the masses of every suffix of each prompt of a batch; a GPU goes on meanwhile."""
     recorders = read_prompts(model, prompts, recording, shelf=shelf)
-    return [
-        [
-            PendingMass(
-                documents=_stack(recorder.mass, item),
-                tokens=_stack(recorder.tokens, item) if recording.keep_tokens else None,
-                max_logits=_stack(recorder.max_logits, item) if recording.keep_max_logits else None,
-            )
-            for recorder in recorders
-        ]
-        for item in range(len(prompts))
-    ]
+
+    def pending(recorder: Recorder, item: int) -> PendingMass:
+        return PendingMass(
+            documents=_stack(recorder.mass, item),
+            tokens=_stack(recorder.tokens, item) if recording.keep_tokens else None,
+            max_logits=_stack(recorder.max_logits, item) if recording.keep_max_logits else None,
+        )
+
+    with _fitting(prompts):
+        return [[pending(one, item) for one in recorders] for item in range(len(prompts))]
 
 
 def _forward(

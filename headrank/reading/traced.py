@@ -10,6 +10,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from headrank.models.attention import Recorder
+from headrank.models.copies import to_device
 from headrank.models.decoder import LoadedModel
 from headrank.reading.apart import forward
 from headrank.reading.block_attention import BlockAttention, Tail
@@ -56,9 +57,9 @@ def trace_blocks(
         suffix = packed.prompt.suffixes[0]
         sees = packed.suffix_positions(suffix)
         whole = len(prompts) == 1 and packed.prompt.blocks.every is None
-        seen = None if whole else torch.from_numpy(_seen(packed, rows, len(ids))).to(device)
+        seen = None if whole else to_device(_seen(packed, rows, len(ids)), device)
         recorder = recording.recorder([packed.target(suffix, device)])
-        tails.append(Tail(len(suffix.ids), torch.from_numpy(sees).to(device), recorder, seen))
+        tails.append(Tail(len(suffix.ids), to_device(sees, device), recorder, seen))
         ids += suffix.ids
         positions.append(sees[packed.tokens :])
     attention = BlockAttention(
@@ -67,7 +68,7 @@ def trace_blocks(
         groups=grouped(widths, len(head), device, waste=TRACED_WASTE),
         tails=tails,
     )
-    places = torch.from_numpy(np.concatenate(positions)).to(device)
+    places = to_device(np.concatenate(positions), device)
     with _kernel(device, int(widths.max())):
         forward(model, ids, places, attention, deepest)
     return [tail.recorder for tail in tails]

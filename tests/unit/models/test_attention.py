@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from headrank.align.forward import selected_mass
 from headrank.data.heads import Head, HeadSet, every_head
-from headrank.models.attention import ReadingComplete, Recorder, Target
+from headrank.models.attention import ReadingComplete, Recorder, Target, per_query_head
 from headrank.reading.prefill import read_prompt
 from headrank.reading.recording import Recording
 from tests.helpers import models
@@ -43,8 +43,9 @@ def states():
     )
 
 
-INDEX = torch.tensor([-1, 0, 0, -1, 1, 1, 1])
-TARGET = Target(rows=(7, 9), index=INDEX, documents=2)
+CPU = torch.device("cpu")
+INDEX = np.array([-1, 0, 0, -1, 1, 1, 1])
+TARGET = Target.of((7, 9), INDEX, 2, CPU)
 
 
 def causal(row, position):
@@ -106,9 +107,31 @@ def test_chosen_heads_are_rows_of_all_heads(states):
     torch.testing.assert_close(part.mass[5][0], whole.mass[5][0][[2, 1]])
 
 
+def test_sums_of_a_gpu_are_those_of_the_cpu():
+    """There a product takes the place of adding by index, which has no order on a GPU."""
+    generator = np.random.default_rng(5)
+    index = generator.integers(-1, 40, size=900)
+    target = Target.of((0, 1), index, 41, CPU, generator.permutation(np.flatnonzero(index >= 0)))
+    kept = torch.from_numpy(generator.random((16, len(target.places)), dtype=np.float32))
+    assert target.members.shape == (len(target.places), 41)
+    sums = target.sums(kept)
+    assert (sums[:, 40] == 0).all()
+    torch.testing.assert_close(kept @ target.members, sums, rtol=1e-6, atol=1e-6)
+
+
+def test_key_heads_repeated_give_what_grouped_heads_give(states):
+    query, key = states
+    value = key.flip(2)
+    rows, whole = query.repeat(1, 1, 2, 1)[:, :, :10], {"is_causal": True}
+    attend = torch.nn.functional.scaled_dot_product_attention
+    grouped = attend(rows, key, value, enable_gqa=True, **whole)
+    every = [per_query_head(one, rows) for one in (key, value)]
+    torch.testing.assert_close(attend(rows, *every, enable_gqa=True, **whole), grouped)
+
+
 def test_each_sequence_of_a_batch_has_its_own_target(states):
     query, key = states
-    other = Target(rows=(4, 10), index=torch.tensor([0, 1, 2]), documents=3)
+    other = Target.of((4, 10), np.array([0, 1, 2]), 3, CPU)
     batch = Recorder(targets=(TARGET, other))
     batch.observe(0, query.repeat(2, 1, 1, 1), key.repeat(2, 1, 1, 1), None, 1.0)
     for item, target in enumerate((TARGET, other)):
@@ -139,8 +162,8 @@ def test_output_is_untouched_by_recording(architecture):
     model = models.loaded(architecture)
     prompt = models.random_prompt()
     ids = torch.tensor([prompt.prefix])
-    index = torch.from_numpy(prompt.document_index())
-    recorder = Recorder(targets=(Target((30, 33), index, len(prompt.spans)),))
+    target = Target.of((30, 33), prompt.document_index(), len(prompt.spans), CPU)
+    recorder = Recorder(targets=(target,))
     with torch.no_grad():
         recorded = model.decoder(input_ids=ids, recorder=recorder).last_hidden_state
         model.decoder.config._attn_implementation = "sdpa"

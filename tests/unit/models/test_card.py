@@ -52,7 +52,9 @@ def device() -> str:
 def on(device, architecture, dtype=torch.float32, **changes):
     """Return the tiny model of an architecture on a device."""
     model = models.loaded(architecture, **changes)
-    model.decoder.to(device=device, dtype=dtype)
+    model.decoder.to(device)
+    for parameter in model.decoder.parameters():  # not the buffers: rotary angles stay float32
+        parameter.data = parameter.data.to(dtype)
     return model
 
 

@@ -6,10 +6,12 @@ import torch
 
 from headrank.errors import HeadRankError
 from headrank.options.prompt import PromptOptions
+from headrank.reading import prefill
 from headrank.reading.lists import read_list, read_lists
 from headrank.reading.prefill import read_prompt, read_prompts
 from headrank.reading.prompt import PromptBuilder
 from headrank.reading.recording import ReadOptions, Recording
+from headrank.reading.sliding_window import layer_windows
 from tests.helpers import models
 
 
@@ -95,6 +97,22 @@ def test_truncation_gives_the_same_numbers_and_computes_nothing_behind(architect
 def test_a_layer_the_model_lacks_is_refused(deepest):
     with pytest.raises(HeadRankError, match=rf"layer {deepest} .*layers 0\.\.3"):
         read_prompt(models.loaded(), models.random_prompt(), Recording(deepest=deepest))
+
+
+@pytest.mark.parametrize("architecture", models.ARCHITECTURES)
+def test_documents_of_unequal_lists_need_a_mask_under_a_window_alone(architecture, monkeypatch):
+    """A mask of all tokens by all tokens keeps SDPA from its causal kernel."""
+    masks, forward = [], prefill._forward
+
+    def watched(model, ids, positions, mask, *more):
+        masks.append(mask)
+        forward(model, ids, positions, mask, *more)
+
+    monkeypatch.setattr(prefill, "_forward", watched)
+    model = models.loaded(architecture)
+    read_prompts(model, [models.random_prompt(seed, documents=3 + seed) for seed in (1, 2)])
+    window = layer_windows(model) is not None
+    assert [mask is None for mask in masks] == [not window, False, False]
 
 
 @pytest.mark.parametrize("architecture", models.ARCHITECTURES)
