@@ -1,4 +1,4 @@
-"""Products of bfloat16 weights on CPUs that have no instructions for them.
+"""Products of bfloat16 weights where a processor has no instructions for them.
 
 Without AVX-512 torch multiplies bfloat16 matrices in a plain loop: 8 GFLOP/s on an AMD Zen 3 core,
 where float32 has 72. So such a product is made in float32 and rounded once. That is what bfloat16
@@ -16,6 +16,7 @@ import platform
 import torch
 
 logger = logging.getLogger(__name__)
+AMPERE = 8  # compute capability from which NVIDIA's GPUs multiply bfloat16
 FEW = 8  # rows from which widening the weights costs less than the plain loop saves
 
 
@@ -70,3 +71,20 @@ def widen(model: torch.nn.Module) -> None:
         layer.__class__ = WideLinear
     if layers:
         logger.info("no bfloat16 instructions here: products are made in float32 and rounded")
+
+
+def tell_slow(model: torch.nn.Module) -> None:
+    """Warn of bfloat16 weights on a GPU that has no instructions for them."""
+    for parameter in model.parameters():
+        if parameter.is_cuda and parameter.dtype == torch.bfloat16:
+            major, minor = torch.cuda.get_device_capability(parameter.device)
+            if torch.version.cuda is not None and major < AMPERE:
+                logger.warning(
+                    "%s (compute capability %d.%d) has no bfloat16 instructions, they came with "
+                    "%d.0: dtype float32 may be faster",
+                    torch.cuda.get_device_name(parameter.device),
+                    major,
+                    minor,
+                    AMPERE,
+                )
+            return

@@ -218,7 +218,7 @@ def load_weights(
     """
     import torch
 
-    from headrank.models.products import widen
+    from headrank.models.products import tell_slow, widen
 
     settle()
     check_weights(path)
@@ -253,6 +253,7 @@ def load_weights(
                 f"{path}: weights {name} hold NaN or infinity; fetch or convert the model again"
             )
     widen(model)
+    tell_slow(model)
     return model
 
 

@@ -3,13 +3,15 @@
 Every test says itself that the processor lacks them, so each runs on every machine.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from headrank.models import products
 from headrank.models.decoder import load_model
-from headrank.models.products import FEW, WideLinear, widen
+from headrank.models.products import FEW, WideLinear, tell_slow, widen
 from headrank.reading.prefill import read_prompt
 from tests.helpers import models
 from tests.helpers import tiny_models as tiny
@@ -116,3 +118,24 @@ def test_an_adapter_on_wide_layers_is_trained_and_merged():
         merged = wrapped.merge_and_unload()(input_ids=ids).last_hidden_state.float()
     assert WideLinear in {type(one) for one in model.decoder.modules()}
     assert np.corrcoef(apart.ravel(), merged.ravel())[0, 1] > 0.99
+
+
+@pytest.mark.parametrize(
+    ("capability", "dtype", "told"),
+    [
+        ((7, 5), torch.bfloat16, True),
+        ((8, 0), torch.bfloat16, False),
+        ((7, 5), torch.float32, False),
+    ],
+)
+def test_a_gpu_without_the_instructions_is_told(monkeypatch, caplog, capability, dtype, told):
+    on_card = SimpleNamespace(is_cuda=True, dtype=dtype, device=torch.device("cuda:0"))
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
+    tell_slow(SimpleNamespace(parameters=lambda: [on_card, on_card]))
+    expected = (
+        "Tesla T4 (compute capability 7.5) has no bfloat16 instructions, they came with 8.0: "
+        "dtype float32 may be faster"
+    )
+    assert caplog.messages == ([expected] if told else [])
