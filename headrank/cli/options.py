@@ -181,8 +181,9 @@ def add_prompt(parser: argparse.ArgumentParser, fit: bool = False, ordered: bool
             "--document-tokens",
             type=budget,
             metavar="N",
-            help="cut each document to N tokens; heads: as the heads were selected; fit (default): "
-            "keep all where the context holds them, else cut alike, never below heads",
+            help="cut each document to N tokens; heads: as the heads were selected; fit "
+            + ("(default): " if ordered else "(default where the heads have a cut): ")
+            + "keep all where the context holds them, else cut alike, never below heads",
         )
     else:
         group.add_argument(
@@ -191,7 +192,8 @@ def add_prompt(parser: argparse.ArgumentParser, fit: bool = False, ordered: bool
     group.add_argument(
         "--overlong",
         choices=("error", "truncate"),
-        help="a list longer than the model's context: stop (default), or cut its documents alike",
+        help="a list longer than the model's context: stop, or cut its documents alike"
+        + (" (takes the place of fit)" if fit else " (default: stop)"),
     )
     group.add_argument(
         "--layout",
