@@ -46,7 +46,7 @@ def measure_table(
             part.append(Row(tuple(cells), section, ranked=ranked))
         rows += emphasise(columns, part)
     notes = (
-        f"Prompt order: {layout.name(order)}. Means over all n judged queries of a set.",
+        f"Prompt order: {layout.name(order)}. Means {layout.queries()}",
         "Bold: best of the set; controls are left out.",
     )
     return Table(f"Measures by method, {order} order", tuple(columns), tuple(rows), notes, tidy)

@@ -31,6 +31,8 @@ class Layout:
         names: printed names of methods, sets, groups, orders and models; others keep their own.
         groups: ``{group: its sets}``: the main table shows their mean in place of them.
         digits: decimals of a measure.
+        rerankable: sets that hold only queries with a relevant and another document among the
+            candidates.
     """
 
     sets: Sequence[str]
@@ -41,6 +43,19 @@ class Layout:
     names: Mapping[str, str] = field(default_factory=dict)
     digits: int = 3
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    rerankable: Sequence[str] = ()
+
+    def queries(self) -> str:
+        """Return which queries the means are over."""
+        said = "over all n judged queries of a set"
+        chosen = [self.name(name) for name in self.sets if name in self.rerankable]
+        if not chosen:
+            return f"{said}."
+        which = "a set" if len(chosen) == len(self.sets) else ", ".join(chosen)
+        return (
+            f"{said}. The queries of {which} are those with a relevant and another document among "
+            "the candidates: all levels are higher than over every judged query of the collection."
+        )
 
     def benchmarks(self) -> dict[str, tuple[str, ...]]:
         """Return ``{set or group: the sets it stands for}``, a group where its first set stood."""

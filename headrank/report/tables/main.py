@@ -124,7 +124,7 @@ def _notes(layout: Layout, measure: str, *, several: bool, averaged: bool) -> li
     shown = "columns: prompt order"
     if len(layout.orders) == 1:
         shown = f"prompt order: {layout.name(layout.orders[0])}"
-    said = [f"{measure}, mean over all n judged queries of a set; {shown}."]
+    said = [f"{measure}, {shown}, mean {layout.queries()}"]
     if averaged:
         said[0] += f" Averages are over sets{', a group counting as one' * bool(layout.groups)}."
     if layout.groups:

@@ -158,6 +158,7 @@ def layout(x: Experiment, orders: list[str] | None = None) -> dict[str, Any]:
         "controls": x.report["controls"],
         "names": x.report["names"],
         "groups": x.report["groups"],
+        "rerankable": [name for name in x.sets if x.config["sets"][name]["pool"] == "rerankable"],
     }
 
 

@@ -79,6 +79,24 @@ def test_a_group_counts_as_one_in_the_average_and_keeps_marks_off():
     assert marked["a", "headrank"] == "†"
 
 
+@pytest.mark.parametrize(
+    ("rerankable", "said"),
+    [
+        ((), ""),
+        (("b",), "The queries of B are those"),
+        (("a", "b"), "The queries of a set are those"),
+    ],
+)
+def test_it_is_told_which_queries_a_set_holds(rerankable, said):
+    shown = layout(rerankable=rerankable, names={"b": "B"})
+    main = main_table(per_query(), None, shown, measure="nDCG@10")
+    measures = measure_table(per_query(), shown, measures=["nDCG@10"], order="shuffled")
+    for table in (main, measures):
+        assert "over all n judged queries of a set." in table.notes[0]
+        assert said in table.notes[0]
+        assert ("levels are higher" in table.notes[0]) == bool(rerankable)
+
+
 def test_best_is_bold_and_controls_never_are():
     rows = by_label(main_table(per_query(), None, layout(), measure="nDCG@10"))
     assert rows["Random"].cells[1].value == pytest.approx(0.95)
