@@ -121,7 +121,7 @@ def _notes(layout: Layout, measure: str, *, several: bool, averaged: bool) -> li
     Args:
         several: models, each with a best of its own.
     """
-    shown = "columns: prompt order"
+    shown = "a column for each prompt order"
     if len(layout.orders) == 1:
         shown = f"prompt order: {layout.name(layout.orders[0])}"
     said = [f"{measure}, {shown}, mean {layout.queries()}"]
