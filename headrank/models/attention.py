@@ -21,6 +21,7 @@ from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_f
 from transformers.masking_utils import sdpa_mask
 
 from headrank.models.copies import to_device
+from headrank.models.products import slow_backward
 
 IMPLEMENTATION = "headrank"
 
@@ -186,6 +187,27 @@ def _max_logits(logits: torch.Tensor, target: Target) -> torch.Tensor:
     return found.scatter_reduce(2, owners, logits[:, :, target.places], "amax").mean(1)
 
 
+def sdpa(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    **kwargs: object,
+) -> torch.Tensor:
+    """Return the output ``[batch, tokens, heads, dim]`` of transformers' SDPA attention.
+
+    Its inputs are changed where a kernel for them is slow or takes much memory.
+    """
+    if mask is None and query.is_cuda and query.dtype == torch.float32:
+        key, value = (per_query_head(states, query) for states in (key, value))
+    kind = query.dtype
+    if slow_backward(query):
+        query, key, value = query.float(), key.float(), value.float()
+        mask = mask.float() if mask is not None and mask.is_floating_point() else mask
+    return sdpa_attention_forward(module, query, key, value, mask, **kwargs)[0].to(kind)
+
+
 def per_query_head(states: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
     """Return the keys or values of key heads as ``[batch, heads, keys, dim]``, one a query head.
 
@@ -235,11 +257,7 @@ def headrank_attention(  # noqa: PLR0913  transformers calls it so
         return blocks.attend(module, query, key, value, scale, recorder, **kwargs), None
     if recorder is not None:
         recorder.observe(module.layer_idx, query, key, attention_mask, scale)
-    if attention_mask is None and query.is_cuda and query.dtype == torch.float32:
-        key, value = (per_query_head(states, query) for states in (key, value))
-    return sdpa_attention_forward(
-        module, query, key, value, attention_mask, scaling=scaling, **kwargs
-    )
+    return sdpa(module, query, key, value, attention_mask, scaling=scaling, **kwargs), None
 
 
 AttentionInterface.register(IMPLEMENTATION, headrank_attention)

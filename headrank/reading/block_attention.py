@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from headrank.models.attention import Recorder
+from headrank.models.attention import Recorder, sdpa
 from headrank.reading.list_cache import Room
 from headrank.reading.passes import Group
 
@@ -79,16 +78,11 @@ class BlockAttention:
         if recorder is not None:
             recorder.observe(module.layer_idx, query, key, None, scaling)
 
-        def sdpa(rows: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask):
-            return sdpa_attention_forward(
-                module, rows, keys, values, mask, scaling=scaling, **kwargs
-            )[0]
-
         parts = []
         if self.prefix:
             mask = self.mask("prefix", sliding_window, query.device)
             head = (states[:, :, : self.prefix] for states in (query, key, value))
-            parts.append(sdpa(*head, mask))
+            parts.append(sdpa(module, *head, mask, scaling=scaling, **kwargs))
         if self.groups:
             shared = (
                 (key[:, :, : self.head], value[:, :, : self.head])
@@ -101,10 +95,11 @@ class BlockAttention:
                 for before, own in zip(shared, (key, value), strict=True)
             ]
             mask = self.mask(group.width, sliding_window, query.device)
-            parts.append(group.rows(sdpa(group.batch(query), *seen, mask)))
+            found = sdpa(module, group.batch(query), *seen, mask, scaling=scaling, **kwargs)
+            parts.append(group.rows(found))
         for rows, keys, values, mask in behind:
             if self.room is None:
-                parts.append(sdpa(rows, keys, values, mask))
+                parts.append(sdpa(module, rows, keys, values, mask, scaling=scaling, **kwargs))
             else:
                 parts.append(self._suffix(rows, keys, values, scaling, sliding_window))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)

@@ -9,12 +9,19 @@ import numpy as np
 import pytest
 import torch
 
+from headrank.align.forward import selected_mass
+from headrank.data.heads import Head, HeadSet
 from headrank.models import products
+from headrank.models.attention import sdpa
 from headrank.models.decoder import load_model
 from headrank.models.products import FEW, WideLinear, tell_slow, widen
+from headrank.options.prompt import PromptOptions
 from headrank.reading.prefill import read_prompt
+from headrank.reading.prompt import PromptBuilder
 from tests.helpers import models
 from tests.helpers import tiny_models as tiny
+
+HEADS = HeadSet((Head(2, 3), Head(1, 0), Head(2, 1)))
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +125,51 @@ def test_an_adapter_on_wide_layers_is_trained_and_merged():
         merged = wrapped.merge_and_unload()(input_ids=ids).last_hidden_state.float()
     assert WideLinear in {type(one) for one in model.decoder.modules()}
     assert np.corrcoef(apart.ravel(), merged.ravel())[0, 1] > 0.99
+
+
+def test_gradients_through_attention_are_the_exact_ones_rounded():
+    torch.manual_seed(4)
+    module = SimpleNamespace(num_key_value_groups=2, is_causal=True)
+    given = [torch.randn(1, heads, 30, 16, dtype=torch.bfloat16) for heads in (4, 2, 2)]
+    weights = torch.randn(1, 30, 4, 16)
+    gradients = []
+    for kind in (torch.bfloat16, torch.float64):
+        states = [one.detach().to(kind, copy=True).requires_grad_() for one in given]
+        found = sdpa(module, *states, None, scaling=0.25)
+        assert found.dtype == kind
+        (found * weights.to(kind)).sum().backward()
+        gradients.append([one.grad.double() for one in states])
+    for found, exact in zip(*gradients, strict=True):
+        # The output was rounded before; torch's own loop is off by as much again.
+        assert (found - exact).abs().max() <= exact.abs().max() * 2**-7
+
+
+@pytest.mark.parametrize("layout", ["joint", "block"])
+@pytest.mark.parametrize("architecture", ["llama", "qwen3", "gemma3"])
+def test_attention_is_made_in_float32_for_its_backward_pass_alone(
+    architecture, layout, monkeypatch
+):
+    kinds, attend = [], torch.nn.functional.scaled_dot_product_attention
+
+    def watched(query, key, value, attn_mask=None, **more):
+        kinds.append({one.dtype for one in (query, key, value)})
+        return attend(query, key, value, attn_mask=attn_mask, **more)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watched)
+    model = models.loaded(architecture, sliding_window=200)
+    models.with_adapter(model, HEADS)
+    for parameter in model.decoder.parameters():
+        if not parameter.requires_grad:
+            parameter.data = parameter.data.to(torch.bfloat16)
+    options = PromptOptions(layout=layout, query_offset=100 if layout == "block" else 256)
+    one = models.candidates()
+    prompt = PromptBuilder(model.tokenizer, options, model.context).build(one, (one.query,))
+    selected_mass(model, prompt, HEADS).log().sum().backward()
+    assert kinds and all(kind == {torch.float32} for kind in kinds)
+    kinds.clear()
+    with torch.no_grad():
+        selected_mass(model, prompt, HEADS)
+    assert kinds and all(kind == {torch.bfloat16} for kind in kinds)
 
 
 @pytest.mark.parametrize(
