@@ -67,7 +67,8 @@ def by_position(
     Relevance is z-scored within each list; the prompt is cut in ``parts`` of equal length,
     so lists of different lengths join. Rows: part (from 1) x kind (all, relevant, other).
     Columns: part, start, stop (shares of the prompt), kind, documents, mean, sd (NaN if
-    fewer than two documents). Lists of several training seeds count each on its own.
+    fewer than two documents). Lists of several training seeds are joined in mean and sd; their
+    documents count once, since seeds share queries and places and are no samples of one another.
 
     Args:
         relevance_level: lowest grade that is relevant, as for AP and R (2 for TREC DL).
@@ -81,14 +82,15 @@ def by_position(
     for part in range(parts):
         for kind, chosen in kinds.items():
             values = table.loc[chosen]
-            z = values.loc[values["part"] == part, "z"].to_numpy()
+            values = values[values["part"] == part]
+            z = values["z"].to_numpy()
             rows.append(
                 {
                     "part": part + 1,
                     "start": part / parts,
                     "stop": (part + 1) / parts,
                     "kind": kind,
-                    "documents": len(z),
+                    "documents": len(values[["query", "document"]].drop_duplicates()),
                     "mean": z.mean() if len(z) else np.nan,
                     "sd": z.std(ddof=1) if len(z) > 1 else np.nan,
                 }
@@ -166,7 +168,9 @@ def zone_spread(lists: Iterable[Scored], confidence: float = 0.95, seed: int = 0
 def _documents(
     lists: Iterable[Scored], qrels: Qrels, parts: int, relevance_level: int
 ) -> pd.DataFrame:
-    """Return one row a document: part of the prompt (from 0), z, relevant."""
+    """Return one row a document of a list: query, document, part of the prompt (from 0), z,
+    relevant.
+    """
     rows = []
     for item in lists:
         count = len(item.doc_ids)
@@ -178,7 +182,8 @@ def _documents(
         grades = qrels.grades.get(item.query_id, {})
         for place, z in enumerate(zscore(np.asarray(item.scores, dtype=float))):
             relevant = grades.get(item.doc_ids[place], 0) >= relevance_level
-            rows.append((place * parts // count, float(z), relevant))
+            own = (item.query_id, item.doc_ids[place])
+            rows.append((*own, place * parts // count, float(z), relevant))
     if not rows:
         raise HeadRankError("there is no list to look at")
-    return pd.DataFrame(rows, columns=["part", "z", "relevant"])
+    return pd.DataFrame(rows, columns=["query", "document", "part", "z", "relevant"])

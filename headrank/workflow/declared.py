@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from headrank.workflow.config.ablations import settings
 from headrank.workflow.config.keys import stored_dtype
 from headrank.workflow.config.layouts import (
     APART,
@@ -17,7 +18,7 @@ from headrank.workflow.config.layouts import (
 )
 from headrank.workflow.config.roles import ROLES, roles
 from headrank.workflow.config.shown import shown
-from headrank.workflow.config.usage import mined_as, split_method, used_recipes
+from headrank.workflow.config.usage import mined_as, split_method
 
 
 class Declared:
@@ -83,9 +84,20 @@ class Declared:
         return {name: self.roles[name] for name in self.sets_of(*ROLES)}
 
     def sets_of(self, *among: str) -> list[str]:
-        """Return the sets of these roles that the experiment uses."""
+        """Return the sets of these roles that the experiment uses.
+
+        So do methods that stand in the report's panels alone, and ablated settings of any.
+        """
         used = {*self.sets, *self.config["profiling"]["sets"]}
-        for name in used_recipes(self.config):
+        methods = {part for name in self.methods for part in split_method(name)}
+        methods |= {*self.report["panels"]}
+        methods |= {
+            one.method
+            for one in settings(self.config)
+            if self.config["ablations"][one.factor]["method"] in methods
+        }
+        trained = {self.declared[name].get("adapter") for name in methods if name}
+        for name in trained & {*self.recipes}:
             used |= {*self.recipes[name]["training"], self.recipes[name]["validation"]}
         return [name for name in self.declared_sets if name in used and self.roles[name] in among]
 

@@ -56,9 +56,14 @@ def benchmark_parts(x: Experiment, model: str) -> list[str]:
 
 
 def timed_methods(x: Experiment, kind: str) -> list[str]:
-    """Return the methods of a kind that the experiment evaluates, fusions by their parts."""
+    """Return the methods of a kind that the experiment evaluates, fusions by their parts.
+
+    Those that select heads anew after alignment are left out: a ranker reads the heads that its
+    adapter was trained for.
+    """
     names = dict.fromkeys(part for method in x.methods for part in split_method(method) if part)
-    return [name for name in names if x.declared[name]["kind"] == kind]
+    known = [name for name in names if x.declared[name]["kind"] == kind]
+    return [name for name in known if not x.declared[name].get("reselect")]
 
 
 def timed_attention(x: Experiment, model: str) -> dict[str, dict[str, Any]]:

@@ -118,6 +118,7 @@ def draw_learning_curve(
     per_run: str,
     cards: Sequence[str],
     *,
+    methods: Sequence[str],
     references: Sequence[str],
     of: Mapping,
 ) -> Figure:
@@ -125,18 +126,23 @@ def draw_learning_curve(
 
     Args:
         cards: cards of the adapters, ``.../ADAPTER/headrank.json``.
+        methods: that of each card. Several may share an adapter: each is a curve of its own.
         of: fields of a ``Subject``.
     """
     about = Subject(**of)
     table = about.rows(pd.read_parquet(per_run))
     alone = table[~table["method"].str.contains("+", regex=False)]
     points = []
-    for path in cards:
+    for path, method in zip(cards, methods, strict=True):
         card, adapter = read_json(path), Path(path).parent.name
-        values = alone.loc[alone["adapter"] == adapter, "value"]
+        own = (alone["adapter"] == adapter) & (alone["method"] == method)
+        values = alone.loc[own, "value"]
+        curve = kind_of(card)
+        if cards.count(path) > 1:
+            curve += f": {about.names.get(method, method)}"
         points.append(
             {
-                "curve": kind_of(card),
+                "curve": curve,
                 "queries": card["training_queries"],
                 "seed": card["seed"],
                 "value": values.mean(),

@@ -94,7 +94,8 @@ def quality_latency(
     if "lists" in points:
         one = set(points["lists"]) == {1}
         timed = ", on 1 list" if one else f", mean of {counted(points['lists'], 'lists')[4:]}"
-    axes.set_xlabel(f"CPU seconds a query{timed}")
+    clock = "GPU" if "gpu" in points and points["gpu"].any() else "CPU"
+    axes.set_xlabel(f"{clock} seconds a query{timed}")
     axes.set_ylabel(measure)
     figure.legend(**place)
     _set_apart(axes, points, drawn)

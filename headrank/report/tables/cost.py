@@ -246,11 +246,12 @@ def tabulate_latency(
     about = Subject(**of)
     measured = pd.concat([pd.read_csv(path) for path in costs])
     points = quality_by_cost(measured, pd.read_parquet(per_query), about, **quality)
+    # The first stage is always the CPU's.
+    gpu = "cuda" in set(measured["device"])
     return latency_table(
-        points,
+        points.assign(gpu=gpu),
         about,
-        # The first stage is always the CPU's.
-        gpu="cuda" in set(measured["device"]),
+        gpu=gpu,
         about=f"Lists of {about.set_name}: {timed['lists']}, with up to {timed['candidates']} "
         f"candidates; rounds: {timed['rounds']}.",
         generative=generative,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ def head_table(
     selections: Mapping[str, HeadSet],
     stability: Mapping[str, np.ndarray] | None = None,
     names: Mapping[str, str] | None = None,
-    blind: np.ndarray | None = None,
+    blind: Mapping[str, np.ndarray | None] | None = None,
 ) -> Table:
     """Return the selected heads of each selection, best first.
 
@@ -31,8 +31,8 @@ def head_table(
         stability: ``{selection: [layers, heads]}``: share of bootstrap samples of the
             profiling queries that select a head (``Profile.stability``).
         names: printed names of selections, where they differ from the usual ones.
-        blind: ``[layers, heads]``, True where a sliding window misses a document of the
-            profiled lists (``Profile.blind``); told in a note.
+        blind: ``{selection: [layers, heads]}``, True where a sliding window misses a document of
+            the profiled lists (``Profile.blind``); told in a note, as it differs between layouts.
     """
     rows = []
     for name, chosen in selections.items():
@@ -83,15 +83,30 @@ def head_table(
             "Window: tokens that a head with sliding attention looks back over; empty for full "
             "attention. Each head reaches every document of the profiled lists.",
         )
-    if blind is not None and blind.any():
-        seeing = np.flatnonzero(~blind.all(axis=1))
-        notes += (
-            f"{int(blind.sum())} of {blind.size} heads could not be selected: their sliding window "
-            "misses a document of the profiled lists. Layers with heads that see all: "
-            f"{', '.join(map(str, seeing)) or 'none'}.",
-        )
+    notes += tuple(_blind_notes(blind or {}, names))
     frame = pd.DataFrame(rows)
     return from_frame("Selected heads", frame, columns, section="selection", notes=notes)
+
+
+def _blind_notes(
+    blind: Mapping[str, np.ndarray | None], names: Mapping[str, str] | None
+) -> Iterator[str]:
+    """Yield which heads could not be selected, once for selections of which the same is true."""
+    of: dict[bytes, list[str]] = {}
+    for name, missed in blind.items():
+        if missed is not None and missed.any():
+            of.setdefault(missed.tobytes(), []).append(name)
+    for several in of.values():
+        missed = blind[several[0]]
+        seeing = np.flatnonzero(~missed.all(axis=1))
+        where = f"{', '.join(labels.label(name, names) for name in several)}: "
+        yield (
+            where
+            * (len(several) < len(blind))
+            + f"{int(missed.sum())} of {missed.size} heads could not be selected: their sliding "
+            "window misses a document of the profiled lists. Layers with heads that see all: "
+            f"{', '.join(map(str, seeing)) or 'none'}."
+        )
 
 
 def pairs_table(summary: pd.DataFrame) -> Table:
@@ -218,7 +233,8 @@ def tabulate_heads(
         name: known[places[name]].stability(SelectionOptions(**selections[name]), resamples, seed)
         for name in chosen
     }
-    return head_table(chosen, stability, names, known[0].blind)
+    blind = {name: known[places[name]].blind for name in chosen}
+    return head_table(chosen, stability, names, blind)
 
 
 def tabulate_pairs(summary: str) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from headrank.workflow.config.causes import Unknown
-from headrank.workflow.config.usage import split_method, used_selections
+from headrank.workflow.config.usage import split_method, unrecorded, used_selections
 
 ALIGNED = "experiment.methods with an adapter"
 
@@ -63,6 +63,19 @@ def report_problems(config: Mapping) -> Iterator[str]:
     for number, name in enumerate(report["panels"]):
         if name not in attention:
             yield Unknown(f"report.panels.{number}", name, attention, "methods")
+    for path, name in (
+        ("report.method", report["method"]),
+        *((f"report.panels.{number}", name) for number, name in enumerate(report["panels"])),
+    ):
+        # Of methods that are not truncated it is told already.
+        own = name in attention and methods[name]["truncated"]
+        lacking = unrecorded(config, name) if own else None
+        if lacking is not None:
+            needed = {"tokens": "'all'", "max_logits": "true"}[lacking]
+            yield (
+                f"{path} is {name!r}; allowed: another method, since its figures fold readings "
+                f"and these lack what it folds (set reading.{lacking} to {needed})"
+            )
     shown = {report["method"], *report["panels"]} & set(selected)
     if shown and not config["profiling"]["sets"] and not used_selections(config):
         yield (

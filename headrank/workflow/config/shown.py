@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from headrank.workflow.config.usage import split_method, used_recipes, used_selections
+from headrank.workflow.config.usage import split_method, unrecorded, used_recipes, used_selections
 
 BM25, RUN, OWN = "bm25", "run", "own"
 
@@ -16,11 +16,15 @@ def shown(config: Mapping) -> dict:
     ``method``, whose heads are shown, is an unaligned method of selected heads: the one that an
     aligned method is trained from, else one of graded selection (HeadRank's), else the first.
     ``panels``, which are compared along the prompt, are a method of all heads, that method, and
-    an aligned one.
+    an aligned one. Methods that read what readings do not hold are passed over.
     """
     report, methods = dict(config["report"]), config["methods"]
     used = dict.fromkeys(split_method(name)[0] for name in config["experiment"]["methods"])
-    reading = [name for name in used if methods[name]["kind"] == "attention"]
+    reading = [
+        name
+        for name in used
+        if methods[name]["kind"] == "attention" and unrecorded(config, name) is None
+    ]
     aligned = [name for name in reading if "adapter" in methods[name]]
     plain = [name for name in reading if name not in aligned]
     selected = [name for name in plain if methods[name]["heads"] != "all"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from headrank.options.fold import MAX_LOGIT
 from headrank.workflow.config.layouts import recipe_layout
 
 # What stands around each document and around them all, for the size of shards alone. Not
@@ -24,6 +25,19 @@ def used_selections(config: Mapping) -> list[str]:
     bases = {split_method(name)[0] for name in config["experiment"]["methods"]}
     used = {config["methods"][name].get("heads") for name in bases if name in config["methods"]}
     return [name for name in config["selections"] if name in used]
+
+
+def unrecorded(config: Mapping, name: str) -> str | None:
+    """Return the key of `reading` that keeps readings from what an attention method folds.
+
+    A truncated method reads for itself, but the report's figures fold readings of it all the same.
+    """
+    method, reading = config["methods"][name], config["reading"]
+    if method["outliers"] and method["heads"] != "all" and reading["tokens"] != "all":
+        return "tokens"
+    if method["aggregation"] == MAX_LOGIT and not reading["max_logits"]:
+        return "max_logits"
+    return None
 
 
 def used_recipes(config: Mapping) -> list[str]:

@@ -149,6 +149,7 @@ FIGURES = (
             "cards": adapter_cards(x, w.model, x.report["learning_curve"]),
         },
         options=lambda x, w: {
+            "methods": [name for name in x.report["learning_curve"] for _ in x.adapters_of(name)],
             "references": reference_methods(x),
             "of": of(x, w, x.report_order),
         },

@@ -64,6 +64,17 @@ def test_noise_explains_on_average_what_chance_is_said_to():
     assert abs(np.mean(shares) - chance_share(tables[0])) < 3 * error
 
 
+def test_seeds_are_no_samples_of_one_another():
+    """They share queries and places: three times the lists do not make chance a third."""
+    generator = np.random.default_rng(0)
+    names = tuple(f"d{i}" for i in range(20))
+    lists = [Scored(f"q{i}", names, generator.normal(size=20)) for i in range(25)]
+    alone, joined = by_position(lists, Qrels({})), by_position(3 * lists, Qrels({}))
+    assert joined["documents"].tolist() == alone["documents"].tolist()
+    assert chance_share(joined) == chance_share(alone) == 9 / 499
+    assert position_share(joined) == pytest.approx(position_share(alone), rel=0.02)
+
+
 def test_without_a_document_that_is_not_relevant_no_share_is_told():
     lists = [Scored("q1", ("a", "b"), np.array([0.0, 2.0]))]
     table = by_position(lists, Qrels({"q1": {"a": 1, "b": 1}}), parts=2)

@@ -167,6 +167,8 @@ def test_quality_latency_sets_points_apart_that_would_cover_one_another():
     assert apart == pytest.approx(7)
     assert places[1][0] == pytest.approx(axes.transData.transform((0.9, 0.6))[0])
     assert axes.get_xlabel() == "CPU seconds a query, mean of 3 lists"
+    figure = figures.quality_latency(points.assign(lists=3, gpu=True, **bounds))
+    assert figure.axes[0].get_xlabel() == "GPU seconds a query, mean of 3 lists"
 
 
 def test_quality_latency_keeps_the_order_of_costs_and_cuts_nothing_off():
@@ -245,10 +247,29 @@ def test_curves_and_ablations_say_what_they_are_of(tmp_path):
     figure = draw_learning_curve(
         str(tmp_path / "per_run.parquet"),
         cards,
+        methods=["headrank", "headrank"],
         references=[],
         of={"model": "m", "name": "lee", "measure": "nDCG@10", "order": "shuffled", "names": names},
     )
     assert figure.get_suptitle() == "Model M · Lee · shuffled · n = 6 queries"
+    # A method that reads with the same adapters otherwise is a curve of its own.
+    other = [(*row[:4], "cut", *row[5:-1], row[-1] / 2) for row in rows]
+    pd.DataFrame(rows + other, columns=columns).to_parquet(tmp_path / "per_run.parquet")
+    figure = draw_learning_curve(
+        str(tmp_path / "per_run.parquet"),
+        cards * 2,
+        methods=["headrank", "headrank", "cut", "cut"],
+        references=[],
+        of={"model": "m", "name": "lee", "measure": "nDCG@10", "order": "shuffled", "names": names},
+    )
+    assert figure.get_suptitle() == "Model M · Lee · shuffled · n = 6 queries"
+    curves = {
+        line.get_label().split(",")[0]: line.get_ydata()
+        for line in figure.axes[0].lines
+        if "HeadRank" in str(line.get_label())
+    }
+    assert sorted(curves) == ["HeadRank: cut", "HeadRank: headrank"]
+    assert curves["HeadRank: headrank"] == pytest.approx(2 * curves["HeadRank: cut"])
     differences = {
         "factor": "Heads K",
         "setting": ["8", "4"],

@@ -43,11 +43,16 @@ def test_head_table_tells_which_heads_could_not_be_selected():
     blind = np.ones((6, 2), dtype=bool)
     blind[2] = False
     blind[5, 1] = False
-    text = head_table({"headrank": HeadSet((Head(2, 1, 0.9),))}, blind=blind).markdown()
+    heads = HeadSet((Head(2, 1, 0.9),))
+    text = head_table({"headrank": heads}, blind={"headrank": blind}).markdown()
     assert "9 of 12 heads could not be selected" in text
     assert "Layers with heads that see all: 2, 5." in text
-    whole = head_table({"headrank": HeadSet((Head(2, 1, 0.9),))}, blind=np.zeros((6, 2), bool))
+    sees = np.zeros((6, 2), bool)
+    whole = head_table({"headrank": heads}, blind={"headrank": sees})
     assert "could not be selected" not in whole.markdown()
+    # Read apart, every document is near the query.
+    both = head_table({"headrank": heads, "block": heads}, blind={"headrank": blind, "block": sees})
+    assert any(note.startswith("HeadRank: 9 of 12 heads could not") for note in both.notes)
 
 
 def test_pairs_table():

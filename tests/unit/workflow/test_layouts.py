@@ -193,6 +193,48 @@ def test_an_adapter_trained_in_both_layouts_serves_both():
     assert expected in message(changed(again))
 
 
+def test_a_figure_of_what_readings_lack_is_refused():
+    """A truncated method reads for itself; the report's figures fold readings."""
+
+    def in_a_panel(config):
+        config["reading"] = {**config["reading"], "tokens": "none"}
+        for method in config["methods"].values():
+            method.pop("outliers", None)
+        pruned = {"heads": "headrank", "calibrate": True, "outliers": True, "truncated": True}
+        config["methods"]["pruned"] = pruned
+        config["experiment"]["methods"].append("pruned")
+        config["report"] = {**config["report"], "panels": ["pruned"]}
+
+    expected = "report.panels.0 is 'pruned'; allowed: another method, since its figures fold"
+    told = message(changed(in_a_panel))
+    assert expected in told and "(set reading.tokens to 'all')" in told
+
+
+def test_a_method_that_only_the_report_shows_keeps_its_sets_apart():
+    """Its adapter is trained: no query of its training may stand among those that choose it."""
+
+    def in_a_panel(config):
+        for name in [one for one in config["experiment"]["methods"] if "headrank" in one]:
+            config["experiment"]["methods"].remove(name)
+        config["evaluation"]["comparisons"] = []
+        config["report"] = {**config["report"], "panels": ["headrank"], "baseline": None}
+
+    recipe = BASE["alignments"]["insuranceqa"]
+    x = made(in_a_panel)
+    assert "headrank" not in x.methods
+    assert {*recipe["training"], recipe["validation"]} <= x.used_roles().keys()
+
+
+def test_heads_selected_anew_are_not_timed_as_those_before():
+    def again(config):
+        config["methods"]["anew"] = {**config["methods"]["headrank"], "reselect": True}
+        config["experiment"]["methods"].append("anew")
+
+    x = made(again)
+    assert "anew" in x.methods and "anew" not in timed_attention(x, "smollm2")
+    assert "headrank" in timed_attention(x, "smollm2")
+
+
 def test_block_methods_and_encoders_are_timed_behind_stored_documents_too():
     x = made()
     stored = stored_of(x, "smollm2")

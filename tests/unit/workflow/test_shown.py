@@ -19,10 +19,17 @@ def config(methods, **report):
         "untuned": {"kind": "attention", "heads": "graded"},
         "aligned": {"kind": "attention", "heads": "graded", "adapter": "own"},
         "other": {"kind": "attention", "heads": "core", "adapter": "own"},
+        "outliers": {"kind": "attention", "heads": "core", "outliers": True},
+        "logits": {"kind": "attention", "heads": "graded", "aggregation": "max-logit"},
     }
+    for method in known.values():
+        if method["kind"] == "attention":
+            method.setdefault("outliers", False)
+            method.setdefault("aggregation", "sum")
     criteria = {"core": "contrastive", "graded": "graded"}
     return {
         "methods": known,
+        "reading": {"tokens": "none", "max_logits": False},
         "experiment": {"methods": methods},
         "selections": {name: {"criterion": value} for name, value in criteria.items()},
         "report": {"method": None, "panels": [], "names": {}} | report,
@@ -39,6 +46,9 @@ def config(methods, **report):
         # What an adapter is trained from goes before HeadRank's own selection.
         (["untuned", "core", "other"], "core", ["core", "other"]),
         (["aligned"], None, ["aligned"]),
+        # Truncated, they read for themselves what readings do not hold.
+        (["outliers", "logits"], None, []),
+        (["outliers", "core"], "core", ["core"]),
     ],
 )
 def test_an_own_experiment_shows_heads_and_panels_by_itself(methods, method, panels):
