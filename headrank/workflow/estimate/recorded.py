@@ -17,6 +17,9 @@ from headrank.workflow.estimate.own_folders import own_corpora, own_queries
 from headrank.workflow.estimate.plan import Plan
 from headrank.workflow.estimate.terms import Known, Shape, Speed
 
+# What a set is sampled by: a card of other values tells another number of queries.
+SAMPLING = ("collection", "split", "pool", "take", "skip")
+
 
 class Job(NamedTuple):
     """One recorded job.
@@ -66,6 +69,7 @@ def known(
         | {
             name: card["queries"]
             for name, card in _cards(results / "sets", config["sets"], "set.json").items()
+            if _sampled_so(card, config, name)
         },
         document_tokens=_rates((job.name, job.inside, job.documents) for job in jobs),
         corpus_tokens={name: one.tokens for name, one in own.items()},
@@ -83,6 +87,13 @@ def _cards(folder: Path, names: Iterable[str], card: str) -> dict[str, dict]:
     """Return the cards of the folders that are there, by name."""
     paths = {name: folder / name / card for name in names}
     return {name: read_json(path) for name, path in paths.items() if path.is_file()}
+
+
+def _sampled_so(card: Mapping, config: Mapping, name: str) -> bool:
+    """Return whether a set was sampled as the config samples it now."""
+    asked = {key: config["sets"][name][key] for key in SAMPLING}
+    asked |= {"candidates": config["candidates"], "seed": config["seed"]}
+    return asked.items() <= card.items()
 
 
 def _shape(card: Mapping) -> Shape:
@@ -140,9 +151,13 @@ def _reading(config: Mapping, path: Path, seconds: float) -> Iterator[Job]:
     read, inside = sum(map(len, spans)), sum(int((s[:, 1] - s[:, 0]).sum()) for s in spans)
     # The same parts of a prompt as in the estimate's own lists.
     prompt = inside + read * costs["marker_tokens"] + len(spans) * costs["prompt_tokens"]
-    if read and seconds and _as_declared(file.meta["provenance"], config["models"][model]):
+    made = file.meta["provenance"]
+    if read and seconds and _as_declared(made, config["models"][model]):
         key = ("reading" if adapter == "none" else "aligned", model)
-        yield Job(key, prompt, seconds, name, read, inside)
+        cut = made["prompt"]["document_tokens"]
+        # Documents that were cut elsewhere tell a speed, and not how long documents are.
+        same = cut == config["prompt"].get("document_tokens")
+        yield Job(key, prompt, seconds, name, read if same else 0, inside)
 
 
 def _answers(config: Mapping, path: Path, seconds: float) -> Iterator[Job]:

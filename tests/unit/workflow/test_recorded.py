@@ -6,7 +6,7 @@ import pytest
 
 from headrank.baselines.generation.records import save_records
 from headrank.reading.readings import save_readings
-from headrank.workflow.estimate.recorded import known
+from headrank.workflow.estimate.recorded import SAMPLING, known
 from headrank.workflow.estimate.terms import Known, Shape, Speed
 from tests.helpers.small_experiment import experiment, reading
 
@@ -27,7 +27,8 @@ def test_what_earlier_runs_tell(tmp_path):
 
     def recorded(path, lists, seconds, **made):
         shape = Shape(2, 3)
-        made = {"device": "cpu", "dtype": "bfloat16"} | made
+        prompt = {"document_tokens": 80}
+        made = {"device": "cpu", "dtype": "bfloat16", "prompt": prompt} | made
         read = [reading(n, shape, 10, 200, True, False) for n in range(lists)]
         save_readings(results / f"readings/{path}.npz", read, made)
         put(results / f"benchmarks/readings/{path}.jsonl", {"s": seconds})
@@ -38,7 +39,10 @@ def test_what_earlier_runs_tell(tmp_path):
     # Not this experiment's: another precision, and a set that is not declared.
     recorded("lee/smollm2/none/reversed/0", 5, 1.0, dtype="float32")
     recorded("other/smollm2/none/shuffled/0", 5, 1.0)
-    put(results / "sets/lee/set.json", {"queries": 24})
+    config = experiment()
+    sampled = {key: config["sets"]["lee"][key] for key in SAMPLING}
+    sampled |= {"candidates": config["candidates"], "seed": config["seed"]}
+    put(results / "sets/lee/set.json", sampled | {"queries": 24})
     answers = "lee/smollm2/shuffled/listwise/0.jsonl"
     settings = {"device": "cpu", "dtype": "bfloat16", "method": {"batch": 1}}
     lists = [answer(number, prompt_tokens=300) for number in range(2)]
@@ -75,6 +79,13 @@ def test_what_earlier_runs_tell(tmp_path):
         # One adapter: 2 epochs of 100 lists, three times their 500 tokens, and 3 x 12 lists of 600.
         ("training", "smollm2"): Speed((3 * 2 * 100 * 500 + 3 * 12 * 600) / 500, "measured"),
     }
+    # What was sampled or cut otherwise tells how fast the machine is, and no more.
+    put(results / "sets/lee/set.json", sampled | {"queries": 24, "take": 7})
+    changed = experiment(methods__listwise=listwise)
+    changed["prompt"]["document_tokens"] = 60
+    other = known(changed, results, resources)
+    assert (other.queries, other.document_tokens) == ({}, {})
+    assert other.speeds["reading", "smollm2"] == found.speeds["reading", "smollm2"]
     assert known(experiment(), tmp_path / "no", tmp_path / "no") == Known()
     # Results of another config tell how fast the machine is, and nothing of these sets and recipes.
     other = known(
