@@ -6,7 +6,7 @@ from headrank.workflow import timed
 # the other in one process, so their costs compare, and what they import is loaded once.
 rule latency:
     input:
-        lists=list(experiment.set_files(experiment.report_set).values()),
+        lists=experiment.lists_of(experiment.report_set),
         model=experiment.model_part("{model}"),
         needed=lambda wildcards: timed.timed_files(experiment, wildcards.model),
     output:
@@ -41,7 +41,7 @@ rule latency:
 
 rule latency_first_stage:
     input:
-        lists=list(experiment.set_files(experiment.report_set).values()),
+        lists=experiment.lists_of(experiment.report_set),
         index=timed.report_index(experiment),
     output:
         "<results>/latency/first-stage.csv",

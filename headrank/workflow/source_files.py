@@ -149,9 +149,14 @@ class SourceFiles(Declared):
         """Return a set's files: ``queries``, ``documents``, ``candidates``, ``qrels``, ``set``."""
         return {file.split(".")[0]: f"{self.results}/sets/{name}/{file}" for file in SET_FILES}
 
+    def lists_of(self, name: str) -> list[str]:
+        """Return the files that a set's lists are made from: a corrected judgment reads nothing."""
+        files = self.set_files(name)
+        return [files[part] for part in ("queries", "documents", "candidates")]
+
     def files_of_set(self, wildcards: Any) -> list[str]:
-        """Return the files of a wildcard's set."""
-        return list(self.set_files(wildcards.set).values())
+        """Return the files that the lists of a wildcard's set are made from."""
+        return self.lists_of(wildcards.set)
 
     def qrels_of(self, names: Sequence[str]) -> list[str]:
         """Return the judgments of some sets."""

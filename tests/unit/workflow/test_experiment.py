@@ -31,6 +31,16 @@ def named(**wildcards):
     return SimpleNamespace(**wildcards)
 
 
+def test_a_corrected_judgment_reads_no_list_again():
+    x = experiment()
+    for files in (x.files_of_set(named(set="lee")), x.lists_of("lee")):
+        assert [Path(file).name for file in files] == [
+            "queries.jsonl",
+            "documents.jsonl",
+            "candidates.run",
+        ]
+
+
 def test_a_method_without_a_model_has_one_run_a_set_and_others_one_a_model_adapter_and_order():
     x = experiment()
     assert len(x.cells) == len(set(x.cells))
