@@ -267,8 +267,8 @@ def _unique(pairs: list[tuple[str, object]]) -> dict:
     """Return the object of its members, each of another name."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        key = next(name for name in names if names.count(name) > 1)
+        seen: set[str] = set()
+        key = next(name for name, _ in pairs if name in seen or seen.add(name))
         raise JsonRefused(f"the key '{brief(key)}' is given twice; keep one", key)
     return found
 

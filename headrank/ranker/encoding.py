@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headrank.data.candidates import PASSAGES, Passage, as_candidates, in_order
+from headrank.data.spellings import without_id
 from headrank.errors import HeadRankError
 from headrank.reading.apart import PASS_TOKENS, encode_documents
 from headrank.reading.document_store import DocumentStore, Shelf, check_layout, identity_of
@@ -101,7 +102,8 @@ def encode_passages(
     shelf = ranker.shelf()
     if shelf is None:
         raise HeadRankError("the ranker has no store; give one to from_pretrained")
-    passages = iter(in_order(passages, "passages", PASSAGES))
+    # What is stored has no id: two parts of one document may bear the same.
+    passages = map(without_id, in_order(passages, "passages", PASSAGES))
     while chunk := list(itertools.islice(passages, _TOKENIZED)):
         # No query is read: the documents of layout block do not see it.
         prompt = ranker.builder.build(as_candidates("any", chunk), ("any",))

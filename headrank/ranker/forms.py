@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headrank.data.candidates import PASSAGES, Passage, check_text, in_order
-from headrank.data.spellings import DOCUMENT
+from headrank.data.spellings import without_id
 from headrank.errors import HeadRankError, kind_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class CrossEncoderForms:
         Raises:
             HeadRankError: as ``rerank``.
         """
-        documents = [_without_id(one) for one in in_order(documents, "documents", PASSAGES)]
+        documents = [without_id(one) for one in in_order(documents, "documents", PASSAGES)]
         found = []
         for one in self.rerank(query, documents, query_id=query_id, top_k=top_k):
             text = {"text": one.passage.text} if return_documents else {}
@@ -87,13 +87,6 @@ class CrossEncoderForms:
             places.setdefault(pair[0], []).append(number)
         scores = np.full(len(pairs), np.nan)
         for query, own in places.items():
-            for one in self.rerank(query, [_without_id(pairs[place][1]) for place in own]):
+            for one in self.rerank(query, [without_id(pairs[place][1]) for place in own]):
                 scores[own[one.index]] = one.score
         return scores
-
-
-def _without_id(passage: object) -> object:
-    """Return a mapping without its id: it is told by its place, and may stand twice."""
-    if not isinstance(passage, Mapping):
-        return passage
-    return {key: value for key, value in passage.items() if key not in DOCUMENT["id"]}

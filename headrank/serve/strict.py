@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
 from headrank.io.texts import MARK, JsonRefused, strict_json
+from headrank.serve.wire import RerankRequest
 
 
 class StrictRequest(Request):
@@ -25,7 +26,7 @@ class StrictRequest(Request):
                 would take it in two ways.
         """
         try:
-            return strict_json((await self.body()).removeprefix(MARK).decode("utf-8"))
+            value = strict_json((await self.body()).removeprefix(MARK).decode("utf-8"))
         except json.JSONDecodeError:
             raise
         except UnicodeDecodeError:
@@ -34,6 +35,13 @@ class StrictRequest(Request):
             raise HTTPException(422, f"the body: {error}") from None
         except ValueError as error:
             raise HTTPException(400, f"the body is no JSON that can be read: {error}") from None
+        if isinstance(value, dict):
+            # The first unknown key is kept, to be refused. Each would be an error of its own, and a
+            # body has room for a million.
+            known = RerankRequest.model_fields
+            unknown = next((key for key in value if key not in known), None)
+            value = {key: one for key, one in value.items() if key in known or key == unknown}
+        return value
 
 
 class StrictRoute(APIRoute):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from headrank.data.candidates import CandidateList, as_candidates
 from headrank.data.spellings import DOCUMENT
@@ -60,7 +60,7 @@ class RerankRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
     query: Text
-    documents: Annotated[list[Text | Document], Field(min_length=1)]
+    documents: Annotated[list[Text | Document], Field(min_length=1), FailFast()]
     model: Annotated[str | None, Field(description="as GET /v1/models names it")] = None
     top_n: Annotated[TopN | None, Field(description="the best only; by default all")] = None
     return_documents: Annotated[bool | None, Field(description="texts in the answer")] = False

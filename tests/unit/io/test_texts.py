@@ -19,7 +19,7 @@ from headrank.collections.collection import (
 from headrank.data.heads import HeadSet
 from headrank.data.trec import Qrels, Run
 from headrank.io.files import read_json, read_jsonl, write_jsonl
-from headrank.io.texts import MARK, is_blank, read_text, strict_json, text_lines
+from headrank.io.texts import MARK, JsonRefused, is_blank, read_text, strict_json, text_lines
 from headrank.workflow.provenance.run_metadata import load_metadata
 from tests.helpers.expected_errors import refused
 
@@ -160,6 +160,13 @@ TWICE = {
     '{"b": {"a": 1},\n "a": 2,\n "c": [\n  {"a": 3,\n   "a": 4}]}': 5,
     '[{"a": 1}, {"a": 2},\n{"\\u0061": 3,\n"a": 3}]': 2,
 }
+
+
+def test_a_key_given_twice_among_many_is_found_without_comparing_all_with_all():
+    """A million comparisons of a million would hold a server for days."""
+    many = ", ".join(f'"k{number}": 0' for number in range(300_000))
+    with pytest.raises(JsonRefused, match="the key 'k7' is given twice"):
+        strict_json(f'{{{many}, "k7": 1, "k9": 1}}')
 
 
 @pytest.mark.parametrize("text", TWICE)

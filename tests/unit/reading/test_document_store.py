@@ -213,6 +213,8 @@ def test_a_store_holds_what_it_says(computed):
     assert store.bytes == sum(held.entry.bytes for held in store._entries.values())
     with pytest.raises(HeadRankError, match="passages is one text; give a list"):
         own.encode("one text")  # not a document a letter
+    # Two parts of one document may bear its id.
+    assert own.encode([{"id": "a", "text": "part one"}, {"id": "a", "text": "part two"}]) == 2
 
 
 def test_of_a_document_a_tenth_is_stored(computed):

@@ -9,11 +9,13 @@ import cohere
 import httpx
 import pytest
 from cohere.core.api_error import ApiError
+from pydantic import ValidationError
 
 from headrank.errors import HeadRankError
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.ranker import HeadRanker
 from headrank.serve.options import Keys, Limits
+from headrank.serve.wire import RerankRequest
 from tests.helpers import tiny_models as tiny
 from tests.helpers.command_line import HEADS
 from tests.helpers.serving import (
@@ -385,3 +387,17 @@ def test_a_key_is_asked_for_but_at_health(ranker):
         client = cohere.ClientV2(api_key=KEY, base_url=server.url)
         answer = client.rerank(model="tiny", query=QUERY, documents=list(tiny.TEXTS))
         assert len(answer.results) == len(tiny.TEXTS)
+
+
+def test_a_body_of_a_thousand_faults_is_refused_by_the_first():
+    """Each would be an error of its own, and all of them gigabytes."""
+    with pytest.raises(ValidationError) as told:
+        RerankRequest.model_validate({"query": "q", "documents": [1] * 5000})
+    assert told.value.error_count() <= 2
+
+
+def test_of_many_unknown_keys_the_first_is_told(url):
+    unknown = {f"k{number}": 0 for number in range(500)}
+    found = post(url, {"query": "q", **unknown, "documents": ["a", "b"]})
+    assert found.status_code == 422
+    assert found.json()["message"].startswith("k0 is unknown; allowed: query, documents")
