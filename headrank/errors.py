@@ -25,8 +25,14 @@ class Unfit(HeadRankError):
 class HostFault(HeadRankError):
     """A fault of the weights, the machine or its files.
 
-    The message quotes nothing of a list, so a server may log it; its client does not get it.
+    Attributes:
+        fault: the message, without ``where``: it quotes nothing of a list, so a server may log it.
+            Its client does not get it.
     """
+
+    def __init__(self, fault: str, where: str = "") -> None:
+        super().__init__(where + fault)
+        self.fault = fault
 
 
 def visible(text: str, keep: str = "") -> str:

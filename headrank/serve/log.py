@@ -40,7 +40,7 @@ def described(error: BaseException) -> dict[str, Any]:
     """Return an error's type, where it was raised (innermost last), and a message without texts."""
     frames = traceback.extract_tb(error.__traceback__)
     places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
-    told = {"message": str(error)} if isinstance(error, HostFault) else {}
+    told = {"message": error.fault} if isinstance(error, HostFault) else {}
     return {"error": type(error).__name__, **told, "places": places}
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from headrank.data.candidates import Passage, arrange
 from headrank.data.heads import Head, HeadSet
-from headrank.errors import HeadRankError
+from headrank.errors import HeadRankError, HostFault, Unfit
 from headrank.fitting import align_heads, profile_heads
 from headrank.heads.fold import fold
 from headrank.models.decoder import load_model
@@ -26,6 +26,7 @@ from headrank.reading.batches import TokenBudget
 from headrank.reading.lists import read_list
 from headrank.reading.prompt import PromptBuilder
 from headrank.reading.recording import ReadOptions
+from headrank.serve import log
 from tests.helpers import tiny_models as tiny
 from tests.helpers.rankers import HEADS, QUERY, by_place, ranker, scores
 from tests.unit.ranker.test_truncated import assert_equal
@@ -221,6 +222,28 @@ def test_settings_that_cannot_be_used_are_refused(settings, message):
 def test_input_that_cannot_be_ranked_is_refused(query, passages, ids, message):
     with pytest.raises(HeadRankError, match=message):
         ranker().rerank(query, passages, ids=ids)
+
+
+def test_a_fault_names_the_query_to_its_user_and_not_to_a_log(monkeypatch):
+    """Where no id was given the query's text is one."""
+    for error in (HostFault("the attention is NaN"), OutOfMemory("a list does not fit")):
+
+        def failing(*_, error=error):
+            raise error
+
+        monkeypatch.setattr("headrank.ranker.truncated.score_prompts", failing)
+        with pytest.raises(type(error)) as told:
+            ranker().rerank("my secret", tiny.TEXTS)
+        assert str(told.value) == f"query my secret: {error}"
+        assert log.described(told.value)["message"] == str(error)
+
+    def unfit(*_):
+        raise Unfit("select other heads", "send shorter documents")
+
+    monkeypatch.setattr("headrank.ranker.truncated.score_prompts", unfit)
+    with pytest.raises(Unfit, match="query my secret: select other heads") as told:
+        ranker().rerank("my secret", tiny.TEXTS)
+    assert told.value.request == "send shorter documents"
 
 
 def test_control_tokens_in_a_passage_stay_characters():
