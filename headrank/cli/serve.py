@@ -14,6 +14,8 @@ from headrank.cli.ranker_arguments import add_ranker, check_named, load
 from headrank.errors import HeadRankError
 from headrank.io.extras import need
 
+_LAST = 1  # seconds that a worker without a list may take to end
+
 KEY_VARIABLE = "HEADRANK_API_KEY"
 _DESCRIPTION = f"""\
 Serve one ranker over HTTP, in the form of Cohere's and Jina's rerank endpoints.
@@ -122,7 +124,7 @@ def run(args: argparse.Namespace) -> None:
     log.begin(sys.stdout)
     app = make_app(ranker, names, limits=limits, keys=keys)
     answered = serve(app, bound)
-    if not (app.worker.stop(timeout=0) and answered):
+    if not (app.worker.stop(timeout=_LAST) and answered):
         # A thread that still reads cannot be stopped, and may crash a dying interpreter.
         sys.stdout.flush()
         os._exit(0 if answered else 1)

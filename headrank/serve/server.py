@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from headrank.serve import log
 from headrank.serve.gate import Gate
@@ -25,6 +26,28 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class _Patient(H11Protocol):
+    """A connection that is closed if it sends no request: it would take the room of one that does.
+
+    Attributes:
+        seconds: that its first request may take to arrive.
+    """
+
+    seconds: float
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._first = self.loop.call_later(self.seconds, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._first.cancel()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        if self.cycle is None:
+            self.transport.close()
 
 
 def run(gate: Gate, bound: socket.socket) -> bool:
@@ -45,7 +68,7 @@ def config(gate: Gate) -> uvicorn.Config:
         lifespan="off",
         ws="none",
         loop="asyncio",
-        http="h11",
+        http=type("_Patient", (_Patient,), {"seconds": gate.limits.timeout}),
         server_header=False,
         limit_concurrency=2 * gate.limits.queue + _SPARE,
         timeout_graceful_shutdown=_LAST,

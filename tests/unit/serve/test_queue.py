@@ -237,3 +237,25 @@ def test_a_port_that_is_taken_is_told():
         port = bound.getsockname()[1]
         with pytest.raises(HeadRankError, match=f"port {port} of 127.0.0.1 cannot be used"):
             listen("127.0.0.1", port)
+
+
+def test_a_connection_that_asks_nothing_is_closed():
+    """Silent ones would take the room of everybody."""
+    ranker = WaitingRanker()
+    ranker.go.set()
+    with running(ranker, limits=Limits(timeout=0.5)) as server:
+        port = int(server.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as silent:
+            silent.settimeout(30)
+            assert silent.recv(1) == b""
+        with socket.create_connection(("127.0.0.1", port)) as half:
+            half.settimeout(30)
+            half.sendall(b"POST /rerank HTTP/1.1\r\nHost:")
+            assert half.recv(1) == b""
+        assert ask(server.url, "still here").status_code == 200
+
+
+def test_a_worker_without_a_list_ends_at_once():
+    ranker = WaitingRanker()
+    with running(ranker) as server:
+        assert server.gate.worker.stop(timeout=30)
