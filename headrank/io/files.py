@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,10 +47,14 @@ def told(target: str | os.PathLike) -> Iterator[None]:
         raise
 
 
+_UMASK = threading.Lock()
+
+
 def file_mode() -> int:
     """Return the mode of a new file under this process's umask."""
-    umask = os.umask(0)
-    os.umask(umask)
+    with _UMASK:  # of the whole process: two threads would leave it at 0
+        umask = os.umask(0)
+        os.umask(umask)
     return 0o666 & ~umask
 
 

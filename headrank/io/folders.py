@@ -194,6 +194,10 @@ def mark_growing(path: str | os.PathLike, kind: str) -> None:
     # A process that was killed while it marked the folder left no more than its unfinished mark.
     first = next((one for one in _entries(target) if not one.startswith(f".{MANIFEST}.")), None)
     if first is not None:
+        # Another process may have marked it since, and begun to fill it.
+        again = _made(target)
+        if again is not None and again[0] == kind:
+            return
         raise HeadRankError(f"{text}: holds files that HeadRank did not write ({first}); {_REMEDY}")
     write_json(target / MANIFEST, {"headrank": __version__, "kind": kind, "files": {}})
 

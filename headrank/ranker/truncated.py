@@ -9,6 +9,7 @@ loaded (``load_model(layers=...)``).
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,6 +37,10 @@ class _Absent(torch.nn.Module):
         )
 
 
+_PASS = threading.local()
+"""``recording``: whether the pass of this thread records rows; threads may share a model."""
+
+
 class _NoValues(torch.nn.Module):
     """Returns zeros of one head's width, without memory or arithmetic, instead of values."""
 
@@ -50,18 +55,17 @@ class _NoValues(torch.nn.Module):
 class _SuffixQueries(torch.nn.Module):
     """Projects queries while rows are recorded, and else returns zeros of one head's width.
 
-    Attributes:
-        recording: set by the layer's hook before each pass.
+    The layer's hook says which before each pass, in the thread of the pass.
     """
 
     def __init__(self, projection: torch.nn.Module, width: int) -> None:
         super().__init__()
         self.projection = projection
         self.nothing = _NoValues(width)
-        self.recording = True
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        return self.projection(hidden) if self.recording else self.nothing(hidden)
+        recording = getattr(_PASS, "recording", True)
+        return self.projection(hidden) if recording else self.nothing(hidden)
 
 
 def cut_last_layer(model: LoadedModel) -> None:
@@ -85,7 +89,7 @@ def cut_last_layer(model: LoadedModel) -> None:
     def announce(module: torch.nn.Module, args: tuple, kwargs: dict) -> None:
         recorder, blocks = kwargs.get("recorder"), kwargs.get("blocks")
         recorded = [recorder] if blocks is None else [tail.recorder for tail in blocks.tails]
-        module.q_proj.recording = any(one is None or one.targets for one in recorded)
+        _PASS.recording = any(one is None or one.targets for one in recorded)
 
     attention.register_forward_pre_hook(announce, with_kwargs=True)
 

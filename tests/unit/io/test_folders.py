@@ -237,3 +237,25 @@ def test_a_workflows_job_moves_what_it_cannot_tell_aside(tmp_path, caplog):
         kept = tmp_path / f"smollm2.before{number}"
         assert (kept / "model.safetensors").read_text() == "of an earlier version"
         assert str(kept) in caplog.text
+
+
+def test_a_folder_that_another_process_marked_meanwhile_is_taken(tmp_path, monkeypatch):
+    """It has begun to fill it: what it wrote is no user's file."""
+    made, asked = folders._made, []
+
+    def first_unmarked(target):
+        asked.append(target)
+        if len(asked) > 1:
+            return made(target)
+        (target / folders.MANIFEST).write_text(
+            json.dumps({"headrank": "0", "kind": "store", "files": {}})
+        )
+        (target / ".lock").touch()
+        return None
+
+    monkeypatch.setattr(folders, "_made", first_unmarked)
+    folders.mark_growing(tmp_path, "store")
+    monkeypatch.setattr(folders, "_made", made)
+    (tmp_path / folders.MANIFEST).unlink()
+    with pytest.raises(HeadRankError, match=r"did not write \(.lock\)"):
+        folders.mark_growing(tmp_path, "store")

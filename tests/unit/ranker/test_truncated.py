@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from headrank.data.candidates import arrange
 from headrank.data.heads import Head, HeadSet, by_layer
 from headrank.errors import HeadRankError, HostFault, Unfit
 from headrank.heads.fold import fold
+from headrank.models.attention import Recorder
 from headrank.models.decoder import load_model
 from headrank.options.fold import Fold
 from headrank.options.prompt import PromptOptions
@@ -196,3 +198,17 @@ def test_nan_weights_in_a_layer_are_an_error():
     prompt = builder_for(model).build(lists()[0], ("what",))
     with pytest.raises(HostFault, match="NaN"):
         score_prompts(model, [prompt], HEADS, Fold())
+
+
+def test_threads_that_share_a_model_do_not_share_what_a_pass_records():
+    model = cut_model("qwen3")
+    projection = model.decoder.layers[model.layers - 1].self_attn.q_proj
+    hidden = torch.ones(1, 3, projection.projection.in_features)
+    attention = model.decoder.layers[model.layers - 1].self_attn
+    (announce,) = attention._forward_pre_hooks.values()
+    announce(attention, (), {"recorder": Recorder()})  # this thread's pass records nothing
+    assert not projection(hidden).any()
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(projection, hidden).result().any()
+    announce(attention, (), {"recorder": None})
+    assert projection(hidden).any()
