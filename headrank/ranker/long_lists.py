@@ -24,7 +24,8 @@ def deal(documents: int, window: int | None) -> list[list[int]]:
 
     Args:
         documents: length of the list.
-        window: most documents of one prompt; None puts all into one.
+        window: most documents of one prompt; None puts all into one. Windows of 2 hold 3 where a
+            document would be left alone.
 
     Raises:
         HeadRankError: a window of less than two documents ranks nothing.
@@ -33,7 +34,9 @@ def deal(documents: int, window: int | None) -> list[list[int]]:
         return [list(range(documents))]
     if window < 2:
         raise HeadRankError(f"window is {window}; a prompt needs at least 2 documents to compare")
-    windows = max(1, -(-documents // window))
+    # A document alone keeps all attention of its prompt, whatever it says: none is read so. Three
+    # documents in windows of 2 are read in one of 3.
+    windows = max(1, min(-(-documents // window), documents // 2))
     return [list(range(first, documents, windows)) for first in range(windows)]
 
 
