@@ -74,6 +74,9 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0 done, 1 error (wrong arguments exit with 2)."""
+    if sys.stderr is None:
+        # The shell closed it: print() would write notes to standard output, among the results.
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")
     utf8_output()
     options = parsed(arguments)
     try:

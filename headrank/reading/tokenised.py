@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 _CHARACTERS = 4 * 10**6  # most that are remembered of all texts: about 40 MB with their tokens
+_ENTRY = 200  # characters that an entry counts for besides: a short text takes as much memory
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,10 @@ class Remembered:
         with self._lock:
             for text in dict.fromkeys(texts):
                 if self._found.pop(text, None) is None:
-                    self._characters += len(text)
+                    self._characters += len(text) + _ENTRY
                 self._found[text] = found[text]
             while self._characters > self.limit:
                 oldest = next(iter(self._found))
                 del self._found[oldest]
-                self._characters -= len(oldest)
+                self._characters -= len(oldest) + _ENTRY
         return [found[text] for text in texts]

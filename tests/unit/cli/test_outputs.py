@@ -338,3 +338,11 @@ def test_a_saved_ranker_is_pointed_to_its_base(tmp_path, capsys, heads, model, l
     moved = capsys.readouterr().out
     assert main([*rerank, model, "--heads", heads]) == 0
     assert capsys.readouterr().out == moved
+
+
+def test_notes_do_not_land_among_the_results_where_stderr_is_closed(tmp_path):
+    script = 'exec "$0" -m headrank info nothere 2>&-'
+    done = subprocess.run(
+        ["bash", "-c", script, sys.executable], capture_output=True, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout) == (1, b"")

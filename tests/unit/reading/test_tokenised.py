@@ -2,7 +2,7 @@
 
 from headrank.options.prompt import PromptOptions
 from headrank.reading.prompt import PromptBuilder
-from headrank.reading.tokenised import Remembered, Tokenised
+from headrank.reading.tokenised import _ENTRY, Remembered, Tokenised
 from tests.helpers import models
 from tests.helpers import tiny_models as tiny
 
@@ -30,7 +30,7 @@ def test_what_is_remembered_is_bounded_and_the_oldest_use_goes():
         asked.extend(texts)
         return [Tokenised(text, (1,), (0, 1), None) for text in texts]
 
-    known = Remembered(limit=10)
+    known = Remembered(limit=10 + 3 * _ENTRY)  # three short texts
     assert [one.text for one in known.tokenised(["aaaa", "bbbb", "aaaa"], make)] == [
         "aaaa",
         "bbbb",
@@ -42,6 +42,6 @@ def test_what_is_remembered_is_bounded_and_the_oldest_use_goes():
     assert asked == ["aaaa", "bbbb", "cc", "d"]
     known.tokenised(["aaaa", "cc", "d"], make)
     assert len(asked) == 4
-    assert [one.text for one in known.tokenised(["e" * 50, "bbbb"], make)] == ["e" * 50, "bbbb"]
-    known.tokenised(["e" * 50], make)
-    assert asked[4:] == ["e" * 50, "bbbb", "e" * 50]
+    assert [one.text for one in known.tokenised(["e" * 500, "bbbb"], make)] == ["e" * 500, "bbbb"]
+    known.tokenised(["e" * 500], make)
+    assert asked[4:] == ["e" * 500, "bbbb", "e" * 500]
