@@ -1,5 +1,7 @@
 """The one exception a user is meant to read, and how it is shown."""
 
+from __future__ import annotations
+
 
 class HeadRankError(Exception):
     """An input, a setting or a file that cannot be used as it is.
@@ -7,6 +9,10 @@ class HeadRankError(Exception):
     The message says what happened, with which value, where (``file:line`` for
     files) and what to do. The command line prints it alone, without a traceback.
     """
+
+    def named(self, where: str) -> HeadRankError:
+        """Return the same error behind the name of what it is about, ``query 7: ``."""
+        return type(self)(where + str(self))
 
 
 class Unfit(HeadRankError):
@@ -21,6 +27,10 @@ class Unfit(HeadRankError):
         super().__init__(message)
         self.request = message if request is None else request
 
+    def named(self, where: str) -> Unfit:
+        """Return the same error, named; a client is told what it was told before."""
+        return type(self)(where + str(self), self.request)
+
 
 class HostFault(HeadRankError):
     """A fault of the weights, the machine or its files.
@@ -33,6 +43,10 @@ class HostFault(HeadRankError):
     def __init__(self, fault: str, where: str = "") -> None:
         super().__init__(where + fault)
         self.fault = fault
+
+    def named(self, where: str) -> HostFault:
+        """Return the same error, named; a log is told what it was told before."""
+        return type(self)(self.fault, where)
 
 
 def visible(text: str, keep: str = "") -> str:

@@ -80,7 +80,7 @@ class HeadRankTransformer(pt.Transformer):
                 group["query"].iloc[0], passages, ids=group["docno"], query_id=name
             )
         except HeadRankError as error:
-            raise HeadRankError(f"query {brief(name)}: {error}") from None
+            raise error.named(f"query {brief(name)}: ") from None
 
 
 def _in_order(group: pd.DataFrame) -> pd.DataFrame:

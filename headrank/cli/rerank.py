@@ -95,7 +95,7 @@ def check(ranker: HeadRanker, lists: list[InputList]) -> str | None:
         try:
             sizes += ranker.sizes(one.candidates).values()
         except HeadRankError as error:
-            raise HeadRankError(f"{one.where}: {error}") from None
+            raise error.named(f"{one.where}: ") from None
     return cut_note(sizes)
 
 

@@ -22,7 +22,7 @@ from headrank.data.candidates import (
     in_order,
 )
 from headrank.data.heads import HeadSet
-from headrank.errors import HeadRankError, HostFault, Unfit, brief
+from headrank.errors import HeadRankError, brief
 from headrank.models.decoder import LoadedModel
 from headrank.options.checks import check_path, check_whole
 from headrank.options.loading import check_keywords
@@ -366,7 +366,7 @@ class HeadRanker(CrossEncoderForms):
                 return score_prompts(self.model, prompts, self.heads, self.options.fold, shelf)
             except HeadRankError as error:
                 names = {brief(flat[number][0].query_id) for number in numbers}
-                raise _named(error, f"query {', '.join(sorted(names))}: ") from None
+                raise error.named(f"query {', '.join(sorted(names))}: ") from None
 
         scores: dict[int, list[np.ndarray]] = {}
         if budget is None:
@@ -384,15 +384,6 @@ class HeadRanker(CrossEncoderForms):
             merged = [merge(places, list(one)) for one in zip(*read, strict=True)]
             results.append(_Scored(merged, own))
         return results
-
-
-def _named(error: HeadRankError, where: str) -> HeadRankError:
-    """Return the error with its list named; a client or a log is told what it was before."""
-    if isinstance(error, HostFault):
-        return type(error)(error.fault, where)
-    if isinstance(error, Unfit):
-        return Unfit(where + str(error), error.request)
-    return type(error)(where + str(error))
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,15 @@ from headrank.ranker.ranker import HeadRanker
 from headrank.ranker.ranking import RankedPassage, ranked
 from headrank.serve.app import make_app
 from headrank.serve.gate import Gate
-from headrank.serve.options import listen
+from headrank.serve.options import Limits, listen
 from headrank.serve.server import config
 from tests.helpers import tiny_models as tiny
 from tests.helpers.command_line import HEADS, ROOT
 
 KEY = "a-key-of-the-tests-0123456789"
+JSON = "application/json"
+QUERY = "what does a policy pay"
+LIMITS = Limits(documents=8, characters=2000, body=20_000)
 SECONDS = 120  # that a test waits for what must happen
 
 

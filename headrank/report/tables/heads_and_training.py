@@ -99,12 +99,13 @@ def _blind_notes(
     for several in of.values():
         missed = blind[several[0]]
         seeing = np.flatnonzero(~missed.all(axis=1))
-        where = f"{', '.join(labels.label(name, names) for name in several)}: "
+        where = ""
+        if len(several) < len(blind):
+            where = f"{', '.join(labels.label(name, names) for name in several)}: "
         yield (
-            where
-            * (len(several) < len(blind))
-            + f"{int(missed.sum())} of {missed.size} heads could not be selected: their sliding "
-            "window misses a document of the profiled lists. Layers with heads that see all: "
+            f"{where}{int(missed.sum())} of {missed.size} heads could not be selected: their "
+            "sliding window misses a document of the profiled lists. Layers with heads that see "
+            "all: "
             f"{', '.join(map(str, seeing)) or 'none'}."
         )
 

@@ -15,9 +15,7 @@ from headrank.serve import log
 from headrank.serve.app import read_of
 from headrank.serve.options import Limits
 from tests.helpers import tiny_models as tiny
-from tests.helpers.serving import WaitingRanker, expected, pairs, post, running, tiny_ranker
-
-QUERY = "what does a policy pay"
+from tests.helpers.serving import QUERY, WaitingRanker, expected, pairs, post, running, tiny_ranker
 
 
 @pytest.fixture(scope="module")
