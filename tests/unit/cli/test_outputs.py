@@ -341,8 +341,11 @@ def test_a_saved_ranker_is_pointed_to_its_base(tmp_path, capsys, heads, model, l
 
 
 def test_notes_do_not_land_among_the_results_where_stderr_is_closed(tmp_path):
-    script = 'exec "$0" -m headrank info nothere 2>&-'
+    command = "import sys; from headrank.cli import main; sys.exit(main(['info', 'nothere']))"
     done = subprocess.run(
-        ["bash", "-c", script, sys.executable], capture_output=True, check=False, cwd=tmp_path
+        ["bash", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, command],
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
     )
     assert (done.returncode, done.stdout) == (1, b"")
