@@ -1,5 +1,6 @@
 # Adapter `none` is the model as it came. With an adapter only the layers up to its deepest head are
-# computed, and no calibration: its methods fold the query's attention alone.
+# computed, and no calibration: its methods fold the query's attention alone. Without one the layers
+# that the layout's selections and methods may use are.
 rule read:
     input:
         lists=experiment.files_of_set,
@@ -28,6 +29,7 @@ rule read:
     params:
         weights=experiment.weights_of,
         prompt=experiment.reading_prompt,
+        layers=experiment.reading_layers,
         seed=config["seed"],
         shards=lambda wildcards: experiment.shards[wildcards.set],
         calibrate=config["reading"]["calibrate"],

@@ -11,6 +11,7 @@ from headrank.workflow.config.layouts import (
     APART,
     JOINT,
     default_layout,
+    layers_read,
     method_layout,
     prompt_in,
     recipe_layout,
@@ -169,6 +170,13 @@ class Declared:
         """Return the prompt of a reading, whose wildcard ``order`` may be a layout."""
         order = wildcards.order
         return prompt_in(self.config, order if order in APART else JOINT)
+
+    def reading_layers(self, wildcards: Any) -> int | None:
+        """Return how many layers a reading has; None: all, or those of the wildcard ``adapter``."""
+        if wildcards.adapter != "none":
+            return None
+        order = wildcards.order
+        return layers_read(self.config, order if order in APART else JOINT)
 
     def selection_of(self, name: str) -> dict[str, Any]:
         """Return how heads are selected: the arguments of ``SelectionOptions``."""

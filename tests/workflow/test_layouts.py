@@ -6,10 +6,13 @@ import pandas as pd
 import pytest
 import yaml
 
+from headrank.data.heads import HeadSet
 from headrank.data.trec import Run
 from headrank.io.files import write_jsonl
+from headrank.models.safe_loading import load_config
 from headrank.reading.layout import layout_of
 from headrank.reading.readings import ReadingFile
+from headrank.workflow.config.layouts import APART
 from tests.helpers.models import TEXTS
 from tests.helpers.tiny_models import folder
 from tests.workflow.running import planned, snakemake
@@ -28,6 +31,7 @@ METHODS = {
     "apart-icr": {"heads": "all", "calibrate": True, "outliers": True, "layout": "block"},
     "apart-truncated": {"heads": "own-apart", "aggregation": "mean-z", "truncated": True},
     "apart-aligned": {"heads": "own-apart", "adapter": "apart"},
+    "apart-shallow": {"heads": "own-shallow"},
 }
 CONFIG = {
     "models": {
@@ -51,6 +55,7 @@ CONFIG = {
     "selections": {
         "own": {"criterion": "graded", "heads": 3},
         "own-apart": {"criterion": "graded", "heads": 3, "layout": "block"},
+        "own-shallow": {"heads": 2, "layers": [0, 0], "layout": "block-tenth"},
     },
     "alignments": {
         "own": {
@@ -107,13 +112,27 @@ def test_a_joint_method_is_read_in_each_order_and_one_read_apart_once(work):
         _, adapter, order, _ = path.relative_to(work / "results/readings/exam").parts
         read[adapter].add(order)
         made = ReadingFile(path).meta["provenance"]
-        assert layout_of(made["prompt"]) == ("block" if order == "block" else "joint")
+        assert layout_of(made["prompt"]) == (order if order in APART else "joint")
     assert read == {
-        "none": {*ORDERS, "block"},
+        "none": {*ORDERS, "block", "block-tenth"},
         "own-1": {*ORDERS},
         "apart-1": {"block"},
     }
     assert not planned(work, work / "config.yaml", "table_orders")
+
+
+def test_layers_that_no_method_of_a_layout_may_use_are_not_read(work):
+    whole = load_config(work / "weights").num_hidden_layers
+    for order, depth in (("block-tenth", 1), ("block", whole), ("shuffled", whole)):
+        [path] = (work / f"results/readings/exam/tiny/none/{order}").glob("*.npz")
+        file = ReadingFile(path)
+        made = file.meta["provenance"]
+        assert made["layers"] == whole > 1
+        assert made.get("layers_read") == (depth if depth < whole else None)
+        assert {reading.query.shape[0] for reading in file} == {depth}
+    # Heads know the model that they belong to, not only the layers that were read.
+    heads = HeadSet.load(work / "results/profiles/tiny/heads/own-shallow.json")
+    assert heads.provenance["layers"] == whole and heads.deepest == 0
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name.startswith("apart")])

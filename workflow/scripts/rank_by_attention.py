@@ -14,7 +14,8 @@ def main(readings: list[str], heads: list[str], target: str, fold: dict, method:
     selected = HeadSet.load(heads[0]) if heads else None
     if selected is not None:
         made = shards[0].meta["provenance"]
-        selected.check_model(made["layers"], made["heads"], made["model_digest"])
+        layers = made.get("layers_read", made["layers"])
+        selected.check_model(layers, made["heads"], made["model_digest"])
         check_heads(selected, layout_of(made["prompt"]))
     rank(shards, selected, Fold(**fold), method).save(target)
 

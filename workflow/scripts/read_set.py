@@ -17,6 +17,7 @@ from headrank.data.heads import HeadSet
 from headrank.io.files import digest
 from headrank.models.card import verify_model
 from headrank.models.decoder import load_model
+from headrank.models.safe_loading import load_config
 from headrank.options.prompt import PromptOptions
 from headrank.reading import sliding_window
 from headrank.reading.batches import TokenBudget
@@ -36,6 +37,7 @@ def main(
     *,
     weights: dict,
     prompt: dict,
+    layers: int | None,
     adapter: Folder | None,
     order: str,
     seed: int,
@@ -53,15 +55,15 @@ def main(
     torch.set_num_threads(threads)
     verify_model(model)
     options = PromptOptions(**prompt)
-    deepest = None
+    whole = load_config(model).num_hidden_layers
     if adapter is not None:
         check_adapter(adapter, options.layout)
         heads = HeadSet.load(adapter / HEADS)
-        deepest = heads.deepest
-        loaded = load_model(model, layers=deepest + 1, **weights)
+        layers = heads.deepest + 1
+    depth = whole if layers is None else min(layers, whole)
+    loaded = load_model(model, layers=depth, **weights)
+    if adapter is not None:
         load_adapter(loaded, adapter, heads)
-    else:
-        loaded = load_model(model, **weights)
     builder = PromptBuilder(loaded.tokenizer, options, loaded.context)
     if adapter is not None:
         builder.check_wrapper(heads.provenance, f"{adapter}: the heads")
@@ -77,7 +79,7 @@ def main(
         shelf = Shelf(store, state_of(loaded, adapter), loaded.device)
     kept = ReadOptions(
         calibrate=calibrate and adapter is None,
-        deepest=deepest,
+        deepest=depth - 1,
         keep_tokens=tokens == "all" and adapter is None,
         keep_max_logits=max_logits,
     )
@@ -87,7 +89,8 @@ def main(
     provenance = {
         "model": model.name,
         "model_digest": loaded.digest,
-        "layers": loaded.layers,
+        "layers": whole,
+        **({} if depth == whole else {"layers_read": depth}),
         "heads": loaded.heads,
         **weights,
         "gpu": loaded.gpu,

@@ -52,6 +52,27 @@ def method_layout(config: Mapping, name: str) -> str:
     return default_layout(config)
 
 
+def layers_read(config: Mapping, layout: str) -> int | None:
+    """Return how many layers readings of a layout need without an adapter; None for all.
+
+    What the config declares decides, used or not: naming one more method then reads nothing again.
+    """
+    methods, selections = config["methods"], config["selections"]
+    attention = [name for name, method in methods.items() if method["kind"] == "attention"]
+    for name in attention:
+        if methods[name]["heads"] == "all" and method_layout(config, name) == layout:
+            return None
+    used = [name for name in selections if selection_layout(config, name) == layout]
+    # Heads of an adapter that serves both layouts are compared with the unaligned model in both.
+    for name, recipe in config["alignments"].items():
+        if recipe["selection"] in selections and layout in trained_layouts(config, name):
+            used.append(recipe["selection"])
+    bounds = [selections[name]["layers"] for name in used]
+    if not bounds or None in bounds:
+        return None
+    return max(last for _, last in bounds) + 1
+
+
 def prompt_in(config: Mapping, layout: str) -> dict[str, Any]:
     """Return the experiment's prompt in a layout: that layout's own marker and offset, if need be.
 

@@ -1,7 +1,7 @@
 """What an experiment will cost, from its config: jobs, tokens, disk and hours of each stage.
 
 Nothing is fetched or run. Sizes are upper bounds where the config only bounds them (a
-document's tokens, the layers of an aligned model); hours are those of one device that does
+document's tokens, the layers that are read); hours are those of one device that does
 one job after another, so N devices need an N-th. A speed is measured
 (`headrank.workflow.estimate.recorded`) or assumed by the config with its source, and each row says
 which.

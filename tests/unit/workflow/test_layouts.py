@@ -8,7 +8,7 @@ import pytest
 from headrank.options.prompt import PromptOptions
 from headrank.workflow.agreements import agreement_pairs, agreement_runs, twins
 from headrank.workflow.config.checks import configure
-from headrank.workflow.config.layouts import method_layout, prompt_in
+from headrank.workflow.config.layouts import layers_read, method_layout, prompt_in
 from headrank.workflow.experiment import Experiment
 from headrank.workflow.timed import (
     latency_files,
@@ -72,6 +72,58 @@ def test_files_of_joint_methods_stay_where_they_were():
     assert files(made()) == files(made(lambda config: None))
     heads = named(model="smollm2", selection="headrank")
     assert made().selection_profile(heads) == "out/profiles/smollm2/profile.npz"
+
+
+def test_readings_hold_the_layers_that_their_layout_may_use():
+    def limited(config):
+        with_block(config)
+        config["selections"]["apart"]["layers"] = [0, 18]
+        config["selections"]["apart-near"] = {"layers": [2, 11], "layout": "block"}
+        config["selections"]["once"] = {"layers": [0, 3], "layout": "block+query"}
+        del config["methods"]["icr-apart"]
+        config["experiment"]["methods"].remove("icr-apart")
+
+    def icr(config):
+        limited(config)
+        config["methods"]["icr-apart"] = {"heads": "all", "layout": "block"}
+
+    def unlimited(config):
+        limited(config)
+        config["selections"]["apart-near"]["layers"] = None
+
+    def ablated(config):
+        limited(config)
+        config["ablations"] = {
+            "layers": {
+                "method": "apart-untuned",
+                "key": "selection.layers",
+                "values": [[0, 25]],
+            }
+        }
+
+    def depth(change, layout="block"):
+        return layers_read(made(change).config, layout)
+
+    assert depth(limited) == 19 and depth(limited, "block+query") == 4
+    # Methods of all heads need all layers, declared or used; so do selections without a limit.
+    assert depth(icr) is depth(unlimited) is depth(limited, "joint") is None
+    assert depth(ablated) == 26
+    reading = named(adapter="none", order="block")
+    assert made(limited).reading_layers(reading) == 19
+    assert made(limited).reading_layers(named(adapter="none", order="shuffled")) is None
+    # With an adapter its own heads tell.
+    assert made(limited).reading_layers(named(adapter="apart-1", order="block")) is None
+
+
+def test_an_adapter_of_both_layouts_has_its_heads_read_in_both():
+    config = {
+        "selections": {"near": {"layers": [0, 3]}, "far": {"layers": [1, 9], "layout": "block"}},
+        "alignments": {"both": {"selection": "far", "options": {"both_layouts": True}}},
+        "methods": {},
+    }
+    assert (layers_read(config, "joint"), layers_read(config, "block")) == (10, 10)
+    config["alignments"]["both"]["options"] = {}
+    assert (layers_read(config, "joint"), layers_read(config, "block")) == (4, 10)
 
 
 def test_a_list_read_apart_is_read_once_and_ranked_in_each_order():
