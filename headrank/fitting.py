@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Unpack
 
@@ -303,7 +303,9 @@ def align_lists(
     reader = HeadReader.of(model, prompt, heads)
     reader.builder.check_wrapper(heads.provenance, "the heads")
     trimmed = trim_judged(training, recipe.documents)
-    pairs = mine_with_model(reader, trimmed, recipe.pairs, recipe.seed, progress)
+    # Nobody sees the margins: lists are read only where these decide.
+    asked = replace(recipe.pairs, margins=False)
+    pairs = mine_with_model(reader, trimmed, asked, recipe.seed, progress)
     held = trim_judged(validation, recipe.documents)
     return train(
         reader,

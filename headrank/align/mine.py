@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from headrank.align.forward import HeadReader
 from headrank.align.lists import Judged
-from headrank.align.pairs import PairSet, mine_pairs
-from headrank.data.candidates import CandidateList
+from headrank.align.pairs import PairSet, margins_decide, mine_pairs
+from headrank.data.candidates import CandidateList, arrange
 from headrank.io.progress import follow
 from headrank.options.pairs import PairOptions
 from headrank.reading.layout import check_heads
@@ -18,7 +20,7 @@ def mine_with_model(
     seed: int,
     progress: bool = True,
 ) -> PairSet:
-    """Return the hard pairs of training lists, each read once in a seeded shuffled order.
+    """Return the hard pairs of training lists, read at most once in a seeded shuffled order.
 
     Raises:
         HeadRankError: heads of another model or layout, or no list with two grades.
@@ -27,7 +29,11 @@ def mine_with_model(
     reader.heads.check_model(model.layers, model.heads, model.digest)
     check_heads(reader.heads, reader.layout)
 
-    def read(candidates: CandidateList) -> tuple[str, tuple[str, ...], object]:
+    def read(candidates: CandidateList) -> tuple[str, tuple[str, ...], np.ndarray | None]:
+        grades = np.maximum(training.qrels.grades_of(candidates.query_id, candidates.doc_ids), 0)
+        if not (options.margins or margins_decide(grades, options)):
+            moved = arrange(candidates, "shuffled", seed)
+            return moved.query_id, moved.doc_ids, None
         moved, values = reader.shuffled_relevance(candidates, seed)
         return moved.query_id, moved.doc_ids, values.cpu().numpy()
 

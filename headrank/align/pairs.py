@@ -30,8 +30,8 @@ from headrank.options.pairs import PairOptions
 class Pair:
     """One preference: ``chosen`` should rank above ``rejected``.
 
-    ``margin`` is ``z_chosen - z_rejected`` under the unaligned heads (negative: they err);
-    positions count from 0 in the prompt the margin was read from.
+    ``margin`` is ``z_chosen - z_rejected`` under the unaligned heads (negative: they err), NaN if
+    the list was not read; positions count from 0 in the prompt the margin was read from.
     """
 
     query_id: str
@@ -87,14 +87,17 @@ class PairSet:
         return cls(tuple(pairs))
 
     def summary(self) -> pd.DataFrame:
-        """Return one row a grade boundary: pairs, queries, mean margin, share misordered."""
+        """Return one row a grade boundary: pairs, queries, mean margin, share misordered.
+
+        The last two are those of the pairs that were read, NaN where none was.
+        """
         table = pd.DataFrame([asdict(pair) for pair in self.pairs])
         groups = table.groupby(["chosen_grade", "rejected_grade"], sort=True)
         return groups.agg(
             pairs=("query_id", "size"),
             queries=("query_id", "nunique"),
             mean_margin=("margin", "mean"),
-            misordered=("margin", lambda margins: float((margins <= 0).mean())),
+            misordered=("margin", lambda margins: float((margins.dropna() <= 0).mean())),
         ).reset_index()
 
 
@@ -104,14 +107,20 @@ def _pair(row: list[str], where: str) -> Pair:
     def grade(text: str) -> int:
         return plain_grade(text, "column")
 
-    kinds = (str, str, str, grade, grade, float, _place, _place)
+    kinds = (str, str, str, grade, grade, _margin, _place, _place)
     try:
         pair = Pair(*(kind(text) for kind, text in zip(kinds, row, strict=True)))
     except (ValueError, HeadRankError) as error:
         raise HeadRankError(f"{where}: {row} is not a pair ({error}); mine again") from None
-    if not math.isfinite(pair.margin):
-        raise HeadRankError(f"{where}: margin is {pair.margin}; mine again")
     return pair
+
+
+def _margin(text: str) -> float:
+    """Return a margin; an empty one is that of a list that was not read."""
+    margin = float(text or "nan")
+    if text and not math.isfinite(margin):
+        raise ValueError(f"margin {text}")
+    return margin
 
 
 def _place(text: str) -> int:
@@ -122,7 +131,7 @@ def _place(text: str) -> int:
 
 
 def mine_pairs(
-    lists: Iterable[tuple[str, tuple[str, ...], np.ndarray]],
+    lists: Iterable[tuple[str, tuple[str, ...], np.ndarray | None]],
     qrels: Mapping[str, Mapping[str, int]],
     options: PairOptions,
     seed: int,
@@ -132,7 +141,8 @@ def mine_pairs(
 
     Args:
         lists: ``(query_id, doc_ids, z)`` with ``z`` ``[docs]``, the relevance under the
-            unaligned heads, in prompt order.
+            unaligned heads, in prompt order; None for a list that was not read, see
+            `margins_decide`.
         qrels: grades; a candidate without one counts as 0.
         keys: by query id, what its pairs are drawn by besides the seed; by default the id.
 
@@ -147,7 +157,9 @@ def mine_pairs(
             [max(0, check_grade(judged.get(d, 0), f"{told}, {brief(d)}")) for d in doc_ids]
         )
         generator = query_generator(seed, "pairs", (keys or {}).get(query, query))
-        for i, j in _choose(grades, np.asarray(z), options, generator):
+        read = z is not None
+        values = np.asarray(z) if read else np.zeros(len(doc_ids))
+        for i, j in _choose(grades, values, options, generator):
             mined.append(
                 Pair(
                     query_id=query,
@@ -155,7 +167,7 @@ def mine_pairs(
                     rejected=doc_ids[j],
                     chosen_grade=int(grades[i]),
                     rejected_grade=int(grades[j]),
-                    margin=float(z[i] - z[j]),
+                    margin=float(values[i] - values[j]) if read else math.nan,
                     chosen_position=int(i),
                     rejected_position=int(j),
                 )
@@ -168,8 +180,30 @@ def mine_pairs(
     return PairSet(tuple(mined))
 
 
+def margins_decide(grades: np.ndarray, options: PairOptions) -> bool:
+    """Return whether a list's margins decide its pairs: they do where a cap drops some.
+
+    Args:
+        grades: ``[docs]`` from 0.
+    """
+    if options.hardness == "random":
+        return False
+    taken = sum(1 for _ in _choose(grades, np.zeros(len(grades)), options, None))
+    return taken < sum(len(above) * len(below) for above, below in _boundaries(grades, options))
+
+
+def _boundaries(grades: np.ndarray, options: PairOptions) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the documents above and below each boundary that pairs are taken from."""
+    levels = np.unique(grades)
+    if options.hardness == "all-levels":
+        found = [(high, low) for low, high in itertools.combinations(levels, 2)]
+    else:
+        found = [(high, low) for low, high in itertools.pairwise(levels)]
+    return [(np.flatnonzero(grades == high), np.flatnonzero(grades == low)) for high, low in found]
+
+
 def _choose(
-    grades: np.ndarray, z: np.ndarray, options: PairOptions, generator: np.random.Generator
+    grades: np.ndarray, z: np.ndarray, options: PairOptions, generator: np.random.Generator | None
 ) -> Iterator[tuple[int, int]]:
     """Yield ``(chosen, rejected)`` indices of one list.
 
@@ -178,16 +212,10 @@ def _choose(
     side. Within a boundary the documents of the smaller side take turns too: one hard
     document does not fill the quota.
     """
-    levels = np.unique(grades)
-    if options.hardness == "all-levels":
-        boundaries = [(high, low) for low, high in itertools.combinations(levels, 2)]
-    else:
-        boundaries = [(high, low) for low, high in itertools.pairwise(levels)]
-    queues = []
-    for high, low in boundaries:
-        above, below = np.flatnonzero(grades == high), np.flatnonzero(grades == low)
-        order = _in_turns(above, below, z, options.hardness == "random", generator)
-        queues.append(order)
+    queues = [
+        _in_turns(above, below, z, options.hardness == "random", generator)
+        for above, below in _boundaries(grades, options)
+    ]
     scarcest = min((len(queue) for queue in queues), default=0)
     limit = min(options.per_boundary, 2 * scarcest) if len(queues) > 1 else options.per_boundary
     queues = [queue[:limit] for queue in queues]
@@ -201,7 +229,7 @@ def _in_turns(
     below: np.ndarray,
     z: np.ndarray,
     at_random: bool,
-    generator: np.random.Generator,
+    generator: np.random.Generator | None,
 ) -> list[tuple[int, int]]:
     """Return a boundary's pairs: each document of the smaller side in turn, hardest first.
 

@@ -25,3 +25,7 @@ class PairOptions:
     """
     per_boundary: Positive = 16
     """Most pairs of one boundary between two grades."""
+    margins: bool = True
+    """Read every training list, so that the table of pairs tells all margins. `false` reads only
+    those of which a cap drops pairs: the same pairs, without the margins of the others.
+    """

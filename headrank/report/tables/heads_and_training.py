@@ -124,6 +124,8 @@ def pairs_table(summary: pd.DataFrame) -> Table:
         "Margin: relevance of the chosen less that of the rejected document under the unaligned "
         "heads. Misordered: share of pairs with a margin of 0 or less.",
     )
+    if summary["mean_margin"].isna().any():
+        notes += ("Without margins: none of these pairs' lists was read (pairs.margins: false).",)
     return from_frame("Training pairs", summary, columns, notes=notes)
 
 

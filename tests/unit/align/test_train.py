@@ -13,15 +13,15 @@ from safetensors.torch import load_file
 from headrank.align import loop, train
 from headrank.align.adapter import add_adapter, load_adapter
 from headrank.align.divergence import Diverged, check_trend
-from headrank.align.forward import selected_mass
-from headrank.align.lists import shuffled
+from headrank.align.forward import HeadReader, selected_mass
+from headrank.align.lists import Judged, shuffled
 from headrank.align.losses import relevance
 from headrank.align.mine import mine_with_model
 from headrank.align.places import Folders
 from headrank.align.validate import validation_ndcg
 from headrank.data.candidates import arrange, query_generator
 from headrank.data.heads import Head, HeadSet, every_head
-from headrank.data.trec import Run
+from headrank.data.trec import Qrels, Run
 from headrank.errors import HeadRankError
 from headrank.evaluation.measures import evaluate
 from headrank.options.fold import Fold
@@ -333,6 +333,40 @@ def test_mined_margins_are_those_of_the_shuffled_reading():
     with pytest.raises(HeadRankError, match="selected on weights x"):
         other = replace(reader, heads=replace(heads, provenance={"model_digest": "x"}))
         mine_with_model(other, data.training, PairOptions(), 0, progress=False)
+
+
+def test_lists_whose_pairs_no_margin_decides_are_not_read(monkeypatch):
+    (reader, data), _ = inputs()
+    lists, qrels = data.training
+    binary = {
+        query: {d: min(grade, 1) for d, grade in of.items()} for query, of in qrels.grades.items()
+    }
+    read = []
+    whole = HeadReader.shuffled_relevance
+
+    def noted(self, candidates, seed):
+        read.append(candidates.query_id)
+        return whole(self, candidates, seed)
+
+    monkeypatch.setattr(HeadReader, "shuffled_relevance", noted)
+
+    def mined(grades, **options):
+        read.clear()
+        training = Judged(lists, Qrels(grades))
+        return mine_with_model(reader, training, PairOptions(**options), 0, progress=False).pairs
+
+    def taken(pairs):
+        return {(p.query_id, p.chosen, p.rejected, p.chosen_position) for p in pairs}
+
+    every = mined(binary)
+    assert len(read) == len(lists)
+    unread = mined(binary, margins=False)
+    assert not read and np.isnan([pair.margin for pair in unread]).all()
+    assert taken(unread) == taken(every)
+    # A cap drops some: one that was asked for, or that of twice the scarcest boundary.
+    for grades, options in ((binary, {"per_query": 3}), (qrels.grades, {})):
+        assert mined(grades, margins=False, **options) == mined(grades, **options)
+        assert len(read) == len(lists)
 
 
 def test_validation_is_ndcg_of_the_selected_heads():

@@ -66,6 +66,10 @@ def test_pairs_table():
     text = pairs_table(summary).markdown()
     assert "| 1 | 0 | 1200 | 90 | −0.125 | 0.550 |" in text
     assert "| 2 | 1 | 40 | 12 | +0.250 | 0.400 |" in text
+    assert "was read" not in text
+    unread = pairs_table(summary.assign(mean_margin=[-0.125, float("nan")])).markdown()
+    assert "| 2 | 1 | 40 | 12 | – | 0.400 |" in unread
+    assert "none of these pairs' lists was read" in unread
 
 
 def test_ablation_table_leaves_the_default_untested():
