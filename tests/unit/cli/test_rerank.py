@@ -246,6 +246,7 @@ def test_rerank_gives_the_numbers_of_the_workflow(tmp_path, heads, collection, m
             str(path),
             weights={"dtype": dtype, "device": "cpu"},
             prompt={"document_tokens": 12, "chat": True},
+            layers=None,
             adapter=None,
             order="shuffled",
             seed=13,
