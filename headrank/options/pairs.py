@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from headrank.settings.classes import options
-from headrank.settings.kinds import Positive
+from headrank.settings.kinds import Flag, Positive
 
 Hardness = Literal["hard", "random", "all-levels"]
 HARDNESS = get_args(Hardness)
@@ -25,7 +25,7 @@ class PairOptions:
     """
     per_boundary: Positive = 16
     """Most pairs of one boundary between two grades."""
-    margins: bool = True
+    margins: Flag = True
     """Read every training list, so that the table of pairs tells all margins. `false` reads only
     those of which a cap drops pairs: the same pairs, without the margins of the others.
     """

@@ -294,6 +294,7 @@ def test_a_missing_file(tmp_path):
         ({"hardness": "soft"}, r"pairs\.hardness is 'soft'; allowed: hard, random, all-levels"),
         ({"per_query": 0}, "per_query is 0; allowed: a whole number from 1"),
         ({"per_boundary": -1}, "per_boundary is -1"),
+        ({"margins": "no"}, r"pairs\.margins is 'no'; allowed: true or false"),
     ],
 )
 def test_options_are_refused_by_name(options, message):

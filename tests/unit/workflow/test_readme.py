@@ -105,3 +105,11 @@ def test_choices_of_a_kind_are_its_classes():
     assert choices_of(type_of(Config, "seed")) == ()
     sources = members(bare(TABLES["sources of collections"])[0])
     assert [tag.strip("<>") for tag in sources][:2] == ["pypi", "ir_datasets"]
+
+
+def test_a_key_called_a_mapping_has_no_default_or_one():
+    """A type that no words describe would be called so, too."""
+    rows = [line.split(" | ") for line in TEXT.splitlines() if "| a mapping |" in line]
+    assert len(rows) > 5
+    for name, _, default, *_ in rows:
+        assert default.strip() in ("`{}`", "(required)", ""), name
