@@ -23,6 +23,7 @@ _NUMBER = re.compile(r"-?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]+)?")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 _READ_AS = {"timestamp": "a date", "null": "null", "bool": "true or false", "float": "a number"}
+_READ_AS_TEXT = ("int", "float", "bool", "null")
 
 
 def load(path: str | os.PathLike) -> Any:
@@ -166,6 +167,8 @@ def _argument_faults(arguments: Sequence[str]) -> list[str]:
         try:
             read = float(text)
         except ValueError:
+            if text not in ("", "True", "False"):
+                found += (f"--config {argument}: {fault}" for fault in _texts(text))
             continue
         if not _NUMBER.fullmatch(text) or (text.lstrip("-")[:1] == "0" and read >= 1):
             found.append(
@@ -173,6 +176,28 @@ def _argument_faults(arguments: Sequence[str]) -> list[str]:
                 "digits"
             )
     return found
+
+
+def _texts(text: str) -> Iterator[str]:
+    """Yield what Snakemake takes for a text in ``--config KEY=VALUE`` and YAML for something else.
+
+    Where they stand alone Snakemake reads numbers, True and False as such. All else, and all in
+    braces, it reads by YAML's base loader, which makes texts of them.
+    """
+    try:
+        nodes = [yaml.compose(text, Loader=_LOADER)]
+    except yaml.YAMLError:
+        return
+    for node in nodes:
+        if isinstance(node, yaml.MappingNode):
+            nodes += (part for _, part in node.value)
+        elif isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+        elif node is not None and node.tag.removeprefix(_TAG) in _READ_AS_TEXT:
+            yield (
+                f"Snakemake reads {node.value or 'an empty value'} here as a text; write it in a "
+                "config file, named last after --configfile, or in quotes if it is a text"
+            )
 
 
 def _config_arguments(arguments: Sequence[str]) -> Iterator[str]:

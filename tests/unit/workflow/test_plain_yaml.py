@@ -1,10 +1,12 @@
 """Config files whose text means something else to YAML are refused, with file and line."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.cli import parse_config
 
 from headrank.workflow.config.plain_yaml import check_config, load
 from tests.helpers.expected_errors import refused
@@ -112,5 +114,32 @@ def test_numbers_of_the_command_line_are_plain(arguments, message):
         check_config([], arguments)
 
 
+@pytest.mark.parametrize(
+    ("argument", "read", "told"),
+    [
+        ("reading={threads: 2}", {"threads": "2"}, "2"),
+        ("ablations={heads: {values: [one, 4]}}", {"heads": {"values": ["one", "4"]}}, "4"),
+        ("latency={lists: '1', share: 0.5}", {"lists": "1", "share": "0.5"}, "0.5"),
+        ("report={latency: true}", {"latency": "true"}, "true"),
+        ("flag=true", "true", "true"),
+        ("ablations={heads: null}", {"heads": "null"}, "null"),
+        ("sets={lee: }", {"lee": ""}, "an empty value"),
+        ("ablations=null", "null", "null"),
+    ],
+)
+def test_what_snakemake_takes_for_a_text_is_refused(argument, read, told):
+    assert parse_config([argument]) == {argument.partition("=")[0]: read}
+    with refused(re.escape(f"--config {argument}: Snakemake reads {told} here as a text; write")):
+        check_config([], ["--config", argument])
+
+
 def test_plain_arguments_are_taken():
-    check_config([], ["all", "--config", "seed=0", "candidates=20", "x={a: 1}", "-c", "2", "k=010"])
+    given = [
+        "seed=0",
+        "candidates=20",
+        "flag=True",
+        "name=",
+        "x={a: [b, '1']}",
+        "d={e: 2024-01-01}",
+    ]
+    check_config([], ["all", "--config", *given, "-c", "2", "k=010"])
