@@ -30,6 +30,8 @@ from headrank.timing.systems import clock
 LIMIT = 64 * 10**9  # bytes, above any list that is measured
 # The most that each may cost at so many documents, where it is known.
 TARGETS = {20: (0.55, 0.03), 100: (0.40, 0.015)}
+SIDE_BY_SIDE = 8
+"""Lists of stored documents whose queries share a pass."""
 GROWTH = (10, 20, 50, 100, 200, 500)
 
 
@@ -41,6 +43,11 @@ def cases(documents: int) -> dict[str, Case]:
         "8 heads, block": ("block", "bare", block),
         "8 heads, block, documents stored": ("stored", "bare", stored),
         "8 heads, block, documents on disk": ("disk", "bare", None),
+        f"8 heads, block, documents stored, {SIDE_BY_SIDE} lists side by side": (
+            "side by side",
+            "bare",
+            None,
+        ),
     }
 
 
@@ -79,6 +86,13 @@ class Systems:
             for name, ranker in self.rankers.items()
         }
 
+    def side_by_side(self, lists: Sequence[CandidateList]) -> Callable[[], object]:
+        """Return what ranks lists together; their documents are in the store."""
+        ranker = self.rankers["stored"]
+        for candidates in lists:
+            ranker.encode(candidates.passages)
+        return lambda: list(ranker.rerank_lists(lists, batch=len(lists)))
+
     @property
     def megabytes(self) -> float:
         """Return what the documents of the last list take in memory."""
@@ -108,11 +122,14 @@ def compare(
             candidates = passages(count, words)
             ids = tokens_of(systems.rankers["joint"].builder.build(candidates, ("any",)))
             tasks = {"bare": lambda ids=ids: prefill(bare, ids), **systems.tasks(candidates)}
+            size = systems.megabytes
+            unlike = [passages(count, words, seed) for seed in range(SIDE_BY_SIDE)]
+            tasks["side by side"] = systems.side_by_side(unlike)
             times = alternate(tasks, rounds, clock(device))
+            times["side by side"] /= SIDE_BY_SIDE
             table = compared(times, cases(count), dtype=dtype, documents=count, tokens=len(ids))
             kept = table["case"].str.contains("stored|disk")
-            megabytes = [systems.megabytes if one else None for one in kept]
-            tables.append(table.assign(megabytes=megabytes))
+            tables.append(table.assign(megabytes=[size if one else None for one in kept]))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -104,7 +104,7 @@ class Bench:
             tasks["all heads, full depth"] = Task(
                 lambda: score_prompts(self.full, prompts, None, fold), whole, load.tokens
             )
-            tasks |= self.apart(documents) | self.new(documents)
+            tasks |= self.new(documents)
         else:
             unlike = [
                 prompt(documents, self.vocabulary, lengths, seed=number, spread=0.5)
@@ -120,26 +120,37 @@ class Bench:
                 float(np.mean([one.tokens for one in loads])),
                 batch,
             )
-        return tasks
+        return tasks | self.apart(documents, batch)
 
-    def apart(self, documents: int) -> dict[str, Task]:
-        """Return the tasks of layout block: alone, with like and unlike documents, and stored."""
+    def apart(self, documents: int, batch: int) -> dict[str, Task]:
+        """Return the tasks of layout block: alone, with like and unlike documents, and stored.
+
+        Lists of a batch have the same documents and queries of their own.
+        """
         lengths, fold = self.settings.lengths, Fold(aggregation="log-sum")
         # All of a list of the largest model takes 3 GB.
         shelf = Shelf(DocumentStore(8 * 10**9), {"model": "made here"}, self.cut.device)
         tasks = {}
-        for name, spread, kept in (
+        cases = [
             ("block, 8 heads, 60 %", 0.0, None),
-            ("block, 8 heads, 60 %, documents of unlike length", 0.5, None),
             ("block, 8 heads, 60 %, documents stored", 0.0, shelf),
-        ):
+        ]
+        if batch == 1:
+            cases.append(("block, 8 heads, 60 %, documents of unlike length", 0.5, None))
+        for name, spread, kept in cases:
             one = prompt(documents, self.vocabulary, lengths, spread=spread, block=True)
             parts = (lengths.prefix, document_lengths(one, lengths), lengths.suffix)
             load = Load.block(*parts, stored=kept is not None)
+            asked = [
+                prompt(documents, self.vocabulary, lengths, seed=number).suffixes
+                for number in range(batch)
+            ]
+            many = [replace(one, suffixes=suffixes) for suffixes in asked]
             tasks[name] = Task(
-                lambda one=one, kept=kept: score_prompts(self.cut, [one], self.heads, fold, kept),
-                flops(self.shape, load, self.layers, cut=True),
+                lambda many=many, kept=kept: score_prompts(self.cut, many, self.heads, fold, kept),
+                batch * flops(self.shape, load, self.layers, cut=True),
                 load.tokens,
+                batch,
             )
         return tasks
 

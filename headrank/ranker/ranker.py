@@ -231,11 +231,11 @@ class HeadRanker(CrossEncoderForms):
 
         Args:
             lists: each in its first stage's order.
-            batch: prompts read side by side, padded on the left. Scores equal those of single
-                lists up to rounding (1e-5 relative in float32; bfloat16 rounds more).
+            batch: prompts read side by side, padded to the longest; in block layouts, whose
+                documents fill passes of their own, their queries share a pass. Scores equal those
+                of single lists up to rounding (1e-5 relative in float32; bfloat16 rounds more).
             budget: in place of ``batch``: prompts read side by side, as many as a budget of tokens
-                holds, of some hundred lists those of like length together. In block layouts,
-                whose documents fill a pass already, every list is read alone.
+                holds, of some hundred lists those of like length together.
 
         Raises:
             HeadRankError: as ``rerank``.
@@ -251,7 +251,7 @@ class HeadRanker(CrossEncoderForms):
     ) -> Iterator[list[RankedPassage]]:
         """Yield the ranking of each list; some are read side by side."""
         size = batch
-        if budget is not None and (budget.alone or self.options.prompt.layout != "joint"):
+        if budget is not None and budget.alone:
             budget = None
         elif budget is not None:
             size = _SORTED

@@ -1,7 +1,8 @@
-"""Lists in a block layout read: documents first, a pass of many at a time, then each suffix.
+"""Lists in a block layout read: documents first, a pass of many at a time, then the suffixes.
 
-Keys and values lie in a room that holds the whole list and the suffix: nothing is joined, and a
-suffix never copies what is there.
+Keys and values lie in a room that holds the whole list and its suffix: nothing is joined, and a
+suffix never copies what is there. Suffixes of several lists share a pass: it has few rows, so the
+weights that it reads and the kernels that it starts cost more than its arithmetic.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from headrank.models.decoder import LoadedModel
 from headrank.models.devices import fits
 from headrank.reading.block_attention import BlockAttention, Tail
 from headrank.reading.document_store import Shelf
-from headrank.reading.list_cache import Room
+from headrank.reading.list_cache import Room, SuffixRooms
 from headrank.reading.packed import Packed
 from headrank.reading.passes import grouped, passes
 from headrank.reading.prompt_tokens import Prompt
@@ -32,42 +33,67 @@ PASS_TOKENS = 8192
 
 def read_blocks(
     model: LoadedModel,
-    prompt: Prompt,
+    prompts: Sequence[Prompt],
     recording: Recording = MASSES,
     *,
     last: int,
     budget: int = PASS_TOKENS,
     shelf: Shelf | None = None,
-) -> list[Recorder]:
-    """Return one filled recorder a suffix of a prompt whose documents are read apart.
+) -> list[list[Recorder]]:
+    """Return the filled recorders of prompts whose documents are read apart: ``[suffix][prompt]``.
 
     Documents are computed in an order that depends on them alone, so scores are the same bits in
-    any order of the list.
+    any order of the list. The suffixes of all lists share a pass.
 
     Args:
+        prompts: lists that are held at once; each has the same number of suffixes.
         recording: what is recorded.
         last: deepest layer that is read.
         budget, shelf: as :func:`fill` has them.
     """
-    blocks = prompt.blocks
-    recorders, room, packed = [], None, None
-    spare = max(len(suffix.ids) for suffix in prompt.suffixes)
-    for number, suffix in enumerate(prompt.suffixes):
-        if room is None or len(blocks.heads) > 1:
-            packed = Packed.of(prompt, len(blocks.head(number)))
-            lender = None if shelf is None else shelf.lender
-            room = Room(last + 1, packed.tokens, spare, lender=lender)
-            fill(model, packed, blocks.head(number), room, budget=budget, shelf=shelf)
-        recorder = recording.recorder([packed.target(suffix, model.device)])
-        positions = to_device(packed.suffix_positions(suffix), model.device)
-        room.write_at(packed.tokens + np.arange(len(suffix.ids)), model.device)
-        room.suffix = True
-        tail = Tail(len(suffix.ids), positions, recorder)
-        attention = BlockAttention(packed.head, tails=(tail,), room=room)
-        forward(model, suffix.ids, positions[packed.tokens :], attention, last)
-        recorders.append(recorder)
-    room.leave()
+    lists = [_List(prompt, shelf) for prompt in prompts]
+    recorders = []
+    for number in range(len(prompts[0].suffixes)):
+        tails, ids, positions = [], [], []
+        for one in lists:
+            room = one.filled(model, number, last, budget)
+            suffix = one.prompt.suffixes[number]
+            sees = to_device(one.packed.suffix_positions(suffix), model.device)
+            recorder = recording.recorder([one.packed.target(suffix, model.device)])
+            tails.append(Tail(len(suffix.ids), sees, recorder, room=room))
+            ids += suffix.ids
+            positions.append(sees[one.packed.tokens :])
+        rooms = SuffixRooms([tail.room for tail in tails], [tail.rows for tail in tails])
+        forward(model, ids, torch.cat(positions), BlockAttention(tails=tails), last, rooms)
+        recorders.append([tail.recorder for tail in tails])
+    for one in lists:
+        one.room.leave()
     return recorders
+
+
+@dataclass
+class _List:
+    """One list of those that are held at once."""
+
+    prompt: Prompt
+    shelf: Shelf | None
+    packed: Packed | None = None
+    room: Room | None = None
+
+    def filled(self, model: LoadedModel, suffix: int, last: int, budget: int) -> Room:
+        """Return the room with prefix and documents as a suffix sees them."""
+        blocks = self.prompt.blocks
+        if self.room is not None and len(blocks.heads) == 1:
+            return self.room
+        head = blocks.head(suffix)
+        if self.room is not None:
+            self.room.leave()
+        self.packed = Packed.of(self.prompt, len(head))
+        spare = max(len(one.ids) for one in self.prompt.suffixes)
+        lender = None if self.shelf is None else self.shelf.lender
+        self.room = Room(last + 1, self.packed.tokens, spare, lender=lender)
+        fill(model, self.packed, head, self.room, budget=budget, shelf=self.shelf)
+        return self.room
 
 
 @torch.inference_mode()
@@ -117,7 +143,6 @@ def fill(
     if shelf is not None:
         kept = _Kept.of(shelf, packed, head, room)
         missing, has_prefix = kept.take(model, lookup)
-    room.suffix = False
     dealt = passes(missing, widths, budget)
     if not (dealt or has_prefix):
         dealt = [[]]  # all documents are there, their prefix is not
@@ -138,7 +163,7 @@ def fill(
             groups=grouped(widths[documents], own, model.device, **({"waste": 0} if alone else {})),
             room=room,
         )
-        forward(model, ids, to_device(positions, model.device), attention, last)
+        forward(model, ids, to_device(positions, model.device), attention, last, room)
         if shelf is not None:
             kept.keep(documents, own)
 
@@ -205,8 +230,9 @@ def forward(
     positions: torch.Tensor,
     attention: BlockAttention,
     last: int,
+    cache: Room | SuffixRooms | None = None,
 ) -> None:
-    """Run one pass up to a layer's attention weights."""
+    """Run one pass up to a layer's attention weights; the cache takes its keys and values."""
     device = model.device
     with contextlib.suppress(ReadingComplete):
         model.decoder(
@@ -215,8 +241,8 @@ def forward(
             # A mask of four dimensions is taken as it is, so transformers builds none of its own,
             # which would be of all tokens by all tokens. The attention never looks at it.
             attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device),
-            use_cache=attention.room is not None,
+            use_cache=cache is not None,
             recorder=Recorder(deepest=last),
             blocks=attention,
-            **cache_argument(model.decoder, attention.room),
+            **cache_argument(model.decoder, cache),
         )

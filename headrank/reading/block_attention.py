@@ -25,13 +25,15 @@ class Tail:
         rows: of the suffix.
         positions: ``[keys]`` of all that it sees, its own rows last.
         recorder: what is recorded of it.
-        seen: ``[keys]`` rows of the pass that it sees, if not all; None where a room tells it.
+        seen: ``[keys]`` rows of the pass that it sees, if not all.
+        room: holds what it sees; None where all of it is in the pass (training).
     """
 
     rows: int
     positions: torch.Tensor
     recorder: Recorder
     seen: torch.Tensor | None = None
+    room: Room | None = None
 
 
 @dataclass
@@ -39,14 +41,14 @@ class BlockAttention:
     """What the rows of one pass see; every layer asks it.
 
     Attributes:
-        head: tokens of the shared prefix.
+        head: tokens of the shared prefix of the documents in this pass.
         prefix: rows of the prefix in this pass: all of it, or 0 if the room has it already.
         groups: of the documents in this pass.
-        tails: the suffixes, the last rows of the pass; several only without a room.
-        room: holds keys and values; None keeps all in the pass itself (training).
+        tails: the suffixes, the last rows of the pass, each with its own list.
+        room: holds the prefix of a pass of documents; None if that is in the pass.
     """
 
-    head: int
+    head: int = 0
     prefix: int = 0
     groups: Sequence[Group] = ()
     tails: Sequence[Tail] = ()
@@ -68,8 +70,7 @@ class BlockAttention:
 
         Args:
             query: ``[1, heads, rows, dim]``.
-            key, value: ``[1, key heads, keys, dim]``: those of the rows, or all if a suffix reads
-                from the room.
+            key, value: ``[1, key heads, rows, dim]``.
             recorder: ends the pass; each suffix has its own.
             sliding_window: a row at position r sees the positions above r - window, wherever
                 their tokens stand in the sequence.
@@ -97,11 +98,11 @@ class BlockAttention:
             mask = self.mask(group.width, sliding_window, query.device)
             found = sdpa(module, group.batch(query), *seen, mask, scaling=scaling, **kwargs)
             parts.append(group.rows(found))
-        for rows, keys, values, mask in behind:
-            if self.room is None:
+        for number, (rows, keys, values, mask) in enumerate(behind):
+            if self.tails[number].room is None:
                 parts.append(sdpa(module, rows, keys, values, mask, scaling=scaling, **kwargs))
             else:
-                parts.append(self._suffix(rows, keys, values, scaling, sliding_window))
+                parts.append(self._suffix(number, rows, keys, values, scaling, sliding_window))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
     def _observe(
@@ -112,7 +113,7 @@ class BlockAttention:
         value: torch.Tensor,
         scaling: float,
         window: int | None,
-    ) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
+    ) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor]]:
         """Feed each suffix's recorder; return its query rows, what they see, and the mask."""
         behind = []
         start = query.shape[2] - sum(tail.rows for tail in self.tails)
@@ -120,7 +121,9 @@ class BlockAttention:
             rows = query[:, :, start : start + tail.rows]
             start += tail.rows
             seen = (key, value)
-            if tail.seen is not None:
+            if tail.room is not None:
+                seen = tail.room.seen(layer, tail.rows)
+            elif tail.seen is not None:
                 seen = tuple(states.index_select(2, tail.seen) for states in seen)
             mask = self.tail_mask(number, window)
             tail.recorder.observe(layer, rows, seen[0], mask, scaling)
@@ -129,6 +132,7 @@ class BlockAttention:
 
     def _suffix(
         self,
+        number: int,
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
@@ -142,15 +146,15 @@ class BlockAttention:
         """
         _, heads, rows, dim = query.shape
         shared = heads // key.shape[1]
-        if ("rows", window) not in self.masks:
-            seen = self.tail_mask(0, window)
+        if ("rows", number, window) not in self.masks:
+            seen = self.tail_mask(number, window)
             added = query.new_zeros(seen.shape).masked_fill_(~seen, float("-inf"))
-            self.masks["rows", window] = added.repeat(1, 1, shared, 1)
+            self.masks["rows", number, window] = added.repeat(1, 1, shared, 1)
         found = torch.nn.functional.scaled_dot_product_attention(
             query.reshape(1, heads // shared, shared * rows, dim),
             key,
             value,
-            attn_mask=self.masks["rows", window],
+            attn_mask=self.masks["rows", number, window],
             scale=scaling,
         )
         return found.reshape(1, heads, rows, dim).transpose(1, 2)

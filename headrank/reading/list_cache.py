@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,12 +12,12 @@ import torch
 from headrank.models.copies import to_device
 from headrank.reading.entries import Encoded
 
-_LENT = 256 * 10**6  # most bytes that wait for the next list
+_LENT = 10**9  # most bytes that wait for the next lists
 
 
 @dataclass
 class Lender:
-    """Memory that one list leaves for the next: fresh memory costs as much as filling it."""
+    """Memory that lists leave for the next: fresh memory costs as much as filling it."""
 
     free: list[torch.Tensor] = field(default_factory=list)
 
@@ -32,7 +32,8 @@ class Lender:
 
     def give(self, numbers: torch.Tensor) -> None:
         """Keep memory that nothing uses any more; torch itself does so on a GPU."""
-        if numbers.device.type == "cpu" and numbers.nbytes <= _LENT and not self.free:
+        waiting = sum(one.nbytes for one in self.free)
+        if numbers.device.type == "cpu" and waiting + numbers.nbytes <= _LENT:
             self.free.append(numbers)
 
 
@@ -61,7 +62,6 @@ class Room:
     values: torch.Tensor | None = None
     places: slice | torch.Tensor = field(default_factory=lambda: slice(0, 0))
     rows: torch.Tensor | None = None
-    suffix: bool = False
     lender: Lender | None = None
     _memory: torch.Tensor | None = None
 
@@ -86,21 +86,32 @@ class Room:
     def update(
         self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_: object, **__: object
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keep a layer's new keys and values; return what the rows of this pass see.
+        """Keep a layer's new keys and values of a pass of documents; return them.
 
-        Documents see themselves (and the prefix, which :meth:`prefix` gives); a suffix all.
+        Documents see themselves, and the prefix, which :meth:`prefix` gives.
         """
         if self.keys is None:
             self.allocate(keys, keys.shape[1], keys.shape[3])
         self._write(self.keys[layer_idx], keys[0])
-        last = layer_idx == self.layers - 1
-        if not last:
+        if layer_idx < self.layers - 1:
             self._write(self.values[layer_idx], values[0])
-        if not self.suffix:
-            return keys, values
-        stop = self.places.stop
-        seen = self.keys[layer_idx, None, :, :stop]
-        return seen, values if last else self.values[layer_idx, None, :, :stop]
+        return keys, values
+
+    def append(self, keys: torch.Tensor, values: torch.Tensor, layer: int) -> None:
+        """Put a layer's keys and values ``[key heads, rows, dim]`` of a suffix behind the list."""
+        stop = self.tokens + keys.shape[1]
+        self.keys[layer, :, self.tokens : stop] = keys
+        if layer < self.layers - 1:
+            self.values[layer, :, self.tokens : stop] = values
+
+    def seen(self, layer: int, rows: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return what a suffix of so many rows sees: ``[1, key heads, tokens + rows, dim]``.
+
+        The deepest layer has no values.
+        """
+        stop = self.tokens + rows
+        values = None if layer == self.layers - 1 else self.values[layer, None, :, :stop]
+        return self.keys[layer, None, :, :stop], values
 
     def _write(self, own: torch.Tensor, new: torch.Tensor) -> None:
         if self.rows is not None:
@@ -157,3 +168,31 @@ class Room:
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Return the tokens that are kept; positions are given, so nothing is derived from it."""
         return self.tokens
+
+
+@dataclass(frozen=True)
+class SuffixRooms:
+    """The cache of a pass of suffixes, each of which has its own list behind it.
+
+    Attributes:
+        rooms: of the lists.
+        rows: of each suffix in the pass, one suffix behind the other.
+    """
+
+    rooms: Sequence[Room]
+    rows: Sequence[int]
+
+    def update(
+        self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_: object, **__: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Put each suffix's keys and values of a layer behind its list; return the pass's own."""
+        start = 0
+        for room, rows in zip(self.rooms, self.rows, strict=True):
+            own = slice(start, start + rows)
+            room.append(keys[0, :, own], values[0, :, own], layer_idx)
+            start += rows
+        return keys, values
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Return 0: positions are given, so nothing is derived from it."""
+        return 0

@@ -87,16 +87,15 @@ def read_lists(
 
     Args:
         options: what each reading holds.
-        budget: of the tokens of lists read side by side; by default, and in block layouts, whose
-            documents fill a pass already, every list is read alone. Side by side masses are those
-            of single lists up to rounding.
+        budget: of the tokens of lists read side by side; by default every list is read alone.
+            Side by side masses are those of single lists up to rounding.
         shelf: in a layout whose documents can be kept, those that are there are not read again.
         label: of the progress bar; None shows none.
     """
     lists = list(lists)
     # Every prompt is built before the first prefill: a list that does not fit the
     # context is told at once, not after an hour.
-    if budget is None or budget.alone or builder.options.layout != "joint":
+    if budget is None or budget.alone:
         for candidates in lists:
             builder.build(candidates)
         found = (
@@ -105,7 +104,7 @@ def read_lists(
         )
     else:
         prompts = [builder.build(candidates) for candidates in lists]
-        found = _read_batches(model, lists, prompts, options, budget)
+        found = _read_batches(model, lists, prompts, options, budget, shelf)
     waiting: dict[int, ListReading] = {}
     with follow(total=len(lists), desc=label, unit="query", disable=label is None) as bar:
         tokens, following = 0, 0
@@ -125,13 +124,15 @@ def _read_batches(
     prompts: Sequence[Prompt],
     options: ReadOptions,
     budget: TokenBudget,
+    shelf: Shelf | None,
 ) -> Iterator[tuple[int, ListReading, int]]:
     """Yield number, reading and tokens of each list, longest first, as many at once as fit."""
     if not options.calibrate:
         prompts = [replace(prompt, suffixes=prompt.suffixes[:1]) for prompt in prompts]
 
     def read(batch: list[int]) -> list[list[PendingMass]]:
-        return read_side_by_side(model, [prompts[number] for number in batch], options.recording)
+        chosen = [prompts[number] for number in batch]
+        return read_side_by_side(model, chosen, options.recording, shelf=shelf)
 
     for number, pending in in_batches([prompt.length for prompt in prompts], budget, read):
         prompt = prompts[number]

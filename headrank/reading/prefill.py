@@ -62,8 +62,9 @@ def read_prompts(
     """Return one filled recorder a suffix, with a target for each prompt of the batch.
 
     The prefixes are prefilled once, side by side; the key/value cache is cropped back
-    after each suffix. Nothing behind the attention weights of the deepest layer is computed, and
-    no language-model head.
+    after each suffix. In block layouts a pass holds documents of one list, or a suffix of each
+    list. Nothing behind the attention weights of the deepest layer is computed, and no
+    language-model head.
 
     Args:
         prompts: lists read in one batch; each has the same number of suffixes. Shorter ones are
@@ -103,10 +104,9 @@ def _read_apart(
     recording: Recording,
     shelf: Shelf | None,
 ) -> list[Recorder]:
-    """Return the recorders of lists in a block layout: one pass holds one list's documents."""
-    read = [read_blocks(model, prompt, recording, last=last, shelf=shelf) for prompt in prompts]
+    """Return the recorders of lists in a block layout, one a suffix for all of them."""
     joined = []
-    for suffixes in zip(*read, strict=True):
+    for suffixes in read_blocks(model, prompts, recording, last=last, shelf=shelf):
         recorder = suffixes[0]
         for other in suffixes[1:]:
             recorder.targets = (*recorder.targets, *other.targets)

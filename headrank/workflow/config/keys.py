@@ -217,11 +217,12 @@ class Reading(Settings):
     threads: Positive = 1
     """Cores of one job."""
     batch_tokens: whole_or_word(1, "auto", " of tokens") = "auto"
-    """Most tokens of lists that one pass reads side by side, padding included; a longer list is
-    read alone. `auto` measures on a GPU what its memory holds, and reads every list alone on the
-    CPU. Where memory runs out on a GPU the budget is halved, and the log says so. On the CPU
+    """Most tokens of lists that are read side by side, padding included; a longer list is read
+    alone. In block layouts documents fill passes of their own, and the queries of such lists share
+    one. `auto` measures on a GPU what its memory holds, and reads every list alone on the CPU.
+    Where memory runs out on a GPU the budget is halved, and the log says so. On the CPU
     `memory_mb` must allow for it. Scores are those of single lists up to rounding. Readings and
-    `truncated` methods in layout `joint` alone.
+    `truncated` methods alone.
     """
 
 

@@ -118,8 +118,15 @@ def test_training_under_the_block_mask_has_the_gradients_of_the_cpu(device, arch
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3"])
 @pytest.mark.parametrize("count", [1, 3])
-def test_scores_of_a_cut_model_and_of_batches_are_those_of_the_cpu(device, architecture, count):
+@pytest.mark.parametrize("layout", ["joint", "block"])
+def test_scores_of_a_cut_model_and_of_batches_are_those_of_the_cpu(
+    device, architecture, count, layout
+):
     prompts = [models.random_prompt(seed, documents=4 + seed) for seed in range(count)]
+    if layout == "block":
+        builder = PromptBuilder(models.tokenizer(), PromptOptions(layout="block"))
+        lists = [models.candidates(models.TEXTS[seed:]) for seed in range(count)]
+        prompts = [builder.build(one) for one in lists]
     scores = []
     for place in ("cpu", device):
         model = on(place, architecture, num_hidden_layers=3)

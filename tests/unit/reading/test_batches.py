@@ -11,6 +11,7 @@ from headrank.errors import HeadRankError
 from headrank.models.devices import OutOfMemory
 from headrank.options.prompt import PromptOptions
 from headrank.reading.batches import TokenBudget, in_batches
+from headrank.reading.document_store import DocumentStore, Shelf, state_of
 from headrank.reading.lists import read_lists
 from headrank.reading.prompt import PromptBuilder
 from headrank.reading.recording import ReadOptions
@@ -154,7 +155,15 @@ def assert_same(found, expected, **bounds):
     assert [reading.query_id for reading in found] == [reading.query_id for reading in expected]
     for one, other in zip(found, expected, strict=True):
         assert (one.doc_ids, one.cut) == (other.doc_ids, other.cut)
-        for name in ("query", "calibration", "spans", "contrast", "tokens", "distance"):
+        for name in (
+            "query",
+            "calibration",
+            "spans",
+            "contrast",
+            "tokens",
+            "distance",
+            "max_logits",
+        ):
             mine, alone = getattr(one, name), getattr(other, name)
             assert (mine is None) == (alone is None), name
             if mine is not None:
@@ -183,14 +192,47 @@ def test_lists_read_side_by_side_are_those_of_single_ones(architecture, depth):
     assert_same(found, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("layout", ["block", "block-tenth", "block+query"])
+@pytest.mark.parametrize("architecture", [*models.ARCHITECTURES, "mistral-window"])
+def test_queries_of_lists_read_apart_share_a_pass(architecture, layout):
+    model = models.loaded(architecture)
+    builder = PromptBuilder(models.tokenizer(), PromptOptions(document_tokens=12, layout=layout))
+    options = ReadOptions(keep_tokens=True, keep_max_logits=True)
+    sizes = batch_sizes(model)
+    expected = list(read_lists(model, builder, lists(), options, label=None))
+    alone = len(sizes)
+    found = list(
+        read_lists(model, builder, lists(), options, budget=TokenBudget(10_000), label=None)
+    )
+    # The query and the content-free one: of all lists at once.
+    assert len(sizes) - alone == alone - 2 * len(WORDS) + 2
+    assert_same(found, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_queries_of_stored_lists_are_all_that_is_read(int8):
+    model = models.loaded("qwen3")
+    builder = PromptBuilder(models.tokenizer(), PromptOptions(document_tokens=12, layout="block"))
+    shelf = Shelf(DocumentStore(10**9, int8=int8, alone=True), state_of(model, None))
+    bare = ReadOptions(calibrate=False)
+    expected = list(read_lists(model, builder, lists(), bare, shelf=shelf, label=None))
+    assert shelf.store.misses == len(models.TEXTS[:6]) and shelf.store.hits > 0
+    misses, sizes = shelf.store.misses, batch_sizes(model)
+    budget = TokenBudget(10_000)
+    found = list(read_lists(model, builder, lists(), bare, budget=budget, shelf=shelf, label=None))
+    assert len(sizes) == 1 and shelf.store.misses == misses
+    assert_same(found, expected, atol=1e-5)
+    # The rooms of all lists wait for the next ones.
+    assert len(shelf.lender.free) == len(WORDS)
+
+
 @pytest.mark.parametrize("layout", ["joint", "block"])
 def test_a_list_alone_keeps_every_bit_and_the_order(layout):
     model = models.loaded()
     builder = PromptBuilder(models.tokenizer(), PromptOptions(document_tokens=12, layout=layout))
     expected = list(read_lists(model, builder, lists(), label=None))
     sizes = batch_sizes(model)
-    # A block layout has passes of many documents anyway, whatever is asked for.
-    budget = TokenBudget(0 if layout == "joint" else 10_000)
+    budget = TokenBudget(0)
     found = list(read_lists(model, builder, lists(), budget=budget, label=None))
     assert_same(found, expected, rtol=0, atol=0)
     assert set(sizes) == {1}

@@ -281,14 +281,14 @@ def test_gradients_equal_those_of_finite_differences():
 def test_passes_bound_the_tokens_and_change_nothing(budget):
     model = models.loaded("gemma3")
     prompt = random_blocks(8, documents=9)
-    expected = read_blocks(model, prompt, last=3)
+    expected = read_blocks(model, [prompt], last=3)
     with torch.inference_mode():
-        found = read_blocks(model, prompt, last=3, budget=budget)
+        found = read_blocks(model, [prompt], last=3, budget=budget)
     widths = prompt.blocks.widths
     dealt = passes(prompt.blocks.order, widths, budget)
     assert [one for documents in dealt for one in documents] == list(prompt.blocks.order)
     assert all(len(one) == 1 or widths[one].sum() <= budget for one in dealt)
-    for one, other in zip(found, expected, strict=True):
+    for (one,), (other,) in zip(found, expected, strict=True):
         for layer in range(4):
             assert torch.allclose(one.mass[layer][0], other.mass[layer][0], rtol=1e-4, atol=1e-8)
 
@@ -313,7 +313,8 @@ def test_the_lists_of_a_batch_are_those_of_single_ones():
     together = score_prompts(model, prompts, HEADS, FOLD)
     for prompt, scores in zip(prompts, together, strict=True):
         (alone,) = score_prompts(model, [prompt], HEADS, FOLD)
-        assert all(np.array_equal(a, b) for a, b in zip(alone, scores, strict=True))
+        for one, other in zip(alone, scores, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
 def test_distances_count_positions():

@@ -31,10 +31,10 @@ def computed(monkeypatch):
     counts = []
     whole = apart.forward
 
-    def forward(model, ids, positions, attention, recorder):
+    def forward(model, ids, positions, attention, last, cache):
         if not attention.tails:
             counts.append(sum(group.count for group in attention.groups))
-        whole(model, ids, positions, attention, recorder)
+        whole(model, ids, positions, attention, last, cache)
 
     monkeypatch.setattr(apart, "forward", forward)
     return counts
