@@ -130,6 +130,10 @@ class Bench:
         lengths, fold = self.settings.lengths, Fold(aggregation="log-sum")
         # All of a list of the largest model takes 3 GB.
         shelf = Shelf(DocumentStore(8 * 10**9), {"model": "made here"}, self.cut.device)
+        asked = [
+            prompt(documents, self.vocabulary, lengths, seed=number).suffixes
+            for number in range(batch)
+        ]
         tasks = {}
         cases = [
             ("block, 8 heads, 60 %", 0.0, None),
@@ -141,10 +145,6 @@ class Bench:
             one = prompt(documents, self.vocabulary, lengths, spread=spread, block=True)
             parts = (lengths.prefix, document_lengths(one, lengths), lengths.suffix)
             load = Load.block(*parts, stored=kept is not None)
-            asked = [
-                prompt(documents, self.vocabulary, lengths, seed=number).suffixes
-                for number in range(batch)
-            ]
             many = [replace(one, suffixes=suffixes) for suffixes in asked]
             tasks[name] = Task(
                 lambda many=many, kept=kept: score_prompts(self.cut, many, self.heads, fold, kept),

@@ -189,10 +189,10 @@ def _texts(text: str) -> Iterator[str]:
     except yaml.YAMLError:
         return
     for node in nodes:
-        if isinstance(node, yaml.MappingNode):
-            nodes += (part for _, part in node.value)
-        elif isinstance(node, yaml.SequenceNode):
-            nodes += node.value
+        if isinstance(node, yaml.CollectionNode):
+            parts = [one[1] if isinstance(one, tuple) else one for one in node.value]
+            # An alias may name a node twice, or the one that it stands in.
+            nodes += [part for part in parts if part not in nodes]
         elif node is not None and node.tag.removeprefix(_TAG) in _READ_AS_TEXT:
             yield (
                 f"Snakemake reads {node.value or 'an empty value'} here as a text; write it in a "

@@ -141,5 +141,6 @@ def test_plain_arguments_are_taken():
         "name=",
         "x={a: [b, '1']}",
         "d={e: 2024-01-01}",
+        "loop=&l [*l]",
     ]
     check_config([], ["all", "--config", *given, "-c", "2", "k=010"])
