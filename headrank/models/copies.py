@@ -14,7 +14,9 @@ def to_device(values: Sequence | np.ndarray, device: torch.device) -> torch.Tens
     A GPU would first end all its work before it takes them from memory that is not page-locked.
     """
     found = torch.as_tensor(values)
-    return found.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else found
+    if device.type == "cuda":
+        found = found.pin_memory()
+    return found.to(device, non_blocking=True)
 
 
 class HostCopy:
