@@ -218,6 +218,7 @@ def load_weights(
     """
     import torch
 
+    from headrank.models.norms import fuse_norms
     from headrank.models.products import tell_slow, widen
 
     settle()
@@ -253,6 +254,7 @@ def load_weights(
                 f"{path}: weights {name} hold NaN or infinity; fetch or convert the model again"
             )
     widen(model)
+    fuse_norms(model)
     tell_slow(model)
     return model
 

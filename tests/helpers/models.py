@@ -30,6 +30,7 @@ from headrank.data.candidates import CandidateList, Passage
 from headrank.data.heads import HeadSet, every_head
 from headrank.models import attention
 from headrank.models.decoder import LoadedModel
+from headrank.models.norms import fuse_norms
 from headrank.reading.prompt_tokens import Prompt, Suffix
 
 LAYERS, HEADS, VOCABULARY = 4, 4, 420
@@ -131,6 +132,7 @@ def loaded(architecture: str = "llama", *, seed: int = 0, **changes: object) -> 
     decoder = AutoModel.from_config(own, attn_implementation=attention.IMPLEMENTATION)
     randomise(decoder, seed)
     decoder.eval().requires_grad_(False)
+    fuse_norms(decoder)
     return LoadedModel(
         decoder=decoder,
         tokenizer=tokenizer(),

@@ -77,6 +77,20 @@ def test_readings_are_those_of_the_cpu(device, architecture):
         close(found.tokens, own.tokens)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("architecture", models.ARCHITECTURES)
+def test_a_norm_of_one_kernel_is_that_of_transformers(device, architecture, dtype):
+    torch.manual_seed(5)
+    for norm in on("cpu", architecture, dtype).decoder.modules():
+        if "RMSNorm" in type(norm).__name__:
+            rows = 3 * torch.randn(2, 50, len(norm.weight), dtype=dtype)
+            expected = norm(rows)  # on the CPU it is transformers' own
+            found = norm.to(device)(rows.to(device)).cpu()
+            # transformers rounds twice in bfloat16.
+            close = 2 * torch.finfo(dtype).eps
+            torch.testing.assert_close(found, expected, rtol=close, atol=1e-5)
+
+
 @pytest.mark.parametrize("architecture", models.ARCHITECTURES)
 def test_documents_read_apart_are_those_of_the_cpu_in_any_order(device, architecture):
     one = models.candidates()
