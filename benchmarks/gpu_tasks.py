@@ -61,10 +61,16 @@ class Settings:
 
 
 class Bench:
-    """One model: decoders that share their weights, and the tasks on them."""
+    """One model: decoders that share their weights, and the tasks on them.
 
-    def __init__(self, name: str, settings: Settings) -> None:
-        self.name, self.settings = name, settings
+    Args:
+        score: reads lists; takes what ``score_prompts`` takes.
+    """
+
+    def __init__(
+        self, name: str, settings: Settings, score: Callable[..., object] = score_prompts
+    ) -> None:
+        self.name, self.settings, self.score = name, settings, score
         config = config_of(name)
         self.shape, self.vocabulary = Shape.of(config), config.vocab_size
         self.heads = some_heads(config.num_hidden_layers, config.num_attention_heads)
@@ -94,7 +100,7 @@ class Bench:
             FULL: Task(lambda: prefill(self.bare, ids), whole, load.tokens, batch),
             DEEP: Task(lambda: prefill(self.bare_deep, ids), deep, load.tokens, batch),
             "8 heads, 60 % of the layers": Task(
-                lambda: score_prompts(self.cut, prompts, self.heads, fold),
+                lambda: self.score(self.cut, prompts, self.heads, fold),
                 cut,
                 load.tokens,
                 batch,
@@ -102,7 +108,7 @@ class Bench:
         }
         if batch == 1:
             tasks["all heads, full depth"] = Task(
-                lambda: score_prompts(self.full, prompts, None, fold), whole, load.tokens
+                lambda: self.score(self.full, prompts, None, fold), whole, load.tokens
             )
             tasks |= self.new(documents)
         else:
@@ -115,7 +121,7 @@ class Bench:
                 for one in unlike
             ]
             tasks["8 heads, 60 %, lists of unlike length"] = Task(
-                lambda: score_prompts(self.cut, unlike, self.heads, fold),
+                lambda: self.score(self.cut, unlike, self.heads, fold),
                 sum(flops(self.shape, one, self.layers, cut=True) for one in loads),
                 float(np.mean([one.tokens for one in loads])),
                 batch,
@@ -147,7 +153,7 @@ class Bench:
             load = Load.block(*parts, stored=kept is not None)
             many = [replace(one, suffixes=suffixes) for suffixes in asked]
             tasks[name] = Task(
-                lambda many=many, kept=kept: score_prompts(self.cut, many, self.heads, fold, kept),
+                lambda many=many, kept=kept: self.score(self.cut, many, self.heads, fold, kept),
                 batch * flops(self.shape, load, self.layers, cut=True),
                 load.tokens,
                 batch,
@@ -175,7 +181,7 @@ class Bench:
             ]
             feed = itertools.cycle(lists)
             tasks[name + NEW] = Task(
-                lambda feed=feed: score_prompts(self.cut, [next(feed)], self.heads, fold),
+                lambda feed=feed: self.score(self.cut, [next(feed)], self.heads, fold),
                 float(np.mean([flops(self.shape, one, self.layers, cut=True) for one in loads])),
                 float(np.mean([one.tokens for one in loads])),
             )

@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig
 from headrank.errors import HeadRankError
 from headrank.models import attention
 from headrank.models.decoder import DTYPES, LoadedModel
+from headrank.models.norms import fuse_norms
 from headrank.options.prompt import QUERY_OFFSET
 from headrank.reading.layout import Blocks
 from headrank.reading.prompt_tokens import Prompt, Suffix
@@ -108,6 +109,7 @@ def decoder(
 
 def as_loaded(model: torch.nn.Module, name: str) -> LoadedModel:
     """Return the decoder as ``load_model`` would give it, without a tokenizer."""
+    fuse_norms(model)
     own = model.config
     return LoadedModel(
         decoder=model,
