@@ -91,6 +91,15 @@ def test_on_the_cpu_readings_are_the_same_bits(architecture):
         assert np.array_equal(one.documents, other.documents)
 
 
+def test_a_norm_that_was_never_compared_stays_as_it_is():
+    class OtherRMSNorm(torch.nn.Module):
+        pass
+
+    model = torch.nn.Sequential(OtherRMSNorm())
+    fuse_norms(model)
+    assert type(model[0]) is OtherRMSNorm
+
+
 def test_a_loaded_model_has_them():
     decoder = load_model(tiny.folder("qwen3")).decoder
     assert {type(norm).__name__ for norm in norms(decoder)} == {"FusedQwen3RMSNorm"}
