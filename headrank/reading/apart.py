@@ -160,7 +160,7 @@ def fill(
         attention = BlockAttention(
             packed.head,
             prefix=own,
-            groups=grouped(widths[documents], own, model.device, **({"waste": 0} if alone else {})),
+            groups=grouped(widths[documents], own, model.device, waste=0 if alone else None),
             room=room,
         )
         forward(model, ids, to_device(positions, model.device), attention, last, room)

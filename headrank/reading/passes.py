@@ -10,7 +10,11 @@ import torch
 
 from headrank.models.copies import to_device
 
-_WASTE = 0.1  # most padding of a group of documents, as a share of its tokens
+WASTE = {"cpu": 0.1}
+"""Most padding of a group of documents, as a share of its tokens, by the type of a device."""
+WASTE_ELSEWHERE = 0.5
+"""A GPU pays for each group's kernels: with a tenth, documents of 65 to 195 tokens start half as
+many again, and move more bytes (``python -m benchmarks.traffic``)."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,16 @@ class Group:
 
 
 def grouped(
-    widths: Sequence[int], first: int, device: torch.device, waste: float = _WASTE
+    widths: Sequence[int], first: int, device: torch.device, waste: float | None = None
 ) -> list[Group]:
     """Return the groups of documents that follow one another from row ``first``.
 
     Args:
         widths: tokens of each document, ascending.
-        waste: most padding of a group, as a share of its tokens.
+        waste: most padding of a group, as a share of its tokens; None takes that of the device.
     """
+    if waste is None:
+        waste = WASTE.get(device.type, WASTE_ELSEWHERE)
     groups, begin = [], 0
     ends = np.cumsum(widths)
     while begin < len(widths):
