@@ -37,6 +37,9 @@ rule read:
         max_logits=config["reading"]["max_logits"],
         encode_once=config["reading"]["encode_once"],
         batch_tokens=config["reading"]["batch_tokens"],
+        checkpoint=(
+            f"{RESULTS}/checkpoints/readings/{{set}}/{{model}}/{{adapter}}/{{order}}/{{shard}}"
+        ),
         code=code("read_set"),
     message:
         "Read the heads of {wildcards.model} on {wildcards.set}, order {wildcards.order}, "

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
-from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, replace
 from numbers import Integral
 
 import numpy as np
@@ -121,6 +122,14 @@ def check_order(order: str) -> None:
 _KEYS = 10  # of a mapping without a text, that its error names
 PASSAGES = "texts, Passage objects or mappings with 'text'"
 """What a user may give for passages, as errors tell it."""
+
+
+def lists_digest(lists: Sequence[CandidateList]) -> str:
+    """Return a 16-digit digest of queries and documents, ids and texts, in their order."""
+    result = hashlib.sha256()
+    for candidates in lists:
+        result.update(json.dumps(asdict(candidates)).encode())
+    return result.hexdigest()[:16]
 
 
 def query_generator(seed: int, *names: str) -> np.random.Generator:

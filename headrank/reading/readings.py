@@ -225,6 +225,11 @@ def cut_summary(shards: Iterable[ReadingFile]) -> dict[str, int]:
     return total
 
 
+def settings_of(provenance: Mapping) -> dict:
+    """Return what determines the numbers: all but the GPU and the commit of the same code."""
+    return {key: value for key, value in provenance.items() if key not in ("gpu", "git")}
+
+
 def load_shards(paths: Sequence[str | os.PathLike]) -> list[ReadingFile]:
     """Return the shards of one query set.
 
@@ -234,14 +239,10 @@ def load_shards(paths: Sequence[str | os.PathLike]) -> list[ReadingFile]:
             of the same code.
     """
 
-    def settings(shard: ReadingFile) -> dict:
-        made = shard.meta["provenance"]
-        return {key: value for key, value in made.items() if key not in ("gpu", "git")}
-
     shards = [ReadingFile(path) for path in paths]
     seen: dict[str, Path] = {}
     for shard in shards:
-        if settings(shard) != settings(shards[0]):
+        if settings_of(shard.meta["provenance"]) != settings_of(shards[0].meta["provenance"]):
             raise HeadRankError(
                 f"{shard.path} and {shards[0].path} were read with different settings; "
                 "delete both and read again"

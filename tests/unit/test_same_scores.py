@@ -107,6 +107,7 @@ def by_workflow(tmp_path, lists, model, heads, adapter, dtype, prompt):
         tmp_path / "set",
         model,
         str(tmp_path / "0.npz"),
+        tmp_path / "begun",
         layers=None,
         adapter=adapter,
         calibrate=True,

@@ -14,9 +14,9 @@ import headrank
 from headrank.baselines.generation.model import load_generator
 from headrank.baselines.generation.prompts import AnswerPrompt
 from headrank.baselines.generation.protocols import GenerativeMethod
-from headrank.baselines.generation.records import Checkpoint, generate, lists_digest, save_records
+from headrank.baselines.generation.records import Checkpoint, generate, save_records
 from headrank.collections.set_files import load_lists
-from headrank.data.candidates import arrange
+from headrank.data.candidates import arrange, lists_digest
 from headrank.io.files import digest
 from headrank.models.card import PROVENANCE, verify_model
 from headrank.models.devices import used_gpu

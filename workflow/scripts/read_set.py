@@ -1,4 +1,4 @@
-"""Read every head on one shard of a query set."""
+"""Read every head on one shard of a query set; a killed job goes on behind its last lists."""
 
 import importlib.metadata
 import os
@@ -26,6 +26,7 @@ from headrank.reading.lists import read_lists
 from headrank.reading.prompt import PromptBuilder
 from headrank.reading.readings import save_readings
 from headrank.reading.recording import ReadOptions
+from headrank.reading.unfinished import Unfinished
 from headrank.workflow.provenance.process import source
 from headrank.workflow.script import Folder, run_job
 
@@ -34,6 +35,7 @@ def main(
     lists: Folder,
     model: Folder,
     target: str,
+    checkpoint: Path,
     *,
     weights: dict,
     prompt: dict,
@@ -72,8 +74,7 @@ def main(
     chosen = [arrange(candidates, order, seed) for candidates in load_lists(lists)][shard::shards]
     budget = TokenBudget.of(batch_tokens, loaded.device)
     # As asked for, not as measured: shards of a set may be read on different cards.
-    together = not budget.alone and options.layout == "joint"
-    side_by_side = {"batch_tokens": batch_tokens} if together else {}
+    side_by_side = {} if budget.alone else {"batch_tokens": batch_tokens}
     store, shelf = job_store(encode_once, options.layout), None
     if store is not None:
         shelf = Shelf(store, state_of(loaded, adapter), loaded.device)
@@ -82,9 +83,6 @@ def main(
         deepest=depth - 1,
         keep_tokens=tokens == "all" and adapter is None,
         keep_max_logits=max_logits,
-    )
-    readings = read_lists(
-        loaded, builder, chosen, kept, budget=budget, shelf=shelf, label=lists.name
     )
     provenance = {
         "model": model.name,
@@ -108,7 +106,15 @@ def main(
         **source(Path(headrank.__file__).parents[1], code),
         **sliding_window.provenance(loaded),
     }
-    save_readings(target, list(readings), provenance)
+    begun = Unfinished(checkpoint, provenance, chosen)
+    # Lists that share a pass or a store are read again: in other company they may round otherwise.
+    alone = budget.alone and shelf is None
+    done = begun.load() if alone else []
+    rest = chosen[len(done) :]
+    fresh = read_lists(loaded, builder, rest, kept, budget=budget, shelf=shelf, label=lists.name)
+    readings = [*done, *(begun.kept(fresh, len(done)) if alone else fresh)]
+    save_readings(target, readings, provenance)
+    begun.remove()
 
 
 if __name__ == "__main__":

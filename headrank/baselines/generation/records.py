@@ -62,14 +62,6 @@ def record(candidates: CandidateList, made: Generated) -> dict:
     return dict(zip(_FIELDS, values, strict=True))
 
 
-def lists_digest(lists: Sequence[CandidateList]) -> str:
-    """Return a 16-digit digest of queries and documents, ids and texts, in their order."""
-    result = hashlib.sha256()
-    for candidates in lists:
-        result.update(json.dumps(asdict(candidates)).encode())
-    return result.hexdigest()[:16]
-
-
 class Checkpoint:
     """The records of a job under way: one line a list, on disk as soon as the list is done."""
 

@@ -14,7 +14,6 @@ from headrank.baselines.generation.answers import Generated, read_permutation
 from headrank.baselines.generation.records import (
     Checkpoint,
     generate,
-    lists_digest,
     load_records,
     record,
     records_run,
@@ -247,12 +246,3 @@ def test_scores_that_are_no_numbers_are_refused():
     made = Generated(np.array([1.0, np.nan, 0.0]), 1, 1)
     with pytest.raises(HeadRankError, match=r"query q0, document d0\.1: score is nan"):
         record(LISTS[0], made)
-
-
-def test_the_digest_of_lists_tells_every_text():
-    known = lists_digest(LISTS)
-    assert known == lists_digest([made_up(number) for number in range(4)])
-    first = LISTS[0]
-    changed = CandidateList(first.query_id, first.query + " ", first.doc_ids, first.passages)
-    assert lists_digest([changed, *LISTS[1:]]) != known
-    assert lists_digest(LISTS[::-1]) != known

@@ -244,6 +244,7 @@ def test_rerank_gives_the_numbers_of_the_workflow(tmp_path, heads, collection, m
             tmp_path / "set",
             model,
             str(path),
+            tmp_path / "begun",
             weights={"dtype": dtype, "device": "cpu"},
             prompt={"document_tokens": 12, "chat": True},
             layers=None,

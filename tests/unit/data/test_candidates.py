@@ -1,5 +1,7 @@
 """Candidate lists: orders, samples, roles, files."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,14 @@ from hypothesis import strategies as st
 
 from headrank.collections.query_sets import Sampling, check_disjoint, sample_queries
 from headrank.collections.set_files import load_lists, save_set
-from headrank.data.candidates import CandidateList, Passage, arrange, check_order, query_generator
+from headrank.data.candidates import (
+    CandidateList,
+    Passage,
+    arrange,
+    check_order,
+    lists_digest,
+    query_generator,
+)
 from headrank.data.trec import Qrels, Run
 from headrank.errors import HeadRankError
 
@@ -259,3 +268,12 @@ def test_a_set_without_a_file_is_refused(tmp_path, file):
     (tmp_path / file).unlink()
     with pytest.raises(HeadRankError, match=f"{file}: no such file"):
         load_lists(tmp_path)
+
+
+def test_the_digest_of_lists_tells_every_text():
+    lists = [numbered(3, f"q{number}") for number in range(4)]
+    known = lists_digest(lists)
+    assert known == lists_digest([numbered(3, f"q{number}") for number in range(4)])
+    changed = replace(lists[0], query=lists[0].query + " ")
+    assert lists_digest([changed, *lists[1:]]) != known
+    assert lists_digest(lists[::-1]) != known

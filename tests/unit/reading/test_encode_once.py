@@ -107,8 +107,9 @@ def test_shards_of_the_workflow_change_no_number(tmp_path):
         for shard in range(shards):
             target = tmp_path / f"{shard}-of-{shards}.npz"
             script("read_set").main(
-                tmp_path / "set", model, str(target), adapter=None, calibrate=True, tokens="none",
-                layers=None, max_logits=False, shard=shard, shards=shards, **shared,
+                tmp_path / "set", model, str(target), tmp_path / "begun", adapter=None,
+                calibrate=True, tokens="none", layers=None, max_logits=False, shard=shard,
+                shards=shards, **shared,
             )  # fmt: skip
             file = ReadingFile(target)
             assert file.meta["provenance"]["encode_once"] is True
