@@ -109,7 +109,9 @@ def claims_tables(
             section=f"{known.get(row['model'], row['model'])} on "
             + ", ".join(known.get(name, name) for name in row["sets"].split()),
         )
-        for row in ledger[~judged].to_dict("records")
+        # A model's claims stand together, in the order of the models.
+        for _, own in ledger[~judged].groupby("model", sort=False)
+        for row in own.to_dict("records")
     ]
     notes = ("The same measures on what this run has instead. They judge no claim.",)
     return first, Table("Analogous numbers of this run", columns, tuple(rows), notes)

@@ -289,6 +289,17 @@ def test_the_ledger_prints_published_and_own_numbers_apart():
     )
 
 
+def test_the_numbers_of_a_model_stand_together():
+    ledger = small()
+    other = ledger.assign(model=ledger["model"].replace("smollm2", "gemma3-270m"))
+    both = pd.concat([ledger, other]).sort_index(kind="stable").assign(command="x")
+    _, beside = claims_tables(both, order="shuffled")
+    sections = [row.section for row in beside.rows]
+    assert sections == sorted(sections, reverse=True) and len(set(sections)) == 2
+    assert len(beside.rows) == 2 * len(CLAIMS)
+    assert beside.markdown().count("smollm2 on tags, lee") == 1
+
+
 def test_the_ledger_begins_with_how_many_claims_it_judges():
     ledger = small()
     told = summary(ledger)
