@@ -20,6 +20,8 @@ from headrank.report.figures.style import (
 from headrank.report.names import label
 from headrank.report.subject import Subject
 
+_CLEAR = 1.3  # how many times as many heads the next label must stand for
+
 
 @styled
 def ndcg_by_heads(
@@ -37,15 +39,26 @@ def ndcg_by_heads(
         names: printed names of methods, where they differ from the usual ones.
     """
     counts = sorted(curves["heads"].unique())
-    most = max(counts)
     figure, axes = _curves(curves, "heads", references, measure, names)
     axes.set_xscale("log", base=2)
-    axes.set_xticks(
-        counts, [f"all\n({count})" if count == most else str(count) for count in counts]
-    )
+    axes.set_xticks(counts, _told(counts))
     axes.minorticks_off()
     axes.set_xlabel("Number of heads K")
     return figure
+
+
+def _told(counts: Sequence[int]) -> list[str]:
+    """Return the labels of ascending numbers of heads; the last are all.
+
+    One that would stand in the next one's way has none.
+    """
+    labels = [f"all\n({counts[-1]})"]
+    following = counts[-1]
+    for count in counts[-2::-1]:
+        clear = following / count >= _CLEAR
+        labels.append(str(count) if clear else "")
+        following = count if clear else following
+    return labels[::-1]
 
 
 @styled

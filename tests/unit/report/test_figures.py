@@ -72,6 +72,15 @@ def test_ndcg_by_heads_marks_all_heads():
     assert "BM25" in [text.get_text() for text in axes.texts]
 
 
+def test_ndcg_by_heads_leaves_out_a_label_in_the_next_one_s_way():
+    counts = [1, 2, 4, 8, 12, 16, 32, 64, 72]  # of Gemma 3 270M, selected among 72 or 12 heads
+    points = {"selection": "headrank", "mean": 0.5, "low": 0.4, "high": 0.6, "n": 9}
+    curves = pd.DataFrame([points | {"heads": count} for count in counts])
+    (axes,) = figures.ndcg_by_heads(curves, {}).axes
+    labels = [text.get_text() for text in axes.get_xticklabels()]
+    assert labels == ["1", "2", "4", "8", "12", "16", "32", "", "all\n(72)"]
+
+
 def test_ndcg_by_depth_marks_each_layer():
     (axes,) = ndcg_by_depth().axes
     labels = [text.get_text() for text in axes.get_xticklabels()]
