@@ -10,11 +10,11 @@ import torch
 
 from headrank.models.copies import to_device
 
-WASTE = {"cpu": 0.1}
-"""Most padding of a group of documents, as a share of its tokens, by the type of a device."""
+WASTE = 0.1
+"""Most padding of a group of documents on a CPU, as a share of its tokens."""
 WASTE_ELSEWHERE = 0.5
-"""A GPU pays for each group's kernels: with a tenth, documents of 65 to 195 tokens start half as
-many again, and move more bytes (``python -m benchmarks.traffic``)."""
+"""The same on a GPU, which pays for each group's kernels: with a tenth, documents of 65 to 195
+tokens start half as many again, and move more bytes (``python -m benchmarks.traffic``)."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def grouped(
         waste: most padding of a group, as a share of its tokens; None takes that of the device.
     """
     if waste is None:
-        waste = WASTE.get(device.type, WASTE_ELSEWHERE)
+        waste = WASTE if device.type == "cpu" else WASTE_ELSEWHERE
     groups, begin = [], 0
     ends = np.cumsum(widths)
     while begin < len(widths):

@@ -9,11 +9,15 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+
+import torch
 
 from headrank.data.candidates import CandidateList, lists_digest
 from headrank.errors import HeadRankError
 from headrank.reading.readings import ListReading, ReadingFile, save_readings, settings_of
+from headrank.reading.recording import ReadOptions
 
 logger = logging.getLogger(__name__)
 EVERY = 60.0
@@ -31,13 +35,20 @@ class Unfinished:
         folder: of this job alone.
         provenance: of its readings.
         lists: that it reads, in their order.
+        options: what each reading holds; provenance does not tell.
     """
 
     def __init__(
-        self, folder: str | os.PathLike, provenance: Mapping, lists: Sequence[CandidateList]
+        self,
+        folder: str | os.PathLike,
+        provenance: Mapping,
+        lists: Sequence[CandidateList],
+        options: ReadOptions,
     ) -> None:
         self.job, self.provenance, self.lists = Path(folder), provenance, lists
-        told = json.dumps([settings_of(provenance), lists_digest(lists)], sort_keys=True)
+        # Another number of threads changes last digits.
+        parts = [settings_of(provenance), asdict(options), torch.get_num_threads()]
+        told = json.dumps([*parts, lists_digest(lists)], sort_keys=True)
         self.folder = self.job / hashlib.sha256(told.encode()).hexdigest()[:16]
 
     def load(self) -> list[ListReading]:

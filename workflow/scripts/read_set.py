@@ -106,7 +106,7 @@ def main(
         **source(Path(headrank.__file__).parents[1], code),
         **sliding_window.provenance(loaded),
     }
-    begun = Unfinished(checkpoint, provenance, chosen)
+    begun = Unfinished(checkpoint, provenance, chosen, kept)
     # Lists that share a pass or a store are read again: in other company they may round otherwise.
     alone = budget.alone and shelf is None
     done = begun.load() if alone else []

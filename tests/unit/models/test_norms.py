@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.traffic import Traffic
 from headrank.models.decoder import LoadedModel, load_model
 from headrank.models.norms import fuse_norms, fused
 from headrank.reading.prefill import read_prompt, read_prompts
 from headrank.reading.recording import Recording
 from tests.helpers import models
 from tests.helpers import tiny_models as tiny
-from tests.helpers.kernels import Kernels
 
 
 def norms(model: torch.nn.Module) -> list[torch.nn.Module]:
@@ -70,11 +70,11 @@ def test_off_the_cpu_every_norm_is_one_kernel(architecture):
     passes = 1 + len(prompt.suffixes)
     kernels = []
     for _ in range(2):
-        with Kernels() as seen:
+        with Traffic() as seen:
             read_prompts(model, [prompt], Recording())
         kernels.append(seen)
         fuse_norms(model.decoder)
-    before, after = (seen.counts for seen in kernels)
+    before, after = (seen.kernels for seen in kernels)
     assert before["rms_norm"] == after["rsqrt"] == after["pow"] == 0
     # The last layer ends at its attention weights: the norms behind them are not computed.
     assert passes * (count - 4) <= before["rsqrt"] == after["rms_norm"] < passes * count

@@ -9,6 +9,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+import torch
 
 from headrank.collections.set_files import save_set
 from headrank.data.trec import Qrels, Run
@@ -36,16 +37,16 @@ def lists():
     return [replace(one, query_id=f"q{number}", query=f"what pays {number}") for number in range(5)]
 
 
-def read(folder: Path, chosen=None, made=None):
+def read(folder: Path, chosen=None, made=None, options=KEPT):
     """Read lists as the workflow's job does; return how many were read anew."""
     model = models.loaded(MODEL, sliding_window=150)
     chosen = lists() if chosen is None else chosen
     builder = PromptBuilder(model.tokenizer, PromptOptions(), model.context)
     made = {"model": "tiny", "gpu": None, "git": "a", **provenance(model)} | (made or {})
-    begun = Unfinished(folder / "begun", made, chosen)
+    begun = Unfinished(folder / "begun", made, chosen, options)
     done = begun.load()
     rest = chosen[len(done) :]
-    fresh = read_lists(model, builder, rest, KEPT, label=None)
+    fresh = read_lists(model, builder, rest, options, label=None)
     readings = [*done, *begun.kept(fresh, len(done))]
     save_readings(folder / "0.npz", readings, {**made, "git": "a"})
     begun.remove()
@@ -105,7 +106,7 @@ def test_files_come_from_time_to_time_and_hold_what_came_since(tmp_path, monkeyp
     monkeypatch.setattr(unfinished.time, "monotonic", lambda: next(clock))
     model = models.loaded(MODEL, sliding_window=150)
     builder = PromptBuilder(model.tokenizer, PromptOptions(), model.context)
-    begun = Unfinished(tmp_path, provenance(model), lists())
+    begun = Unfinished(tmp_path, provenance(model), lists(), KEPT)
     found = list(begun.kept(read_lists(model, builder, lists(), KEPT, label=None)))
     parts = sorted(begun.folder.iterdir())
     assert [part.name for part in parts] == ["00000000.npz", "00000002.npz"]
@@ -115,7 +116,7 @@ def test_files_come_from_time_to_time_and_hold_what_came_since(tmp_path, monkeyp
 
 
 @pytest.mark.usefixtures("always")
-@pytest.mark.parametrize("what", ["settings", "texts", "gpu"])
+@pytest.mark.parametrize("what", ["settings", "kept", "threads", "texts", "gpu"])
 def test_readings_of_other_settings_or_texts_are_never_taken(tmp_path, monkeypatch, what):
     with monkeypatch.context() as patch:
         kill_before(patch, "q3")
@@ -124,6 +125,11 @@ def test_readings_of_other_settings_or_texts_are_never_taken(tmp_path, monkeypat
     chosen = lists()
     if what == "settings":
         assert read(tmp_path, made={"model": "other"}) == 5
+    elif what == "kept":
+        assert read(tmp_path, options=replace(KEPT, keep_tokens=False)) == 5
+    elif what == "threads":
+        torch.set_num_threads(torch.get_num_threads() + 1)
+        assert read(tmp_path) == 5
     elif what == "texts":
         chosen[4] = replace(chosen[4], query="another query")
         assert read(tmp_path, chosen) == 5
