@@ -22,7 +22,7 @@ from headrank.io.files import json_sha256
 from headrank.workflow.provenance.originals import Hashes
 from headrank.workflow.planning import look_behind_ancient
 from headrank.workflow.config.plain_yaml import check_config
-from headrank.workflow.config.shown import told_first_stage
+from headrank.workflow.config.shown import told_first_stage, told_models
 from headrank.workflow.experiment import FIRST, Experiment
 from headrank.workflow.job_sizes import JobSizes
 from headrank.workflow.own_files import OwnFiles
@@ -83,6 +83,7 @@ def code(script):
 experiment = Experiment(CONFIG, RESULTS, stored=STORED, exists=lambda path: exists(path))
 config["told"] = {
     "first_stage": told_first_stage(CONFIG, experiment.own_run),
+    "models": told_models(CONFIG),
     "main_table": table_of_page(f"{RESULTS}/tables/main.html"),
 }
 sizes = JobSizes(experiment, cores)

@@ -15,7 +15,7 @@ for product in PRODUCTS.values():
                 product.patterns(RESULTS)[-1],
                 caption=f"../workflow/report/{product.caption}.rst",
                 category=f"{product.kind.capitalize()}s",
-                labels={product.kind: product.label},
+                labels=partial(product.labels, experiment),
             ),
         log:
             f"<logs>/{product.kind}s/{product.stem}.log",

@@ -77,6 +77,12 @@ def told_first_stage(config: Mapping, own_run: Callable[[str], bool]) -> str:
     return f"First stage: {told}."
 
 
+def told_models(config: Mapping) -> str:
+    """Return the printed names of the models, for the report."""
+    names = config["report"]["names"]
+    return ", ".join(marked(names.get(name, name)) for name in config["experiment"]["models"])
+
+
 def first_stage_names(config: Mapping, own_run: Callable[[str], bool]) -> dict[str, str]:
     """Return printed names of first-stage methods whose candidates are not BM25's.
 

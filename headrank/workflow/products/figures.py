@@ -174,7 +174,7 @@ FIGURES = (
         },
         lacks=no_recipe,
         caption="training",
-        label="training of {recipe}",
+        label="training of {wildcards.recipe}",
     ),
     Product(
         target="figure_ablations",

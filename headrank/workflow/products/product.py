@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import itertools
-import re
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headrank.report import names as printed_names
 from headrank.workflow.experiment import Experiment
 
 Files = Mapping[str, str | list[str]]
@@ -32,7 +32,7 @@ class Product:
         options: other arguments, of the experiment and the wildcards.
         lacks: what the experiment lacks where ``names`` gives nothing, and the remedy.
         caption: a file of ``workflow/report``, without its ending.
-        label: what the report calls it.
+        label: what the report calls it, with ``{wildcards.NAME}``; the model is told beside it.
         wide: a table that has more than one number a cell is written in a wide form, too.
         wanted: whether a run without a target makes it; else it is made on request.
     """
@@ -71,9 +71,21 @@ class Product:
     def message(self) -> str:
         """What a job of it says."""
         verb = "Draw" if self.kind == "figure" else "Tabulate"
-        label = re.sub(r"{(\w+)}", r"{wildcards.\1}", self.label)
-        named = "{model}" in self.label or "{model}" not in self.stem
-        return f"{verb}: {label}" + ("" if named else ", {wildcards.model}")
+        return f"{verb}: {self.label}" + (", {wildcards.model}" if self._of_a_model else "")
+
+    @property
+    def _of_a_model(self) -> bool:
+        return "model" in self._wildcards()
+
+    def labels(self, experiment: Experiment, wildcards: Any) -> dict[str, str]:
+        """Return what the report lists a file under: what it is, and of which of several models.
+
+        Snakemake's report shows one file of those whose labels are the same.
+        """
+        told = {self.kind: self.label.format(wildcards=wildcards)}
+        if self._of_a_model and len(experiment.model_names) > 1:
+            told["model"] = printed_names.label(wildcards.model, experiment.report["names"])
+        return told
 
     def patterns(self, results: str) -> list[str]:
         """Return its files with wildcards; the report shows the last one."""

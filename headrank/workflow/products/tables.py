@@ -66,7 +66,7 @@ TABLES = (
         options=main_options,
         lacks=no_model,
         caption="main",
-        label="methods, {model}",
+        label="methods of a model",
         wide=True,
     ),
     Product(
@@ -151,7 +151,7 @@ TABLES = (
             "all heads, itself) has layout: block and is else the same"
         ),
         caption="agreement",
-        label="agreement of layouts, {model}",
+        label="agreement of layouts",
         wide=True,
     ),
     Product(
@@ -164,7 +164,7 @@ TABLES = (
         options=lambda x, w: {},
         lacks=no_recipe,
         caption="pairs",
-        label="pairs of {recipe}, {model}",
+        label="pairs of {wildcards.recipe}",
     ),
     Product(
         target="table_latency",
@@ -190,7 +190,7 @@ TABLES = (
         },
         lacks=no_model,
         caption="latency",
-        label="cost of a list, {model}",
+        label="cost of a list",
         wide=True,
         wanted=latency_wanted,
     ),
@@ -209,7 +209,7 @@ TABLES = (
         },
         lacks=no_generative,
         caption="formatting",
-        label="form of generated answers, {model}",
+        label="form of generated answers",
         wide=True,
     ),
     Product(
@@ -235,7 +235,7 @@ TABLES = (
         },
         lacks=no_method,
         caption="heads",
-        label="heads of {model}",
+        label="heads",
     ),
     Product(
         target="table_middle",
@@ -247,7 +247,7 @@ TABLES = (
         options=confident,
         lacks=no_panels,
         caption="middle_table",
-        label="middle zone, {model}",
+        label="middle zone",
         wide=True,
     ),
     Product(
@@ -263,7 +263,7 @@ TABLES = (
         options=confident,
         lacks=no_panels,
         caption="homogenisation_table",
-        label="homogenisation, {model}",
+        label="homogenisation",
         wide=True,
     ),
     Product(
@@ -281,7 +281,7 @@ TABLES = (
         },
         lacks=no_seeds,
         caption="seeds",
-        label="training seeds, {model}",
+        label="training seeds",
     ),
     Product(
         target="table_ablations",
@@ -293,7 +293,7 @@ TABLES = (
         options=lambda x, w: {"measure": measure(x), "confidence": confidence(x)},
         lacks=no_ablations,
         caption="ablations_table",
-        label="ablations, {model}",
+        label="ablations",
         wanted=ablations_wanted,
     ),
     Product(
@@ -306,7 +306,7 @@ TABLES = (
         options=lambda x, w: {"model": w.model},
         lacks=no_model,
         caption="benchmarks",
-        label="benchmarks, {model}",
+        label="benchmarks",
         wanted=lambda x: False,
     ),
 )

@@ -129,6 +129,23 @@ def test_two_entries_never_write_the_same_file():
     assert len(patterns) == len(set(patterns))
 
 
+@pytest.mark.parametrize("models", [["smollm2"], ["smollm2", "other"]])
+def test_the_report_lists_every_file_by_labels_of_its_own(models):
+    """Snakemake's report shows one file of those whose labels are the same."""
+    experiment = full()
+    experiment.model_names = experiment.config["experiment"]["models"] = models
+    experiment.models = dict.fromkeys(models, experiment.models["smollm2"])
+    experiment.report["names"] = experiment.report["names"] | {"other": "Another model"}
+    listed = [
+        tuple(product.labels(experiment, wildcards).items())
+        for product in PRODUCTS.values()
+        for wildcards in calls(product, experiment)
+    ]
+    assert len(listed) == len(set(listed)) >= len(PRODUCTS)
+    named = {dict(labels).get("model") for labels in listed}
+    assert named == {None} if len(models) == 1 else {None, "SmolLM2-135M", "Another model"}
+
+
 def test_a_product_writes_all_its_forms(tmp_path):
     product = PRODUCTS["pairs_table"]
     summary = tmp_path / "summary.csv"
