@@ -26,6 +26,7 @@ for product in PRODUCTS.values():
         params:
             product=product.rule,
             options=partial(product.options, experiment),
+            of=partial(product.of, experiment),
             code=code_digest(ROOT / product.module, ROOT),
         message:
             product.message

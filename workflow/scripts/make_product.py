@@ -6,9 +6,11 @@ from headrank.workflow.products import PRODUCTS
 from headrank.workflow.script import run_job
 
 
-def main(product: str, options: dict, target: list[str], **inputs: str | list[str]) -> None:
+def main(
+    product: str, options: dict, of: str, target: list[str], **inputs: str | list[str]
+) -> None:
     """Write a table as CSV, Markdown and LaTeX, a figure as PDF and PNG."""
-    PRODUCTS[product].make(inputs, options, Path(target[0]).with_suffix(""))
+    PRODUCTS[product].make(inputs, options, of, Path(target[0]).with_suffix(""))
 
 
 if __name__ == "__main__":

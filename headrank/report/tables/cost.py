@@ -59,7 +59,7 @@ def load_benchmarks(parts: Sequence[str | os.PathLike]) -> dict[str, pd.DataFram
     return {kind: pd.concat(found[kind], ignore_index=True) for kind in SECTIONS if kind in found}
 
 
-def benchmark_table(results: Mapping[str, pd.DataFrame], model: str) -> Table:
+def benchmark_table(results: Mapping[str, pd.DataFrame]) -> Table:
     """Return one row a measurement, with its target where it has one."""
     rows = []
     for kind, table in results.items():
@@ -81,7 +81,7 @@ def benchmark_table(results: Mapping[str, pd.DataFrame], model: str) -> Table:
         "Passages of common words, drawn with a fixed seed. 8 heads: the deepest at 60 % of the "
         "depth. Memory: peak resident set of a process of its own, imports included.",
     )
-    return Table(f"Benchmarks of the code, {model}", _COLUMNS, tuple(rows), notes)
+    return Table("Benchmarks of the code", _COLUMNS, tuple(rows), notes)
 
 
 def _named(kind: str, record: Mapping[str, object]) -> Iterator[tuple[str, object]]:
@@ -179,17 +179,19 @@ def latency_table(
         about: says which lists were timed.
     """
     unit = "GPU s" if gpu else "CPU s"
+    answers = ("Malformed answers: those of all lists that have not the form asked for.",)
     told = (
         "Stored: documents were encoded before the query asked, and cost nothing more then; "
         "values are those of the method itself.",
     )
+    wrote = not points.loc[points["method"].isin(generative)].empty
     columns = (
         Column("label", "Method"),
         Column("passes", "Prompts", digits=0),
         Column("tokens", "Tokens", digits=0),
         Column("layers", "Layers", digits=0),
         Column("seconds", unit, digits=3, better="low"),
-        Column("malformed", "Malformed answers"),
+        *([Column("malformed", "Malformed answers")] if wrote else ()),
         Column("value", of.measure, digits=3, better="high", interval=("low", "high")),
     )
     frame = points.assign(
@@ -204,7 +206,7 @@ def latency_table(
     if "value" not in frame:
         frame = frame.assign(value=float("nan"), low=float("nan"), high=float("nan"))
     return from_frame(
-        f"Cost of a list and {of.measure}, {of.model}",
+        f"Cost of a list and {of.measure}",
         frame,
         columns,
         notes=(
@@ -212,8 +214,8 @@ def latency_table(
             "time of all threads."
             if not gpu
             else f"{about} Means over lists; seconds are the median of the rounds.",
-            "Prompts: prefills of a list; malformed answers: those of all lists that have not the "
-            "form asked for. A fusion costs both parts.",
+            "Prompts: prefills of a list. A fusion costs both parts.",
+            *(answers if wrote else ()),
             "Layers: decoder layers that are computed, up to the deepest selected head. A method "
             "whose selection may not use deep layers is faster for that alone.",
             *(told if set(stored) & {*points["method"]} else ()),
@@ -222,9 +224,9 @@ def latency_table(
     )
 
 
-def tabulate_benchmarks(parts: Sequence[str], *, model: str) -> Table:
+def tabulate_benchmarks(parts: Sequence[str]) -> Table:
     """Return the table of a model's benchmarks of their files."""
-    return benchmark_table(load_benchmarks(parts), model)
+    return benchmark_table(load_benchmarks(parts))
 
 
 def tabulate_latency(

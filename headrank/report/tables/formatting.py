@@ -110,8 +110,7 @@ def formatting_table(
         "Methods that read attention write no answer and parse none: their formatting success "
         "is 100 % by construction.",
     )
-    title = f"Form of the generated answers, {known.get(models[0], models[0])}"
-    return Table(title, columns, tuple(rows), notes, counts)
+    return Table("Form of the generated answers", columns, tuple(rows), notes, counts)
 
 
 def tabulate_formatting(

@@ -111,8 +111,7 @@ def main_table(
         )
     tidy = means.merge(_tidy_marks(marks), how="left") if marks else means
     by = "method and set" if len(layout.orders) == 1 else "method, set and prompt order"
-    title = f"{measure} by {by}" + (f", {layout.name(model)}" if model else "")
-    return Table(title, tuple(columns), emphasise(columns, rows), tuple(said), tidy)
+    return Table(f"{measure} by {by}", tuple(columns), emphasise(columns, rows), tuple(said), tidy)
 
 
 def _notes(layout: Layout, measure: str, *, several: bool, averaged: bool) -> list[str]:

@@ -170,7 +170,8 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: bold; padding-bottom: .5em; }
 table + table, p + table { margin-top: 1.6em; }
 th, td { padding: .18em .7em; text-align: right; vertical-align: top; }
-th.text, td.text { text-align: left; }
+td { white-space: nowrap; }
+th.text, td.text { text-align: left; white-space: normal; }
 thead th { border-bottom: 1px solid #222; vertical-align: bottom; }
 thead tr.span th { border-bottom: 0; text-align: center; }
 tr.section td { text-align: left; font-weight: bold; padding-top: .6em; }

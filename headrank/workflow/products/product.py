@@ -6,7 +6,7 @@ import importlib
 import itertools
 import string
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +119,23 @@ class Product:
             for end in self.endings
         ]
 
-    def make(self, inputs: Files, options: Mapping[str, Any], target: Path) -> None:
-        """Write the table or figure of these inputs beside ``target``, in all its forms."""
+    def of(self, experiment: Experiment, wildcards: Any) -> str:
+        """Return the printed names of what a file is of: its recipe and model, if it has some."""
+        known = experiment.report["names"]
+        said = (getattr(wildcards, name) for name in reversed(self._wildcards()))
+        return ", ".join(printed_names.label(value, known) for value in said)
+
+    def make(self, inputs: Files, options: Mapping[str, Any], of: str, target: Path) -> None:
+        """Write the table or figure of these inputs beside ``target``, in all its forms.
+
+        Args:
+            of: what a table's title ends in.
+        """
         module, _, name = self.function.partition(":")
         made = getattr(importlib.import_module(module), name)(**inputs, **options)
         if self.kind == "table":
-            made.save(target)
+            title = f"{made.title}, {of}" if of else made.title
+            replace(made, title=title).save(target)
             return
         from headrank.report.figures.style import save
 

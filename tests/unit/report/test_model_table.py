@@ -56,7 +56,6 @@ def test_columns_are_sets_and_their_average_in_one_named_order():
         "average",
     ]
     assert not any(column.span for column in made.columns)
-    assert made.title == "nDCG@10 by method and set, large"
     assert "prompt order: shuffled, mean over all n judged queries" in made.notes[0]
     rows = {row.cells[0].value: [cell.value for cell in row.cells[1:]] for row in made.rows}
     assert rows["HeadRank"] == pytest.approx([0.7, 0.6, 0.65])

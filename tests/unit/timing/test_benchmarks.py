@@ -90,7 +90,7 @@ def test_every_case_is_measured(parts):
     assert found["target"].isna().tolist() == [True] * 6 + [False] * 2 + [True] * 2
     sizes = found["megabytes"].dropna()
     assert sizes.index.tolist() == [2, 3, 4, 7, 8, 9] and sizes[7] > sizes[2] > 0
-    assert len(benchmark_table(results, "tiny").rows) == 10 + 5 + 2 + 2 + 5 + 4
+    assert len(benchmark_table(results).rows) == 10 + 5 + 2 + 2 + 5 + 4
     benchmarks(results).draw_without_rendering()
 
 

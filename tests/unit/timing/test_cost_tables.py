@@ -76,7 +76,7 @@ def parts(tmp_path):
 def test_benchmarks_are_joined_by_kind(parts, tmp_path):
     results = load_benchmarks(parts)
     assert list(results) == ["reading", "growth", "prompting", "methods"]
-    table = benchmark_table(results, "smollm2")
+    table = benchmark_table(results)
     frame = table.frame()
     assert frame["case"].tolist() == [
         "all heads, full depth",

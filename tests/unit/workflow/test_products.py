@@ -151,7 +151,8 @@ def test_a_product_writes_all_its_forms(tmp_path):
     summary = tmp_path / "summary.csv"
     columns = "chosen_grade,rejected_grade,pairs,queries,mean_margin,misordered"
     summary.write_text(f"{columns}\n1,0,12,3,0.25,0.5\n")
-    product.make({"summary": str(summary)}, {}, tmp_path / "made")
+    product.make({"summary": str(summary)}, {}, "insuranceqa, Large", tmp_path / "made")
+    assert "**Training pairs, insuranceqa, Large**" in (tmp_path / "made.md").read_text()
     assert {path.name for path in tmp_path.glob("made*")} == {
         f"made{end}" for end in product.endings
     }
