@@ -202,7 +202,7 @@ def emphasise(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[Row, ...]
     """Return the rows with the best value of each column in bold, and of each block underlined.
 
     Values that print alike tie, and all of them are marked. Rows that are not ranked are
-    passed over; a column with fewer than two ranked values has no best.
+    passed over; a column whose ranked values are all alike has no best.
     """
     cells = [list(row.cells) for row in rows]
     blocks = {row.block for row in rows if row.block}
@@ -229,8 +229,8 @@ def _rounded(row: Row, place: int, column: Column) -> float:
 
 
 def _best(values: np.ndarray) -> np.ndarray:
-    """Return the places of the highest value; none if fewer than two are known."""
-    if np.isfinite(values).sum() < 2:
+    """Return the places of the highest value; none if all that are known are alike."""
+    if np.unique(values[np.isfinite(values)]).size < 2:
         return np.array([], dtype=int)
     return np.flatnonzero(values == np.nanmax(values))
 

@@ -283,15 +283,21 @@ def test_order_table():
 
 def test_emphasise_rounds_before_it_compares_and_knows_low_is_better():
     columns = [Column("x", "x", digits=2, better="high"), Column("s", "s", digits=1, better="low")]
-    rows = [Row((Cell(0.501), Cell(3.0))), Row((Cell(0.499), Cell(1.0))), Row((Cell(), Cell(2.0)))]
-    marked = emphasise(columns, rows)
+    values = [(0.501, 3.0), (0.499, 1.0), (0.4, 2.0), (None, None)]
+    marked = emphasise(columns, [Row(tuple(map(Cell, pair))) for pair in values])
     assert [[cell.emphasis for cell in row.cells] for row in marked] == [
         ["best", ""],
         ["best", "best"],
         ["", ""],
+        ["", ""],
     ]
-    alone = emphasise(columns[:1], [Row((Cell(0.5),)), Row((Cell(),))])
-    assert alone[0].cells[0].emphasis == ""
+
+
+@pytest.mark.parametrize("values", [(0.5, None), (0.501, 0.499)])
+def test_values_that_are_all_alike_have_no_best(values):
+    columns = [Column("x", "x", digits=2, better="high")]
+    marked = emphasise(columns, [Row((Cell(value),)) for value in values])
+    assert [row.cells[0].emphasis for row in marked] == ["", ""]
 
 
 def test_own_notes_follow_the_tables(tmp_path):
