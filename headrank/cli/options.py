@@ -198,9 +198,10 @@ def add_prompt(parser: argparse.ArgumentParser, fit: bool = False, ordered: bool
     group.add_argument(
         "--layout",
         choices=LAYOUTS,
-        help="joint: all passages in one text (default); block: each is read apart, so their order "
-        "changes nothing and long lists cost less; block+query: apart, each behind the query too; "
-        "block-tenth: as block, but the query sees every tenth token of a passage alone",
+        help="joint: all passages in one text; block: each is read apart, so their order changes "
+        "nothing and long lists cost less; block+query: apart, each behind the query too; "
+        "block-tenth: as block, but the query sees every tenth token of a passage alone "
+        "(default: that of the heads; without any joint, with a store block)",
     )
     group.add_argument(
         "--query-offset",
@@ -213,7 +214,7 @@ def add_prompt(parser: argparse.ArgumentParser, fit: bool = False, ordered: bool
         "--prompt",
         metavar="FILE",
         help="JSON with fields of headrank.options.prompt.PromptOptions (others: those the heads "
-        "were selected with)",
+        "were selected with, without heads the defaults)",
     )
 
 

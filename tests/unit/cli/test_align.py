@@ -1,6 +1,7 @@
 """From labelled lists to heads and an adapter by commands, and what info tells of them."""
 
 import json
+import re
 
 from headrank.cli import main
 from headrank.data.heads import HeadSet
@@ -47,11 +48,16 @@ def test_align_with_validation_lists(tmp_path, capsys, model, heads):
     held = write(tmp_path / "held.jsonl", [labelled(n) for n in range(4, 6)])
     arguments = ["align", path, "--validation", held, "--model", model, "--heads", heads]
     arguments += ["--epochs", "1", "--scale", "max-logit"]
+    arguments += ["--projections", "all", "--rank", "4", "--alpha", "6"]
     assert main([*arguments, "-o", str(tmp_path / "a"), "--quiet"]) == 0
     assert "training on whole documents; --document-tokens 64" in capsys.readouterr().err
     assert (tmp_path / "a/adapter_config.json").is_file()
     card = json.loads((tmp_path / "a/headrank.json").read_text(encoding="utf-8"))
     assert card["options"]["scale"] == "max-logit"
+    lora = json.loads((tmp_path / "a/adapter_config.json").read_text(encoding="utf-8"))
+    assert (lora["r"], lora["lora_alpha"]) == (4, 6)
+    # A regular expression of the layers' parts.
+    assert re.search(lora["target_modules"], "layers.0.mlp.up_proj")
 
 
 def test_info_tells_what_a_path_holds(tmp_path, capsys, heads, model):

@@ -1,14 +1,24 @@
 """The headrank command: its arguments, its help, and how it is as a process."""
 
 import argparse
+import dataclasses
 import io
 import json
 import os
+import re
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
+from headrank.align.options import (
+    PROJECTIONS,
+    REGULARISERS,
+    SCALES,
+    AlignOptions,
+    Reference,
+)
 from headrank.cli import main, options, parser
 from headrank.cli.profile import SELECTED
 from headrank.heads.criteria import CRITERIA
@@ -79,6 +89,26 @@ def test_choices_are_those_of_the_library():
     assert set(options.DTYPES) == set(DTYPES)
     assert (options.LAYOUTS, options.QUERY_OFFSET) == (LAYOUTS, QUERY_OFFSET)
     assert tuple(SELECTIONS) == SELECTED and set(SELECTED) < set(METHODS)
+
+
+def test_the_defaults_that_align_prints_are_the_library_s():
+    command = next(iter(parser()._subparsers._group_actions)).choices["align"]
+    known = {field.name: field.default for field in dataclasses.fields(AlignOptions)}
+    told = {
+        action.dest: re.search(r"\(default: ([^)]+)\)$", action.help)[1]
+        for action in command._actions
+        if action.dest in known and action.dest != "both_layouts"
+    }
+    assert len(told) == 11
+    for name, value in told.items():
+        assert type(known[name])(value) == known[name]
+    choices = {a.dest: a.choices for a in command._actions if a.dest in known and a.choices}
+    assert choices == {
+        "projections": PROJECTIONS,
+        "reference": get_args(Reference),
+        "scale": SCALES,
+        "regulariser": REGULARISERS,
+    }
 
 
 def test_help_imports_nothing_heavy():
