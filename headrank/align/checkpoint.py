@@ -101,7 +101,7 @@ class Checkpoint:
         path = self.folder / card["tensors"]
         if card["fingerprint"] != self.fingerprint:
             raise HeadRankError(
-                f"{self.folder}: the checkpoint was written with other settings, heads, data, code "
+                f"{self.folder}: the checkpoint was written with other settings, heads, data, model, code "
                 f"or package versions; delete {self.folder / STATE} to start anew"
             )
         if not path.is_file() or digest(path) != card["sha256"]:

@@ -123,6 +123,8 @@ class Training:
                 "wrapper": self.reader.builder.wrapper,
                 "heads": self.reader.heads.pairs,
                 "model": self.reader.model.digest,
+                "config": self.reader.model.config_digest,
+                "tokenizer": self.reader.model.tokenizer_digest,
                 "dtype": str(self.reader.model.decoder.dtype),
                 "seed": self.seed,
                 "data": self.data_digest(),

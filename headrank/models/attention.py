@@ -202,7 +202,7 @@ def sdpa(
     if mask is None and query.is_cuda and query.dtype == torch.float32:
         key, value = (per_query_head(states, query) for states in (key, value))
     kind = query.dtype
-    if slow_backward(query):
+    if slow_backward(query, module.training):
         query, key, value = query.float(), key.float(), value.float()
         mask = mask.float() if mask is not None and mask.is_floating_point() else mask
     return sdpa_attention_forward(module, query, key, value, mask, **kwargs)[0].to(kind)

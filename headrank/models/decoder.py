@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import torch
 from transformers import AutoModel
 
 from headrank.errors import HeadRankError
+from headrank.io.files import json_sha256
 from headrank.models import attention
 from headrank.models.card import weights_digest
 from headrank.models.devices import used_gpu
@@ -18,6 +20,8 @@ from headrank.models.safe_loading import check_device, check_supported, load_tok
 from headrank.options.checks import check_path
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+# Of a config: what says where it came from, or is told otherwise.
+_NOT_CONFIG = ("_name_or_path", "transformers_version", "dtype", "num_hidden_layers", "layer_types")
 logger = logging.getLogger(__name__)
 
 
@@ -55,6 +59,19 @@ class LoadedModel:
     def dtype(self) -> str:
         """Return the name of the weights' type, as ``load_model`` takes it."""
         return str(next(self.decoder.parameters()).dtype).removeprefix("torch.")
+
+    @property
+    def config_digest(self) -> str:
+        """Return the SHA-256 of the config that the weights are computed with."""
+        config = self.decoder.config.to_dict()
+        return json_sha256({k: str(v) for k, v in config.items() if k not in _NOT_CONFIG})
+
+    @property
+    def tokenizer_digest(self) -> str:
+        """Return the SHA-256 of the tokenizer's rules and vocabulary."""
+        state = json.loads(self.tokenizer.backend_tokenizer.to_str())
+        # Set by calls, not by the model.
+        return json_sha256({k: v for k, v in state.items() if k not in ("truncation", "padding")})
 
     def __repr__(self) -> str:
         """Return one line: torch prints a decoder on eighty."""

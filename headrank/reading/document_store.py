@@ -46,8 +46,6 @@ OF_A_JOB = 10**9
 
 _ENTRIES = 30_000  # most in memory: each may be a map of a file, which the system limits
 _FRESH = 600  # seconds after which a folder's entry that memory serves is marked as used again
-# Of a model's config: what says where it came from, or is told otherwise.
-_NOT_CONFIG = ("_name_or_path", "transformers_version", "dtype", "num_hidden_layers", "layer_types")
 logger = logging.getLogger(__name__)
 
 
@@ -226,10 +224,9 @@ def state_of(model: LoadedModel, adapter: str | os.PathLike | None) -> dict[str,
             "cannot be told apart; save the adapter and load the ranker with it"
         )
     files = [] if adapter is None else [Path(adapter) / WEIGHTS, Path(adapter) / ADAPTER_CONFIG]
-    config = model.decoder.config.to_dict()
     return {
         "weights": model.digest,
-        "config": json_sha256({k: str(v) for k, v in config.items() if k not in _NOT_CONFIG}),
+        "config": model.config_digest,
         "adapter": "+".join(sha256(file) for file in files if file.is_file()) or None,
         "merged": not any("lora" in name for name, _ in model.decoder.named_modules()),
         "dtype": model.dtype,

@@ -69,7 +69,7 @@ def trace_blocks(
         tails=tails,
     )
     places = to_device(np.concatenate(positions), device)
-    with _kernel(device, int(widths.max())):
+    with _kernel(device, int(widths.max()), model.decoder.training):
         forward(model, ids, places, attention, deepest)
     return [tail.recorder for tail in tails]
 
@@ -91,12 +91,16 @@ def _seen(packed: Packed, firsts: Mapping[int, int], end: int) -> np.ndarray:
     )
 
 
-def _kernel(device: torch.device, widest: int) -> contextlib.AbstractContextManager:
+def _kernel(
+    device: torch.device, widest: int, training: bool
+) -> contextlib.AbstractContextManager:
     """Return the context in which documents of so many tokens are traced.
+
+    A frozen reference is read in that of the training that it serves.
 
     On CPUs the backward pass of the fused kernel costs more than the products themselves where
     documents are short; those of long ones would take much memory.
     """
-    if device.type == "cpu" and widest <= SHORT and torch.is_grad_enabled():
+    if device.type == "cpu" and widest <= SHORT and training:
         return sdpa_kernel(SDPBackend.MATH)
     return contextlib.nullcontext()

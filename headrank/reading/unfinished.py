@@ -16,6 +16,7 @@ import torch
 
 from headrank.data.candidates import CandidateList, lists_digest
 from headrank.errors import HeadRankError
+from headrank.models.versions import versions
 from headrank.reading.readings import ListReading, ReadingFile, save_readings, settings_of
 from headrank.reading.recording import ReadOptions
 
@@ -36,6 +37,7 @@ class Unfinished:
         provenance: of its readings.
         lists: that it reads, in their order.
         options: what each reading holds; provenance does not tell.
+        model: what decides the numbers beside the lists: ``state_of`` and ``tokenizer_digest``.
     """
 
     def __init__(
@@ -44,11 +46,13 @@ class Unfinished:
         provenance: Mapping,
         lists: Sequence[CandidateList],
         options: ReadOptions,
+        model: Mapping,
     ) -> None:
         self.job, self.provenance, self.lists = Path(folder), provenance, lists
+        parts = [settings_of(provenance), asdict(options), dict(model), versions()]
         # Another number of threads changes last digits.
-        parts = [settings_of(provenance), asdict(options), torch.get_num_threads()]
-        told = json.dumps([*parts, lists_digest(lists)], sort_keys=True)
+        parts += [torch.get_num_threads(), lists_digest(lists)]
+        told = json.dumps(parts, sort_keys=True)
         self.folder = self.job / hashlib.sha256(told.encode()).hexdigest()[:16]
 
     def load(self) -> list[ListReading]:

@@ -75,9 +75,10 @@ def main(
     budget = TokenBudget.of(batch_tokens, loaded.device)
     # As asked for, not as measured: shards of a set may be read on different cards.
     side_by_side = {} if budget.alone else {"batch_tokens": batch_tokens}
+    state = state_of(loaded, adapter)
     store, shelf = job_store(encode_once, options.layout), None
     if store is not None:
-        shelf = Shelf(store, state_of(loaded, adapter), loaded.device)
+        shelf = Shelf(store, state, loaded.device)
     kept = ReadOptions(
         calibrate=calibrate and adapter is None,
         deepest=depth - 1,
@@ -106,7 +107,8 @@ def main(
         **source(Path(headrank.__file__).parents[1], code),
         **sliding_window.provenance(loaded),
     }
-    begun = Unfinished(checkpoint, provenance, chosen, kept)
+    decided = state | {"tokenizer": loaded.tokenizer_digest}
+    begun = Unfinished(checkpoint, provenance, chosen, kept, decided)
     # Lists that share a pass or a store are read again: in other company they may round otherwise.
     alone = budget.alone and shelf is None
     done = begun.load() if alone else []

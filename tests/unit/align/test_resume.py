@@ -1,5 +1,6 @@
 """Killed alignments: wherever it happens, the resumed run ends in the same bytes."""
 
+import copy
 import itertools
 import json
 import os
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tokenizers import normalizers
 
 from headrank.align import train
 from headrank.align.lists import Judged
@@ -139,7 +141,7 @@ def interrupted(tmp_path, monkeypatch):
 
 
 def test_a_checkpoint_of_other_settings_is_refused(interrupted, tmp_path):
-    message = "checkpoint was written with other settings, heads, data, code or package versions"
+    message = "checkpoint was written with other settings, heads, data, model, code or package versions"
     (reader, data), settings = inputs()
     (lists, qrels), pairs, held = data.training, data.pairs, data.validation
     last = pairs.pairs[-1]
@@ -163,6 +165,15 @@ def test_a_checkpoint_of_other_settings_is_refused(interrupted, tmp_path):
         folders = Folders(tmp_path / "a", interrupted)
         with pytest.raises(HeadRankError, match=message):
             train.align(fresh, replace(data, **seen), folders, **settings | more)
+    lower = models.loaded("llama", num_hidden_layers=3)
+    lower.tokenizer = copy.deepcopy(lower.tokenizer)
+    lower.tokenizer.backend_tokenizer.normalizer = normalizers.Lowercase()
+    # Corrected in its folder between the kill and now; the weights are the same.
+    for model in (models.loaded("llama", num_hidden_layers=3, rms_norm_eps=1e-3), lower):
+        with pytest.raises(HeadRankError, match=message):
+            train.align(
+                replace(reader, model=model), data, Folders(tmp_path / "a", interrupted), **settings
+            )
     # How often it is written is no setting of the result.
     run(tmp_path / "a", replace(OPTIONS, checkpoint_every=5), checkpoint=interrupted)
 

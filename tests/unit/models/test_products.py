@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from headrank.align import adapter
 from headrank.align.forward import selected_mass
 from headrank.data.heads import Head, HeadSet
 from headrank.models import products
@@ -129,7 +130,7 @@ def test_an_adapter_on_wide_layers_is_trained_and_merged():
 
 def test_gradients_through_attention_are_the_exact_ones_rounded():
     torch.manual_seed(4)
-    module = SimpleNamespace(num_key_value_groups=2, is_causal=True)
+    module = SimpleNamespace(num_key_value_groups=2, is_causal=True, training=True)
     given = [torch.randn(1, heads, 30, 16, dtype=torch.bfloat16) for heads in (4, 2, 2)]
     weights = torch.randn(1, 30, 4, 16)
     gradients = []
@@ -146,7 +147,7 @@ def test_gradients_through_attention_are_the_exact_ones_rounded():
 
 @pytest.mark.parametrize("layout", ["joint", "block"])
 @pytest.mark.parametrize("architecture", ["llama", "qwen3", "gemma3"])
-def test_attention_is_made_in_float32_for_its_backward_pass_alone(
+def test_training_alone_makes_attention_in_float32_its_frozen_reference_too(
     architecture, layout, monkeypatch
 ):
     kinds, attend = [], torch.nn.functional.scaled_dot_product_attention
@@ -157,16 +158,26 @@ def test_attention_is_made_in_float32_for_its_backward_pass_alone(
 
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watched)
     model = models.loaded(architecture, sliding_window=200)
-    models.with_adapter(model, HEADS)
+    wrapped = models.with_adapter(model, HEADS)
     for parameter in model.decoder.parameters():
         if not parameter.requires_grad:
             parameter.data = parameter.data.to(torch.bfloat16)
     options = PromptOptions(layout=layout, query_offset=100 if layout == "block" else 256)
     one = models.candidates()
     prompt = PromptBuilder(model.tokenizer, options, model.context).build(one, (one.query,))
-    selected_mass(model, prompt, HEADS).log().sum().backward()
+    wrapped.train()
+    with adapter.frozen(wrapped):
+        reference = selected_mass(model, prompt, HEADS)
+    for name, parameter in wrapped.named_parameters():
+        if "lora_B" in name:
+            parameter.data.zero_()
+    found = selected_mass(model, prompt, HEADS)
+    found.log().sum().backward()
     assert kinds and all(kind == {torch.float32} for kind in kinds)
+    # An adapter that changes nothing is its own reference, to the last bit.
+    assert torch.equal(found, reference)
     kinds.clear()
+    wrapped.eval()
     with torch.no_grad():
         selected_mass(model, prompt, HEADS)
     assert kinds and all(kind == {torch.bfloat16} for kind in kinds)

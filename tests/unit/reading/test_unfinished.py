@@ -1,6 +1,8 @@
 """Readings of a job that was killed: it goes on behind them, to the same bytes."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,18 +34,33 @@ MODEL = "mistral-window"  # its readings hold all that one may
 KEPT = ReadOptions(keep_tokens=True, keep_max_logits=True)
 
 
+def corrected_config(text: str) -> str:
+    config = json.loads(text)
+    config["rope_parameters"]["rope_theta"] = 5000.0
+    return json.dumps(config)
+
+
+def corrected_tokenizer(text: str) -> str:
+    state = json.loads(text)
+    state["normalizer"] = {"type": "Lowercase"}
+    return json.dumps(state)
+
+
+CORRECTIONS = (("config.json", corrected_config), ("tokenizer.json", corrected_tokenizer))
+
+
 def lists():
     one = models.candidates()
     return [replace(one, query_id=f"q{number}", query=f"what pays {number}") for number in range(5)]
 
 
-def read(folder: Path, chosen=None, made=None, options=KEPT):
+def read(folder: Path, chosen=None, made=None, options=KEPT, tokenizer="a"):
     """Read lists as the workflow's job does; return how many were read anew."""
     model = models.loaded(MODEL, sliding_window=150)
     chosen = lists() if chosen is None else chosen
     builder = PromptBuilder(model.tokenizer, PromptOptions(), model.context)
     made = {"model": "tiny", "gpu": None, "git": "a", **provenance(model)} | (made or {})
-    begun = Unfinished(folder / "begun", made, chosen, options)
+    begun = Unfinished(folder / "begun", made, chosen, options, {"tokenizer": tokenizer})
     done = begun.load()
     rest = chosen[len(done) :]
     fresh = read_lists(model, builder, rest, options, label=None)
@@ -106,7 +123,7 @@ def test_files_come_from_time_to_time_and_hold_what_came_since(tmp_path, monkeyp
     monkeypatch.setattr(unfinished.time, "monotonic", lambda: next(clock))
     model = models.loaded(MODEL, sliding_window=150)
     builder = PromptBuilder(model.tokenizer, PromptOptions(), model.context)
-    begun = Unfinished(tmp_path, provenance(model), lists(), KEPT)
+    begun = Unfinished(tmp_path, provenance(model), lists(), KEPT, {})
     found = list(begun.kept(read_lists(model, builder, lists(), KEPT, label=None)))
     parts = sorted(begun.folder.iterdir())
     assert [part.name for part in parts] == ["00000000.npz", "00000002.npz"]
@@ -116,7 +133,7 @@ def test_files_come_from_time_to_time_and_hold_what_came_since(tmp_path, monkeyp
 
 
 @pytest.mark.usefixtures("always")
-@pytest.mark.parametrize("what", ["settings", "kept", "threads", "texts", "gpu"])
+@pytest.mark.parametrize("what", ["settings", "kept", "model", "packages", "threads", "texts", "gpu"])
 def test_readings_of_other_settings_or_texts_are_never_taken(tmp_path, monkeypatch, what):
     with monkeypatch.context() as patch:
         kill_before(patch, "q3")
@@ -127,6 +144,11 @@ def test_readings_of_other_settings_or_texts_are_never_taken(tmp_path, monkeypat
         assert read(tmp_path, made={"model": "other"}) == 5
     elif what == "kept":
         assert read(tmp_path, options=replace(KEPT, keep_tokens=False)) == 5
+    elif what == "model":
+        assert read(tmp_path, tokenizer="b") == 5
+    elif what == "packages":
+        monkeypatch.setattr(unfinished, "versions", lambda: {"tokenizers": "0"})
+        assert read(tmp_path) == 5
     elif what == "threads":
         torch.set_num_threads(torch.get_num_threads() + 1)
         assert read(tmp_path) == 5
@@ -163,7 +185,7 @@ def test_the_workflow_s_job_goes_on_where_each_list_is_read_alone(
     tmp_path, monkeypatch, caplog, changes
 ):
     model = tmp_path / "model"
-    model.symlink_to(tiny.folder("qwen3"))
+    shutil.copytree(tiny.folder("qwen3"), model)
     record_model(model, {"kind": "random"})
     run = Run.from_scores({one.query_id: {d: 0.0 for d in one.doc_ids} for one in lists()})
     save_set(tmp_path / "set", lists(), run, Qrels({}))
@@ -194,6 +216,21 @@ def test_the_workflow_s_job_goes_on_where_each_list_is_read_alone(
     assert whole[0] == whole[1] and not (tmp_path / "begun").exists()
     made = ReadingFile(tmp_path / "killed.npz").meta["provenance"]
     assert made.get("batch_tokens") == changes.get("batch_tokens")
+    if changes:
+        return
+    # A model corrected in between is read from the start: its config, then its tokenizer.
+    for name, correct in CORRECTIONS:
+        with monkeypatch.context() as patch:
+            kill_before(patch, "q3")
+            with pytest.raises(Killed):
+                job("corrected")
+        file = model / name
+        file.write_text(correct(file.read_text()))
+        record_model(model, {"kind": "random"})
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            job("corrected")
+        assert "were read before" not in caplog.text
 
 
 def test_kill_9_leaves_whole_files_to_go_on_from(unbroken, tmp_path):
