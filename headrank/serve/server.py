@@ -32,22 +32,36 @@ class _Patient(H11Protocol):
     """A connection that is closed if it sends no request: it would take the room of one that does.
 
     Attributes:
-        seconds: that its first request may take to arrive.
+        seconds: that a request's head may take to arrive: the first from the connection on, a later
+            one from its first byte on. Between requests uvicorn closes silent connections.
     """
 
     seconds: float
+    _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._first = self.loop.call_later(self.seconds, self._give_up)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is None or self.cycle.response_complete:
+            self._await_head()
+        else:
+            self._forget()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._first.cancel()
+        self._forget()
         super().connection_lost(exc)
 
-    def _give_up(self) -> None:
-        if self.cycle is None:
-            self.transport.close()
+    def _await_head(self) -> None:
+        if self._late is None:
+            self._late = self.loop.call_later(self.seconds, self.transport.close)
+
+    def _forget(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
 
 
 def run(gate: Gate, bound: socket.socket) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 import time
 import weakref
@@ -252,6 +253,14 @@ def test_a_connection_that_asks_nothing_is_closed():
             half.settimeout(30)
             half.sendall(b"POST /rerank HTTP/1.1\r\nHost:")
             assert half.recv(1) == b""
+        # Answered requests buy no time for the half of another.
+        again = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        for _ in range(2):
+            again.request("GET", "/health")
+            assert again.getresponse().read()
+        again.sock.sendall(b"G")
+        assert again.sock.recv(1) == b""
+        again.close()
         assert ask(server.url, "still here").status_code == 200
 
 
