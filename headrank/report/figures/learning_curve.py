@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -119,6 +120,7 @@ def draw_learning_curve(
     cards: Sequence[str],
     *,
     methods: Sequence[str],
+    ways: Sequence[str],
     references: Sequence[str],
     of: Mapping,
 ) -> Figure:
@@ -126,20 +128,24 @@ def draw_learning_curve(
 
     Args:
         cards: cards of the adapters, ``.../ADAPTER/headrank.json``.
-        methods: that of each card. Several may share an adapter: each is a curve of its own.
+        methods: that of each card; several may share an adapter.
+        ways: how each of them reads its adapter. What is read in other ways is another curve.
         of: fields of a ``Subject``.
     """
     about = Subject(**of)
     table = about.rows(pd.read_parquet(per_run))
     alone = table[~table["method"].str.contains("+", regex=False)]
+    known = [read_json(path) for path in cards]
+    read = {(kind_of(card), way) for card, way in zip(known, ways, strict=True)}
+    several = Counter(kind for kind, _ in read)
     points = []
-    for path, method in zip(cards, methods, strict=True):
-        card, adapter = read_json(path), Path(path).parent.name
+    for path, card, method, way in zip(cards, known, methods, ways, strict=True):
+        adapter = Path(path).parent.name
         own = (alone["adapter"] == adapter) & (alone["method"] == method)
         values = alone.loc[own, "value"]
         curve = kind_of(card)
-        if cards.count(path) > 1:
-            curve += f": {about.names.get(method, method)}"
+        if several[curve] > 1:
+            curve += f", {way}"
         points.append(
             {
                 "curve": curve,

@@ -144,6 +144,23 @@ def names(x: Experiment) -> Mapping[str, str]:
     return x.report["names"]
 
 
+def ways(x: Experiment, methods: list[str]) -> dict[str, str]:
+    """Return how each method reads its adapter, as far as that tells these methods apart."""
+    said = {
+        name: {key: value for key, value in x.declared[name].items() if key != "adapter"}
+        | {"layout": x.layout_of(name)}
+        for name in methods
+    }
+    keys = [
+        key
+        for key in dict.fromkeys(key for one in said.values() for key in one)
+        if len({str(one.get(key)) for one in said.values()}) > 1
+    ]
+    return {
+        name: ", ".join(f"{key} {one.get(key)}" for key in keys) for name, one in said.items()
+    }
+
+
 def benchmark_inputs(x: Experiment, wildcards: Any) -> dict[str, Any]:
     return {"parts": benchmark_parts(x, wildcards.model)}
 

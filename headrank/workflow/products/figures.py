@@ -26,6 +26,7 @@ from headrank.workflow.products.conditions import (
     recipes,
     study,
     tested,
+    ways,
 )
 from headrank.workflow.products.product import Product
 from headrank.workflow.studies import (
@@ -150,6 +151,11 @@ FIGURES = (
         },
         options=lambda x, w: {
             "methods": [name for name in x.report["learning_curve"] for _ in x.adapters_of(name)],
+            "ways": [
+                way
+                for name, way in ways(x, x.report["learning_curve"]).items()
+                for _ in x.adapters_of(name)
+            ],
             "references": reference_methods(x),
             "of": of(x, w, x.report_order),
         },

@@ -257,28 +257,42 @@ def test_curves_and_ablations_say_what_they_are_of(tmp_path):
         str(tmp_path / "per_run.parquet"),
         cards,
         methods=["headrank", "headrank"],
+        ways=["", ""],
         references=[],
         of={"model": "m", "name": "lee", "measure": "nDCG@10", "order": "shuffled", "names": names},
     )
     assert figure.get_suptitle() == "Model M · Lee · shuffled · n = 6 queries"
-    # A method that reads with the same adapters otherwise is a curve of its own.
+    # Methods that read the same adapters otherwise are a curve of their own, whatever their names.
     other = [(*row[:4], "cut", *row[5:-1], row[-1] / 2) for row in rows]
     pd.DataFrame(rows + other, columns=columns).to_parquet(tmp_path / "per_run.parquet")
     figure = draw_learning_curve(
         str(tmp_path / "per_run.parquet"),
         cards * 2,
         methods=["headrank", "headrank", "cut", "cut"],
+        ways=["layout joint"] * 2 + ["layout block"] * 2,
         references=[],
         of={"model": "m", "name": "lee", "measure": "nDCG@10", "order": "shuffled", "names": names},
     )
     assert figure.get_suptitle() == "Model M · Lee · shuffled · n = 6 queries"
     curves = {
-        line.get_label().split(",")[0]: line.get_ydata()
+        line.get_label().removesuffix(", mean of seeds"): line.get_ydata()
         for line in figure.axes[0].lines
         if "HeadRank" in str(line.get_label())
     }
-    assert sorted(curves) == ["HeadRank: cut", "HeadRank: headrank"]
-    assert curves["HeadRank: headrank"] == pytest.approx(2 * curves["HeadRank: cut"])
+    joint, block = "HeadRank, layout joint", "HeadRank, layout block"
+    assert curves.keys() == {joint, block} and len(curves[joint]) == 2
+    assert curves[joint] == pytest.approx(2 * curves[block])
+    # One adapter alone that is read otherwise takes no point from the curve of the others.
+    figure = draw_learning_curve(
+        str(tmp_path / "per_run.parquet"),
+        [*cards, cards[-1]],
+        methods=["headrank", "headrank", "cut"],
+        ways=["layout joint", "layout joint", "layout block"],
+        references=[],
+        of={"model": "m", "name": "lee", "measure": "nDCG@10", "order": "shuffled", "names": names},
+    )
+    drawn = [line for line in figure.axes[0].lines if "HeadRank" in str(line.get_label())]
+    assert [len(line.get_xdata()) for line in drawn] == [2, 1]
     differences = {
         "factor": "Heads K",
         "setting": ["8", "4"],

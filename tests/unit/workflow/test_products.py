@@ -14,6 +14,7 @@ from headrank.errors import HeadRankError
 from headrank.workflow.config.checks import configure
 from headrank.workflow.experiment import Experiment
 from headrank.workflow.products import PRODUCTS, product_files, target_files, targets
+from headrank.workflow.products.conditions import ways
 from tests.helpers.base_config import BASE, ROOT
 
 
@@ -144,6 +145,21 @@ def test_the_report_lists_every_file_by_labels_of_its_own(models):
     assert len(listed) == len(set(listed)) >= len(PRODUCTS)
     named = {dict(labels).get("model") for labels in listed}
     assert named == {None} if len(models) == 1 else {None, "SmolLM2-135M", "Another model"}
+
+
+def test_methods_of_a_curve_are_told_apart_by_how_they_read():
+    experiment = full()
+    one = experiment.declared["headrank"]
+    experiment.declared |= {
+        "more": one | {"adapter": "more"},
+        "other": one | {"adapter": "more", "aggregation": "max-logit"},
+    }
+    assert ways(experiment, ["headrank", "more"]) == {"headrank": "", "more": ""}
+    assert ways(experiment, ["headrank", "more", "other"]) == {
+        "headrank": "aggregation log-sum",
+        "more": "aggregation log-sum",
+        "other": "aggregation max-logit",
+    }
 
 
 def test_a_product_writes_all_its_forms(tmp_path):
