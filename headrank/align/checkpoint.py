@@ -101,8 +101,8 @@ class Checkpoint:
         path = self.folder / card["tensors"]
         if card["fingerprint"] != self.fingerprint:
             raise HeadRankError(
-                f"{self.folder}: the checkpoint was written with other settings, heads, data, model, code "
-                f"or package versions; delete {self.folder / STATE} to start anew"
+                f"{self.folder}: the checkpoint was written with other settings, heads, data, "
+                f"model, code or package versions; delete {self.folder / STATE} to start anew"
             )
         if not path.is_file() or digest(path) != card["sha256"]:
             raise HeadRankError(

@@ -66,7 +66,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "--epochs",
         type=whole(1),
         metavar="N",
-        help="most passes over the training lists; the best on the held-out ones stays (default: 2)",
+        help="most passes over the training lists; the best stays (default: 2)",
     )
     group.add_argument("--batch", type=whole(1), metavar="N", help="lists a step (default: 2)")
     group.add_argument(

@@ -91,9 +91,7 @@ def _seen(packed: Packed, firsts: Mapping[int, int], end: int) -> np.ndarray:
     )
 
 
-def _kernel(
-    device: torch.device, widest: int, training: bool
-) -> contextlib.AbstractContextManager:
+def _kernel(device: torch.device, widest: int, training: bool) -> contextlib.AbstractContextManager:
     """Return the context in which documents of so many tokens are traced.
 
     A frozen reference is read in that of the training that it serves.

@@ -232,7 +232,9 @@ class Profiling(Settings):
     sets: many(Name, "a list of different sets") = Field(default_factory=list)
     """Sets of labelled queries, of role `profiling` or `profiling+alignment`."""
     order: Order = "shuffled"
-    """Their prompt order. In the first stage's order a head that prefers the start of the prompt looks good."""
+    """Their prompt order. In the first stage's order a head that prefers the start of the prompt
+    looks good.
+    """
     temperature: AboveZero = 0.001
     """Temperature of the contrastive criterion."""
 

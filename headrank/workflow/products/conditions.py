@@ -156,9 +156,7 @@ def ways(x: Experiment, methods: list[str]) -> dict[str, str]:
         for key in dict.fromkeys(key for one in said.values() for key in one)
         if len({str(one.get(key)) for one in said.values()}) > 1
     ]
-    return {
-        name: ", ".join(f"{key} {one.get(key)}" for key in keys) for name, one in said.items()
-    }
+    return {name: ", ".join(f"{key} {one.get(key)}" for key in keys) for name, one in said.items()}
 
 
 def benchmark_inputs(x: Experiment, wildcards: Any) -> dict[str, Any]:

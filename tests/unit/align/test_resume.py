@@ -141,7 +141,9 @@ def interrupted(tmp_path, monkeypatch):
 
 
 def test_a_checkpoint_of_other_settings_is_refused(interrupted, tmp_path):
-    message = "checkpoint was written with other settings, heads, data, model, code or package versions"
+    message = (
+        "checkpoint was written with other settings, heads, data, model, code or package versions"
+    )
     (reader, data), settings = inputs()
     (lists, qrels), pairs, held = data.training, data.pairs, data.validation
     last = pairs.pairs[-1]

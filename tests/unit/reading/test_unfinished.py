@@ -133,7 +133,9 @@ def test_files_come_from_time_to_time_and_hold_what_came_since(tmp_path, monkeyp
 
 
 @pytest.mark.usefixtures("always")
-@pytest.mark.parametrize("what", ["settings", "kept", "model", "packages", "threads", "texts", "gpu"])
+@pytest.mark.parametrize(
+    "what", ["settings", "kept", "model", "packages", "threads", "texts", "gpu"]
+)
 def test_readings_of_other_settings_or_texts_are_never_taken(tmp_path, monkeypatch, what):
     with monkeypatch.context() as patch:
         kill_before(patch, "q3")
