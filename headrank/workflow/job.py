@@ -41,6 +41,28 @@ def _our_warning(record: logging.LogRecord) -> bool:
     return ours and record.levelno == logging.WARNING
 
 
+RESUMED = ".resumed"
+"""Ending of the mark beside the checkpoint of a job that went on behind it."""
+
+
+@contextlib.contextmanager
+def noted_resume(checkpoint: str | None) -> Iterator[None]:
+    """Note whether the block's job began with a checkpoint of a killed one.
+
+    Snakemake times the last attempt alone, so the benchmark of such a job holds a part of its time.
+    """
+    begun = checkpoint is not None and any(path.is_file() for path in Path(checkpoint).rglob("*"))
+    yield
+    if checkpoint is None:
+        return
+    mark = Path(f"{checkpoint}{RESUMED}")
+    if begun:
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    else:
+        mark.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def job_log(path: str | os.PathLike) -> Iterator[None]:
     """Send the block's log messages and standard error to a file, line by line.

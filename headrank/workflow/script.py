@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from headrank.io.files import folder_of
 from headrank.models.devices import on_device
-from headrank.workflow.job import job_log, one_gpu
+from headrank.workflow.job import job_log, noted_resume, one_gpu
 
 Folder = Annotated[Path, "folder"]
 """A folder that a rule names by files in it, or itself where it is made or fetched as a whole."""
@@ -29,7 +29,8 @@ def run_job(main: Callable[..., Any], job: Any, *, gpu: str | None = None) -> An
     Raises:
         TypeError: as `arguments`.
     """
-    with job_log(job.log[0]):
+    checkpoint = dict(job.params.items()).get("checkpoint")
+    with job_log(job.log[0]), noted_resume(checkpoint):
         values = arguments(main, job)
         if gpu is None:
             return main(**values)

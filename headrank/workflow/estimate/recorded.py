@@ -16,6 +16,7 @@ from headrank.io.files import read_json, read_jsonl
 from headrank.workflow.estimate.own_folders import own_corpora, own_queries
 from headrank.workflow.estimate.plan import Plan
 from headrank.workflow.estimate.terms import Known, Shape, Speed
+from headrank.workflow.job import RESUMED
 
 # What a set is sampled by: a card of other values tells another number of queries.
 SAMPLING = ("collection", "split", "pool", "take", "skip")
@@ -123,7 +124,8 @@ def _rates(parts: Iterable[tuple[Any, float, float]]) -> dict[Any, float]:
 def _jobs(config: Mapping, folder: Path, documents: Mapping[str, int]) -> Iterator[Job]:
     """Yield a folder's jobs that index, read or ask a model as this config does.
 
-    Only those whose file is there: benchmarks outlive what was deleted.
+    Only those whose file is there: benchmarks outlive what was deleted. A job that went on behind
+    a killed one is passed over: its benchmark holds a part of its time.
     """
     times = folder / "benchmarks"
     for path in sorted((times / "indexes").glob("*.jsonl")):
@@ -132,7 +134,8 @@ def _jobs(config: Mapping, folder: Path, documents: Mapping[str, int]) -> Iterat
     for kind, suffix, told in (("readings", ".npz", _reading), ("generation", ".jsonl", _answers)):
         for path in sorted((times / kind).glob("*/*/*/*/*.jsonl")):
             file = folder / path.relative_to(times).with_suffix(suffix)
-            if path.parts[-4] in config["models"] and file.is_file():
+            mark = (folder / "checkpoints" / path.relative_to(times)).with_suffix(RESUMED)
+            if path.parts[-4] in config["models"] and file.is_file() and not mark.exists():
                 yield from told(config, file, _seconds(path))
 
 
@@ -179,5 +182,6 @@ def _trainings(config: Mapping, results: Path, found: Known) -> Iterator[Job]:
     for path in sorted((results / "benchmarks/adapters").glob("*/*.jsonl")):
         recipe, model = config["alignments"].get(path.stem.rpartition("-")[0]), path.parent.name
         work = math.nan if recipe is None else plan.work(recipe)[2]
-        if model in config["models"] and math.isfinite(work):
+        resumed = (results / "checkpoints" / model / f"{path.stem}{RESUMED}").exists()
+        if model in config["models"] and math.isfinite(work) and not resumed:
             yield Job(("training", model), work, _seconds(path))

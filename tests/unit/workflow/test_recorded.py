@@ -36,6 +36,11 @@ def test_what_earlier_runs_tell(tmp_path):
     recorded("lee/smollm2/none/shuffled/0", 3, 10.0)
     recorded("lee/smollm2/none/shuffled/1", 2, 10.0)
     recorded("lee/smollm2/insuranceqa-1/shuffled/0", 4, 8.0)
+    # What went on behind a killed job was not timed whole.
+    recorded("lee/smollm2/none/first-stage/0", 5, 1.0)
+    put(results / "checkpoints/readings/lee/smollm2/none/first-stage/0.resumed")
+    put(results / "benchmarks/adapters/smollm2/insuranceqa-2.jsonl", {"s": 1.0})
+    put(results / "checkpoints/smollm2/insuranceqa-2.resumed")
     # Not this experiment's: another precision, and a set that is not declared.
     recorded("lee/smollm2/none/reversed/0", 5, 1.0, dtype="float32")
     recorded("other/smollm2/none/shuffled/0", 5, 1.0)

@@ -1,5 +1,6 @@
 """A script's function gets what its rule declares, by name, or a rule's mistake is told."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -143,6 +144,23 @@ def test_what_rule_and_function_do_not_share_is_told(tmp_path, parts, told):
     with pytest.raises(TypeError) as caught:
         arguments(main, job(tmp_path, **parts))
     assert str(caught.value) == told
+
+
+def test_a_job_that_went_on_behind_a_killed_one_is_marked_until_it_runs_whole(tmp_path):
+    folder, mark = tmp_path / "checkpoints/0", tmp_path / "checkpoints/0.resumed"
+
+    def main(checkpoint: Path):
+        shutil.rmtree(checkpoint, ignore_errors=True)
+
+    given = job(tmp_path, params={"checkpoint": str(folder)})
+    run_job(main, given)
+    assert not mark.exists()
+    folder.mkdir(parents=True)
+    (folder / "half.npz").touch()
+    run_job(main, given)
+    assert mark.exists() and not folder.exists()
+    run_job(main, given)
+    assert not mark.exists()
 
 
 def test_a_job_keeps_its_log_and_gives_the_device_that_there_is(tmp_path):
