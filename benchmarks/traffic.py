@@ -40,6 +40,8 @@ BANDWIDTH = 3.35e12
 CAUSAL = 5  # place of the argument in torch's attention
 # They give memory out, or a tensor another name: no kernel is started.
 _NO_KERNEL = {"empty", "new_empty", "empty_like", "detach", "_unsafe_view", "lift_fresh"}
+# They read of their first operand as much as they give back.
+_GATHERS = {"embedding", "index", "index_select", "gather"}
 
 
 @dataclass
@@ -75,7 +77,11 @@ class Traffic(TorchDispatchMode):
         )
         if name in _NO_KERNEL or not made or (view and read):
             return result
-        moved = sum(
+        gathered = 0
+        if name in _GATHERS:
+            gathered = sum(one.numel() * one.element_size() for one in made)
+            read = self._own((args[1:], kwargs))
+        moved = gathered + sum(
             {
                 (one.untyped_storage()._cdata, one.storage_offset(), tuple(one.shape)): (
                     one.numel() * one.element_size()

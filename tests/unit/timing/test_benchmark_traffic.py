@@ -19,8 +19,9 @@ def test_kernels_and_bytes_are_those_worked_out_by_hand():
         torch.empty(10**6, device="meta")
         one + one  # 60 floats read once, 60 written
         one @ torch.empty(6, 4, device="meta")
-    assert seen.kernels == {"add": 1, "matmul": 1}
-    assert seen.bytes == {"add": 480, "matmul": 4 * (60 + 24 + 40)}
+        one[torch.empty(3, dtype=torch.long, device="meta")]  # 3 of 10 rows
+    assert seen.kernels == {"add": 1, "matmul": 1, "index": 1}
+    assert seen.bytes == {"add": 480, "matmul": 4 * (60 + 24 + 40), "index": 3 * (8 + 24 + 24)}
     assert seen.flops == 2 * 10 * 6 * 4
     assert seen.seconds["add"] == pytest.approx(480 / BANDWIDTH)
 
