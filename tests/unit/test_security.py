@@ -128,8 +128,8 @@ CAPTION = re.compile(
 # Names (letters, digits, dot, hyphen, underscore), numbers, and measures: no free text.
 PLAIN = {
     *("measure", "order", "orders", "name", "resamples", "confidence", "candidates", "seed"),
-    *("evaluation.main", "experiment.models", "report.set"),
-    "told.first_stage",  # its free parts are escaped
+    *("evaluation.main", "report.set"),
+    *("told.first_stage", "told.models"),  # their free parts are escaped
     "told.main_table",  # a page that `to_html` wrote, which escapes every text
 }
 
