@@ -16,7 +16,6 @@ import torch
 
 from headrank.data.candidates import CandidateList, lists_digest
 from headrank.errors import HeadRankError
-from headrank.models.versions import versions
 from headrank.reading.readings import ListReading, ReadingFile, save_readings, settings_of
 from headrank.reading.recording import ReadOptions
 
@@ -49,7 +48,7 @@ class Unfinished:
         model: Mapping,
     ) -> None:
         self.job, self.provenance, self.lists = Path(folder), provenance, lists
-        parts = [settings_of(provenance), asdict(options), dict(model), versions()]
+        parts = [settings_of(provenance), asdict(options), dict(model)]
         # Another number of threads changes last digits.
         parts += [torch.get_num_threads(), lists_digest(lists)]
         told = json.dumps(parts, sort_keys=True)

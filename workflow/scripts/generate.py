@@ -1,6 +1,5 @@
 """Ask a model about one shard of a query set; a killed job goes on behind its last list."""
 
-import importlib.metadata
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +19,7 @@ from headrank.data.candidates import arrange, lists_digest
 from headrank.io.files import digest
 from headrank.models.card import PROVENANCE, verify_model
 from headrank.models.devices import used_gpu
+from headrank.models.versions import versions
 from headrank.options.prompt import PromptOptions
 from headrank.workflow.provenance.process import source
 from headrank.workflow.script import Folder, run_job
@@ -60,9 +60,7 @@ def main(
         "order": order,
         "seed": seed,
         "code": code,
-        "versions": {
-            name: importlib.metadata.version(name) for name in ("torch", "transformers", "numpy")
-        },
+        "versions": versions(),
     }
     store = Checkpoint(checkpoint, settings)
     records = generate(

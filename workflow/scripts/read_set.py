@@ -1,6 +1,5 @@
 """Read every head on one shard of a query set; a killed job goes on behind its last lists."""
 
-import importlib.metadata
 import os
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from headrank.io.files import digest
 from headrank.models.card import verify_model
 from headrank.models.decoder import load_model
 from headrank.models.safe_loading import load_config
+from headrank.models.versions import versions
 from headrank.options.prompt import PromptOptions
 from headrank.reading import sliding_window
 from headrank.reading.batches import TokenBudget
@@ -101,9 +101,7 @@ def main(
         **({} if store is None else {"encode_once": True}),
         "order": order,
         "seed": seed,
-        "versions": {
-            name: importlib.metadata.version(name) for name in ("torch", "transformers", "numpy")
-        },
+        "versions": versions(),
         **source(Path(headrank.__file__).parents[1], code),
         **sliding_window.provenance(loaded),
     }

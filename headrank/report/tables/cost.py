@@ -184,7 +184,7 @@ def latency_table(
         "Stored: documents were encoded before the query asked, and cost nothing more then; "
         "values are those of the method itself.",
     )
-    wrote = not points.loc[points["method"].isin(generative)].empty
+    wrote = points["method"].isin(generative).any()
     columns = (
         Column("label", "Method"),
         Column("passes", "Prompts", digits=0),

@@ -17,6 +17,7 @@ from headrank.collections.set_files import save_set
 from headrank.data.trec import Qrels, Run
 from headrank.errors import HeadRankError
 from headrank.models.card import record_model
+from headrank.models.versions import versions
 from headrank.options.prompt import PromptOptions
 from headrank.reading import unfinished
 from headrank.reading.lists import read_lists
@@ -133,9 +134,7 @@ def test_files_come_from_time_to_time_and_hold_what_came_since(tmp_path, monkeyp
 
 
 @pytest.mark.usefixtures("always")
-@pytest.mark.parametrize(
-    "what", ["settings", "kept", "model", "packages", "threads", "texts", "gpu"]
-)
+@pytest.mark.parametrize("what", ["settings", "kept", "model", "threads", "texts", "gpu"])
 def test_readings_of_other_settings_or_texts_are_never_taken(tmp_path, monkeypatch, what):
     with monkeypatch.context() as patch:
         kill_before(patch, "q3")
@@ -148,9 +147,6 @@ def test_readings_of_other_settings_or_texts_are_never_taken(tmp_path, monkeypat
         assert read(tmp_path, options=replace(KEPT, keep_tokens=False)) == 5
     elif what == "model":
         assert read(tmp_path, tokenizer="b") == 5
-    elif what == "packages":
-        monkeypatch.setattr(unfinished, "versions", lambda: {"tokenizers": "0"})
-        assert read(tmp_path) == 5
     elif what == "threads":
         torch.set_num_threads(torch.get_num_threads() + 1)
         assert read(tmp_path) == 5
@@ -218,6 +214,7 @@ def test_the_workflow_s_job_goes_on_where_each_list_is_read_alone(
     assert whole[0] == whole[1] and not (tmp_path / "begun").exists()
     made = ReadingFile(tmp_path / "killed.npz").meta["provenance"]
     assert made.get("batch_tokens") == changes.get("batch_tokens")
+    assert made["versions"] == versions()  # of all packages that decide a number
     if changes:
         return
     # A model corrected in between is read from the start: its config, then its tokenizer.
