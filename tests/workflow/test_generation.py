@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from headrank.data.trec import Run
+from headrank.models.versions import versions
 from tests.workflow.running import planned, snakemake, tiny, workdir
 
 TARGETS = ("table_formatting", "results/tables/main.csv")
@@ -72,6 +73,7 @@ def test_answers_runs_and_tables_agree(finished):
             path = folder / f"results/generation/tags/smollm2/{order}/{method}/0.jsonl"
             first, *lists = map(json.loads, path.read_text().splitlines())
             assert first["settings"]["method"]["protocol"] == method
+            assert first["settings"]["versions"] == versions()
             records = {found["query"]: found for found in lists}
             assert records.keys() == candidates.keys()
             run = Run.load(folder / f"results/runs/tags/smollm2/none/{order}/{method}.run")
