@@ -49,9 +49,10 @@ def test_side_by_side_masses_and_gradients_are_those_of_single_lists(architectur
     for one, other in zip(alone, together, strict=True):
         torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-7)
     expected = gradient(alone)
-    assert expected.abs().max() > 1e-4
-    assert expected.isfinite().all()
-    torch.testing.assert_close(gradient(together), expected, rtol=1e-3, atol=1e-5)
+    largest = expected.abs().max().item()
+    assert 1e-4 < largest < np.inf
+    # A small element is a sum of large terms: its error goes with the largest, not with itself.
+    torch.testing.assert_close(gradient(together), expected, rtol=0, atol=1e-4 * largest)
 
 
 def test_lists_in_blocks_share_a_pass_where_they_share_the_text_before(monkeypatch):
