@@ -28,6 +28,7 @@ rule mine_pairs:
         queries=lambda wildcards: experiment.recipe_of(wildcards)["queries"],
         options=lambda wildcards: experiment.recipe_of(wildcards)["pairs"],
         seed=config["seed"],
+        checkpoint=f"{RESULTS}/checkpoints/pairs/{{model}}/{{recipe}}",
         code=code("mine_pairs"),
     message:
         "Mine preference pairs of {wildcards.model} for {wildcards.recipe}"

@@ -58,6 +58,9 @@ rule rank_truncated:
         shards=lambda wildcards: experiment.shards[wildcards.set],
         encode_once=config["reading"]["encode_once"],
         batch_tokens=config["reading"]["batch_tokens"],
+        checkpoint=(
+            f"{RESULTS}/checkpoints/parts/{{set}}/{{model}}/{{adapter}}/{{order}}/{{method}}/{{shard}}"
+        ),
         code=code("rank_truncated"),
     message:
         "Rank {wildcards.set} by {wildcards.method}, {wildcards.model} cut, order {wildcards.order}, "
@@ -178,6 +181,7 @@ rule rank_by_cross_encoder:
     params:
         encoder=experiment.encoder_of,
         shards=lambda wildcards: experiment.shards[wildcards.set],
+        checkpoint=f"{RESULTS}/checkpoints/parts/{{set}}/{{method}}/{{shard}}",
         code=code("rank_by_cross_encoder"),
     message:
         "Rank {wildcards.set} by the cross-encoder {wildcards.method}, shard {wildcards.shard}"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from headrank.align.forward import HeadReader
 from headrank.align.lists import Judged
 from headrank.align.pairs import PairSet, margins_decide, mine_pairs
 from headrank.data.candidates import CandidateList, arrange
+from headrank.data.list_records import list_records, score_record
 from headrank.io.progress import follow
+from headrank.io.record_checkpoint import RecordCheckpoint
 from headrank.options.pairs import PairOptions
 from headrank.reading.layout import check_heads
 
@@ -19,27 +23,47 @@ def mine_with_model(
     options: PairOptions,
     seed: int,
     progress: bool = True,
+    checkpoint: RecordCheckpoint | None = None,
 ) -> PairSet:
     """Return the hard pairs of training lists, read at most once in a seeded shuffled order.
 
+    Args:
+        checkpoint: of records with `headrank.data.list_records.SCORES`; a killed job goes on behind
+            the lists that it read.
+
     Raises:
-        HeadRankError: heads of another model or layout, or no list with two grades.
+        HeadRankError: heads of another model or layout, no list with two grades, a relevance that
+            is not finite, or as `headrank.data.list_records.resumed`.
     """
     model = reader.model
     reader.heads.check_model(model.layers, model.heads, model.digest)
     check_heads(reader.heads, reader.layout)
 
-    def read(candidates: CandidateList) -> tuple[str, tuple[str, ...], np.ndarray | None]:
+    def decided(candidates: CandidateList) -> bool:
         grades = np.maximum(training.qrels.grades_of(candidates.query_id, candidates.doc_ids), 0)
-        if not (options.margins or margins_decide(grades, options)):
-            moved = arrange(candidates, "shuffled", seed)
-            return moved.query_id, moved.doc_ids, None
-        moved, values = reader.shuffled_relevance(candidates, seed)
-        return moved.query_id, moved.doc_ids, values.cpu().numpy()
+        return options.margins or margins_decide(grades, options)
+
+    def made(some: Sequence[CandidateList]) -> Iterator[dict]:
+        for candidates in some:
+            moved, values = reader.shuffled_relevance(candidates, seed)
+            found = dict(zip(moved.doc_ids, values.tolist(), strict=True))
+            yield score_record(candidates, [found[document] for document in candidates.doc_ids])
+
+    needed = [candidates for candidates in training.lists if decided(candidates)]
+    read = {candidates.query_id for candidates in needed}
+    records = list_records(needed, made, checkpoint)
+
+    def margins(candidates: CandidateList) -> tuple[str, tuple[str, ...], np.ndarray | None]:
+        moved, values = arrange(candidates, "shuffled", seed), None
+        if candidates.query_id in read:
+            one = next(records)
+            found = dict(zip(one["documents"], one["scores"], strict=True))
+            values = np.array([found[document] for document in moved.doc_ids], dtype=np.float32)
+        return moved.query_id, moved.doc_ids, values
 
     bar = follow(training.lists, desc="mining pairs", unit="query", disable=not progress)
     return mine_pairs(
-        (read(candidates) for candidates in bar),
+        (margins(candidates) for candidates in bar),
         training.qrels.grades,
         options,
         seed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,11 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from headrank.data.candidates import CandidateList
+from headrank.data.list_records import list_records, score_record, scored_run
 from headrank.data.trec import Run
 from headrank.errors import HeadRankError
 from headrank.io.progress import follow
+from headrank.io.record_checkpoint import RecordCheckpoint
 from headrank.models.safe_loading import check_device, load_tokenizer, load_weights
 from headrank.reading.plain_text import plain_batch
 
@@ -96,10 +98,25 @@ class CrossEncoder:
             tokens += int(encoded["attention_mask"].sum())
         return Scored(scores, batches, tokens)
 
-    def run(self, lists: Sequence[CandidateList], name: str = "cross-encoder") -> Run:
-        """Return every list ordered by its scores."""
-        found = {}
-        for candidates in follow(lists, desc=name, unit="query"):
-            scores = self.score(candidates).scores.tolist()
-            found[candidates.query_id] = dict(zip(candidates.doc_ids, scores, strict=True))
-        return Run.from_scores(found, name)
+    def run(
+        self,
+        lists: Sequence[CandidateList],
+        name: str = "cross-encoder",
+        checkpoint: RecordCheckpoint | None = None,
+    ) -> Run:
+        """Return every list ordered by its scores.
+
+        Args:
+            checkpoint: of records with `headrank.data.list_records.SCORES`; a killed job goes on
+                behind its lists.
+
+        Raises:
+            HeadRankError: a score that is not finite, or as `headrank.data.list_records.resumed`.
+        """
+
+        def made(some: Sequence[CandidateList]) -> Iterator[dict]:
+            for candidates in some:
+                yield score_record(candidates, self.score(candidates).scores.tolist())
+
+        records = list_records(lists, made, checkpoint)
+        return scored_run(follow(records, total=len(lists), desc=name, unit="query"), name)

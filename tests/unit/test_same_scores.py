@@ -98,6 +98,7 @@ def by_workflow(tmp_path, lists, model, heads, adapter, dtype, prompt):
         heads,
         adapter,
         str(tmp_path / "cut.run"),
+        tmp_path / "begun",
         fold=fold,
         method="headrank",
         **shared,

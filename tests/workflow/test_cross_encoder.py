@@ -3,35 +3,14 @@
 import pandas as pd
 import pytest
 import torch
-from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
 from headrank.baselines.cross_encoder import CrossEncoder
 from headrank.collections.set_files import load_lists
 from headrank.data.trec import Run
 from headrank.workflow.provenance.code_digest import code_digest
 from headrank.workflow.provenance.run_metadata import load_metadata
+from tests.helpers.classifier import classifier
 from tests.workflow.running import ROOT, snakemake, tiny
-
-
-def classifier(folder):
-    """Save a small random classifier that reads letters; return its folder."""
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{x}" for x in letters)]
-    folder.mkdir()
-    (folder / "vocab.txt").write_text("\n".join(pieces))
-    config = BertConfig(
-        vocab_size=len(pieces),
-        hidden_size=32,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=64,
-        num_labels=1,
-        initializer_range=0.5,
-    )
-    BertForSequenceClassification(config).save_pretrained(folder)
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
-    return folder
 
 
 @pytest.mark.slow

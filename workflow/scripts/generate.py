@@ -13,10 +13,11 @@ import headrank
 from headrank.baselines.generation.model import load_generator
 from headrank.baselines.generation.prompts import AnswerPrompt
 from headrank.baselines.generation.protocols import GenerativeMethod
-from headrank.baselines.generation.records import Checkpoint, generate, save_records
+from headrank.baselines.generation.records import FIELDS, generate, save_records
 from headrank.collections.set_files import load_lists
 from headrank.data.candidates import arrange, lists_digest
 from headrank.io.files import digest
+from headrank.io.record_checkpoint import RecordCheckpoint
 from headrank.models.card import PROVENANCE, verify_model
 from headrank.models.devices import used_gpu
 from headrank.models.versions import versions
@@ -62,7 +63,8 @@ def main(
         "code": code,
         "versions": versions(),
     }
-    store = Checkpoint(checkpoint, settings)
+    # Another number of threads changes last digits.
+    store = RecordCheckpoint(checkpoint, settings | {"threads": threads}, FIELDS)
     records = generate(
         lambda lists: protocol.rank(generator, lists, limits),
         chosen,

@@ -1,6 +1,10 @@
-"""Mine hard adjacent-level pairs on the training lists with the unaligned heads."""
+"""Mine hard adjacent-level pairs on the training lists with the unaligned heads.
+
+A killed job goes on behind its last lists.
+"""
 
 import os
+from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -9,12 +13,17 @@ import torch
 from headrank.align.forward import HeadReader
 from headrank.align.lists import load_training
 from headrank.align.mine import mine_with_model
+from headrank.data.candidates import lists_digest
 from headrank.data.heads import HeadSet
-from headrank.io.files import atomic
+from headrank.data.list_records import SCORES
+from headrank.io.files import atomic, digest
+from headrank.io.record_checkpoint import RecordCheckpoint
 from headrank.models.card import verify_model
 from headrank.models.decoder import load_model
+from headrank.models.versions import versions
 from headrank.options.pairs import PairOptions
 from headrank.options.prompt import PromptOptions
+from headrank.reading.document_store import state_of
 from headrank.workflow.script import Folder, run_job
 
 
@@ -24,6 +33,7 @@ def main(
     heads: str,
     pairs: str,
     summary: str,
+    checkpoint: Path,
     *,
     weights: dict,
     prompt: dict,
@@ -32,6 +42,7 @@ def main(
     options: dict,
     seed: int,
     threads: int,
+    code: str,
 ) -> None:
     """Write the pairs and their summary by grade boundary."""
     torch.set_num_threads(threads)
@@ -40,10 +51,23 @@ def main(
     loaded = load_model(model, layers=chosen.deepest + 1, **weights)
     reader = HeadReader.of(loaded, PromptOptions(**prompt), chosen)
     training = load_training(sets, documents, queries)
-    mined = mine_with_model(reader, training, PairOptions(**options), seed)
+    decided = {
+        **state_of(loaded, None),
+        "tokenizer": loaded.tokenizer_digest,
+        "heads": digest(heads),
+        "prompt": reader.builder.options.described(),
+        "seed": seed,
+        "threads": threads,
+        "lists": lists_digest(training.lists),
+        "code": code,
+        "versions": versions(),
+    }
+    begun = RecordCheckpoint(checkpoint, decided, SCORES)
+    mined = mine_with_model(reader, training, PairOptions(**options), seed, checkpoint=begun)
     mined.save(pairs)
     with atomic(summary) as temporary:
         mined.summary().to_csv(temporary, index=False)
+    begun.remove()
 
 
 if __name__ == "__main__":

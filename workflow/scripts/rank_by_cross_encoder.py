@@ -1,6 +1,10 @@
-"""Rank the candidates by a cross-encoder: a classifier that reads query and passage together."""
+"""Rank the candidates by a cross-encoder: a classifier that reads query and passage together.
+
+A killed job goes on behind its last lists.
+"""
 
 import os
+from pathlib import Path
 
 # Jobs read what earlier jobs put on disk; compute nodes may have no network.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -9,8 +13,13 @@ import torch
 
 from headrank.baselines.cross_encoder import CrossEncoder
 from headrank.collections.set_files import load_lists
-from headrank.models.card import verify_model
+from headrank.data.candidates import lists_digest
+from headrank.data.list_records import SCORES
+from headrank.io.files import digest
+from headrank.io.record_checkpoint import RecordCheckpoint
+from headrank.models.card import PROVENANCE, verify_model
 from headrank.models.devices import used_gpu
+from headrank.models.versions import versions
 from headrank.workflow.provenance.process import save_reader
 from headrank.workflow.script import Folder, run_job
 
@@ -19,6 +28,7 @@ def main(
     lists: Folder,
     model: Folder,
     run: str,
+    checkpoint: Path,
     *,
     encoder: dict,
     shard: int,
@@ -31,9 +41,21 @@ def main(
     torch.set_num_threads(threads)
     verify_model(model)
     ranker = CrossEncoder(model, **encoder)
-    ranker.run(load_lists(lists)[shard::shards], method).save(run)
-    device = encoder["device"]
-    save_reader(run, code, device=device, gpu=used_gpu(torch.device(device)))
+    chosen, device = load_lists(lists)[shard::shards], encoder["device"]
+    gpu = used_gpu(torch.device(device))
+    decided = {
+        "model_digest": digest(model / PROVENANCE),
+        "encoder": encoder,
+        "gpu": gpu,
+        "threads": threads,
+        "lists": lists_digest(chosen),
+        "code": code,
+        "versions": versions(),
+    }
+    begun = RecordCheckpoint(checkpoint, decided, SCORES)
+    ranker.run(chosen, method, begun).save(run)
+    save_reader(run, code, device=device, gpu=gpu)
+    begun.remove()
 
 
 if __name__ == "__main__":

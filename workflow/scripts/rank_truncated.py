@@ -1,20 +1,29 @@
-"""Rank a query set by the deployed path: the model cut behind the deepest selected head."""
+"""Rank a query set by the deployed path: the model cut behind the deepest selected head.
+
+A killed job goes on behind its last lists.
+"""
 
 import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 
 from headrank.collections.set_files import load_lists
-from headrank.data.trec import Run
+from headrank.data.candidates import CandidateList, lists_digest
+from headrank.data.list_records import SCORES, list_records, score_record, scored_run
+from headrank.io.files import digest
 from headrank.io.progress import follow
+from headrank.io.record_checkpoint import RecordCheckpoint
 from headrank.models.card import verify_model
+from headrank.models.versions import versions
 from headrank.options.fold import Fold
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.ranker import HeadRanker
 from headrank.reading.batches import TokenBudget
-from headrank.reading.document_store import job_store
+from headrank.reading.document_store import job_store, state_of
 from headrank.workflow.provenance.process import save_reader
 from headrank.workflow.script import Folder, run_job
 
@@ -25,6 +34,7 @@ def main(
     heads: str | None,
     adapter: Folder | None,
     run: str,
+    checkpoint: Path,
     *,
     weights: dict,
     prompt: dict,
@@ -43,6 +53,9 @@ def main(
     torch.set_num_threads(threads)
     verify_model(model)
     options = PromptOptions(**prompt)
+    # Documents that are read apart have no order: any gives the same scores.
+    order = order if options.layout == "joint" else "first-stage"
+    store = job_store(encode_once, options.layout)
     ranker = HeadRanker.from_pretrained(
         model,
         heads=heads,
@@ -50,21 +63,40 @@ def main(
         method="headrank" if heads else "icr",
         fold=Fold(**fold),
         prompt=options,
-        # Documents that are read apart have no order: any gives the same scores.
-        order=order if options.layout == "joint" else "first-stage",
+        order=order,
         seed=seed,
-        store=job_store(encode_once, options.layout),
+        store=store,
         **weights,
     )
     found = load_lists(lists)[shard::shards]
     budget = TokenBudget.of(batch_tokens, ranker.model.device)
-    ranked = ranker.rerank_lists(found, budget=budget)
-    ranked = follow(ranked, total=len(found), desc=lists.name, unit="query")
-    rankings, sizes = {}, []
-    for candidates, ranking in zip(found, ranked, strict=True):
-        rankings[candidates.query_id] = [(passage.doc_id, passage.score) for passage in ranking]
-        sizes += [(passage.tokens, passage.kept_tokens) for passage in ranking]
-    Run(rankings, method).save(run)
+    decided = {
+        **state_of(ranker.model, adapter),
+        "tokenizer": ranker.model.tokenizer_digest,
+        "heads": None if heads is None else digest(heads),
+        "fold": fold,
+        "prompt": options.described(),
+        "order": order,
+        "seed": seed,
+        "threads": threads,
+        "lists": lists_digest(found),
+        "code": code,
+        "versions": versions(),
+    }
+    begun = RecordCheckpoint(checkpoint, decided, (*SCORES, "sizes"))
+
+    def made(some: Sequence[CandidateList]) -> Iterator[dict]:
+        for candidates, ranking in zip(some, ranker.rerank_lists(some, budget=budget), strict=True):
+            placed = sorted(ranking, key=lambda passage: passage.index)
+            sizes = [(passage.tokens, passage.kept_tokens) for passage in placed]
+            yield score_record(candidates, [p.score for p in placed]) | {"sizes": sizes}
+
+    # Lists that share a pass or a store are read again: in other company they may round otherwise.
+    alone = budget.alone and store is None
+    records = list_records(found, made, begun if alone else None)
+    kept = list(follow(records, total=len(found), desc=lists.name, unit="query"))
+    scored_run(kept, method).save(run)
+    sizes = [size for one in kept for size in one["sizes"]]
     cut = [(tokens, kept) for tokens, kept in sizes if kept < tokens]
     save_reader(
         run,
@@ -78,6 +110,8 @@ def main(
             "kept_tokens": sum(kept for _, kept in cut),
         },
     )
+    if alone:
+        begun.remove()
 
 
 if __name__ == "__main__":

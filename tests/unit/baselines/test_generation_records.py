@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from headrank.baselines.generation.answers import Generated, read_permutation
 from headrank.baselines.generation.records import (
-    Checkpoint,
+    FIELDS,
     generate,
     load_records,
     record,
@@ -21,6 +21,7 @@ from headrank.baselines.generation.records import (
 )
 from headrank.data.candidates import CandidateList, Passage
 from headrank.errors import HeadRankError
+from headrank.io.record_checkpoint import RecordCheckpoint
 from headrank.workflow.provenance.manifest import malformed_answers
 
 # text, order, missing, repeated, out of range, other text
@@ -85,7 +86,7 @@ def answered(candidates: CandidateList) -> Generated:
 
 def finish(folder, rank=answered, settings=SETTINGS):
     """Run a job to its end; return the bytes of its records."""
-    checkpoint = Checkpoint(folder / "checkpoints", settings)
+    checkpoint = RecordCheckpoint(folder / "checkpoints", settings, FIELDS)
     records = generate(lambda lists: [rank(one) for one in lists], LISTS, checkpoint)
     save_records(folder / "records.jsonl", settings, records)
     checkpoint.remove()
@@ -137,7 +138,7 @@ def test_a_batch_that_a_kill_cut_is_asked_whole_again(tmp_path, done):
         asked.append([one.query_id for one in lists])
         return [replace(answered(one), new_tokens=len(lists)) for one in lists]
 
-    checkpoint = Checkpoint(tmp_path, SETTINGS)
+    checkpoint = RecordCheckpoint(tmp_path, SETTINGS, FIELDS)
     expected = generate(rank, LISTS, checkpoint, batch=3)
     assert [found["new_tokens"] for found in expected] == [3, 3, 3, 1]
     assert asked == [["q0", "q1", "q2"], ["q3"]]
@@ -177,7 +178,7 @@ def test_damage_inside_a_checkpoint_is_refused_by_line(tmp_path):
     path = killed_after(tmp_path, 3)
     lines = path.read_bytes().splitlines(keepends=True)
     for damaged, message in (
-        (b"{nonsense\n", r"jsonl:3: not a line of JSON.*; delete it to generate its lists anew"),
+        (b"{nonsense\n", r"jsonl:3: not a line of JSON.*; delete it to make its lists anew"),
         (lines[1], r"jsonl:3: query q0 is there twice; delete it"),
         (b'{"query": "q1"}\n', r"jsonl:3: the record has no documents; delete it"),
         (lines[2].replace(b"d1.0", b"d9.0"), r"query q1 has other documents than its list"),

@@ -121,9 +121,9 @@ def test_shards_of_the_workflow_change_no_number(tmp_path):
         for shard in range(shards):
             target = tmp_path / f"{shard}-of-{shards}.run"
             script("rank_truncated").main(
-                tmp_path / "set", model, None, None, str(target), method="icr", shard=shard,
-                fold={"calibrate": True, "outliers": True, "aggregation": "sum"}, shards=shards,
-                **shared,
+                tmp_path / "set", model, None, None, str(target), tmp_path / "begun", method="icr",
+                fold={"calibrate": True, "outliers": True, "aggregation": "sum"}, shard=shard,
+                shards=shards, **shared,
             )  # fmt: skip
             found |= Run.load(target).rankings
         return found
