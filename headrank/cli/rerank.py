@@ -17,6 +17,7 @@ from headrank.io.targets import check_output
 
 if TYPE_CHECKING:
     from headrank.cli.inputs import InputList
+    from headrank.io.record_checkpoint import RecordCheckpoint
     from headrank.ranker.ranker import HeadRanker
     from headrank.ranker.ranking import RankedPassage
 
@@ -48,6 +49,11 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     group.add_argument(
         "--batch", type=whole(1), default=1, metavar="N", help="prompts read side by side"
     )
+    group.add_argument(
+        "--checkpoint",
+        metavar="DIR",
+        help="a killed run goes on from here; for lists that are read one by one (--batch 1)",
+    )
     output = parser.add_argument_group("output")
     output.add_argument("-o", "--output", default="-", metavar="FILE", help="default: stdout")
     output.add_argument("--format", choices=("jsonl", "trec"), help="default: as the input")
@@ -62,6 +68,11 @@ def run(args: argparse.Namespace) -> None:
 
     if args.name is not None and any(c.isspace() for c in args.name):
         raise UsageError(f"--name is {args.name!r}; a TREC tag holds no white space")
+    if args.checkpoint is not None and args.batch > 1:
+        raise UsageError(
+            f"--checkpoint goes with --batch 1, and not {args.batch}: in other company a list may "
+            "round otherwise"
+        )
     check_packages(args)
     form = args.format or ("jsonl" if args.run_file is None else "trec")
     check_output(args.output, read_files(args))
@@ -80,10 +91,13 @@ def run(args: argparse.Namespace) -> None:
         else:
             target = stack.enter_context(atomic(args.output))
             file = stack.enter_context(open(target, "w", encoding="utf-8"))
-        for one, ranking in zip(lists, rankings(ranker, lists, args), strict=True):
+        begun = checkpoint_of(ranker, lists, args.checkpoint)
+        for one, ranking in zip(lists, rankings(ranker, lists, args, begun), strict=True):
             lines = trec_lines(one, ranking, name) if form == "trec" else [json_line(one, ranking)]
             file.writelines(line + "\n" for line in lines)
             file.flush()
+    if begun is not None:
+        begun.remove()
 
 
 def check(ranker: HeadRanker, lists: list[InputList]) -> str | None:
@@ -99,13 +113,33 @@ def check(ranker: HeadRanker, lists: list[InputList]) -> str | None:
     return cut_note(sizes)
 
 
+def checkpoint_of(
+    ranker: HeadRanker, lists: list[InputList], folder: str | None
+) -> RecordCheckpoint | None:
+    """Return the checkpoint of these lists in a folder, if one was named."""
+    from headrank import __version__
+    from headrank.ranker.resumed import ranking_checkpoint
+
+    if folder is None:
+        return None
+    return ranking_checkpoint(ranker, [one.candidates for one in lists], folder, __version__)
+
+
 def rankings(
-    ranker: HeadRanker, lists: list[InputList], args: argparse.Namespace
+    ranker: HeadRanker,
+    lists: list[InputList],
+    args: argparse.Namespace,
+    begun: RecordCheckpoint | None,
 ) -> Iterable[list[RankedPassage]]:
     """Yield each list's ranking, cut to the top asked for, with progress on stderr."""
     from headrank.io.progress import follow
+    from headrank.ranker.resumed import rerank_resumed
 
-    found = ranker.rerank_lists((one.candidates for one in lists), batch=args.batch)
+    candidates = [one.candidates for one in lists]
+    if begun is None:
+        found = ranker.rerank_lists(candidates, batch=args.batch)
+    else:
+        found = rerank_resumed(ranker, candidates, begun)
     bar = follow(found, total=len(lists), desc="reranking", unit="query", disable=args.quiet)
     for ranking in bar:
         yield ranking[: args.top]

@@ -4,7 +4,6 @@ A killed job goes on behind its last lists.
 """
 
 import os
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -12,18 +11,15 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 
 from headrank.collections.set_files import load_lists
-from headrank.data.candidates import CandidateList, lists_digest
-from headrank.data.list_records import SCORES, list_records, score_record, scored_run
-from headrank.io.files import digest
+from headrank.data.trec import Run
 from headrank.io.progress import follow
-from headrank.io.record_checkpoint import RecordCheckpoint
 from headrank.models.card import verify_model
-from headrank.models.versions import versions
 from headrank.options.fold import Fold
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.ranker import HeadRanker
+from headrank.ranker.resumed import ranking_checkpoint, rerank_resumed
 from headrank.reading.batches import TokenBudget
-from headrank.reading.document_store import job_store, state_of
+from headrank.reading.document_store import job_store
 from headrank.workflow.provenance.process import save_reader
 from headrank.workflow.script import Folder, run_job
 
@@ -70,33 +66,19 @@ def main(
     )
     found = load_lists(lists)[shard::shards]
     budget = TokenBudget.of(batch_tokens, ranker.model.device)
-    decided = {
-        **state_of(ranker.model, adapter),
-        "tokenizer": ranker.model.tokenizer_digest,
-        "heads": None if heads is None else digest(heads),
-        "fold": fold,
-        "prompt": options.described(),
-        "order": order,
-        "seed": seed,
-        "threads": threads,
-        "lists": lists_digest(found),
-        "code": code,
-        "versions": versions(),
-    }
-    begun = RecordCheckpoint(checkpoint, decided, (*SCORES, "sizes"))
-
-    def made(some: Sequence[CandidateList]) -> Iterator[dict]:
-        for candidates, ranking in zip(some, ranker.rerank_lists(some, budget=budget), strict=True):
-            placed = sorted(ranking, key=lambda passage: passage.index)
-            sizes = [(passage.tokens, passage.kept_tokens) for passage in placed]
-            yield score_record(candidates, [p.score for p in placed]) | {"sizes": sizes}
-
     # Lists that share a pass or a store are read again: in other company they may round otherwise.
     alone = budget.alone and store is None
-    records = list_records(found, made, begun if alone else None)
-    kept = list(follow(records, total=len(found), desc=lists.name, unit="query"))
-    scored_run(kept, method).save(run)
-    sizes = [size for one in kept for size in one["sizes"]]
+    begun = ranking_checkpoint(ranker, found, checkpoint, code)
+    if alone:
+        ranked = rerank_resumed(ranker, found, begun)
+    else:
+        ranked = ranker.rerank_lists(found, budget=budget)
+    ranked = follow(ranked, total=len(found), desc=lists.name, unit="query")
+    rankings, sizes = {}, []
+    for candidates, ranking in zip(found, ranked, strict=True):
+        rankings[candidates.query_id] = [(passage.doc_id, passage.score) for passage in ranking]
+        sizes += [(passage.tokens, passage.kept_tokens) for passage in ranking]
+    Run(rankings, method).save(run)
     cut = [(tokens, kept) for tokens, kept in sizes if kept < tokens]
     save_reader(
         run,

@@ -11,10 +11,12 @@ import pytest
 
 from headrank.cli import main
 from headrank.collections.set_files import save_set
+from headrank.data import list_records
 from headrank.data.candidates import CandidateList, Passage, as_candidates
 from headrank.data.trec import Qrels, Run
 from headrank.models.card import record_model
 from headrank.options.prompt import PromptOptions
+from headrank.ranker import ranker
 from headrank.ranker.options import METHODS
 from headrank.ranker.ranker import HeadRanker
 from headrank.reading.prompt import PromptBuilder
@@ -72,6 +74,47 @@ def test_rerank_writes_a_run_whole_or_not_at_all(tmp_path, capsys, heads, model)
     assert capsys.readouterr().out == target.read_text()
     run.save(tmp_path / "again.run")
     assert (tmp_path / "again.run").read_text() == target.read_text()
+
+
+def test_a_killed_rerank_goes_on_from_its_checkpoint(tmp_path, capsys, monkeypatch, heads, model):
+    lists = write(tmp_path / "lists.jsonl", [record(name) for name in QUERIES])
+    begun, target = tmp_path / "begun", tmp_path / "out.jsonl"
+    arguments = ["rerank", lists, "--model", model, "--heads", heads, "--top", "3"]
+    arguments += ["--document-tokens", "5"]
+    assert main(arguments) == 0
+    expected = capsys.readouterr().out
+    assert "kept_tokens" in expected
+    arguments += ["-o", str(target), "--checkpoint", str(begun)]
+    monkeypatch.setattr(list_records, "EVERY", 0.0)
+    whole, (*first, last) = ranker.ranked, QUERIES
+    read = []
+
+    def killed(candidates, *args):
+        if candidates.query_id == last:
+            raise KeyboardInterrupt
+        return whole(candidates, *args)
+
+    def noted(candidates, *args):
+        read.append(candidates.query_id)
+        return whole(candidates, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ranker, "ranked", killed)
+        assert main(arguments) != 0
+    assert first and not target.exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(ranker, "ranked", noted)
+        assert main([*arguments[:-1], str(tmp_path / "another")]) == 0
+        assert main([*arguments, "--order", "first-stage"]) == 0
+        assert read == 2 * list(QUERIES)
+        assert begun.is_dir()  # of the order asked for before
+        read.clear()
+        assert main(arguments) == 0
+    assert read == [last]
+    assert target.read_text() == expected and not begun.exists()
+    capsys.readouterr()
+    assert main([*arguments, "--batch", "2"]) == 2
+    assert "--checkpoint goes with --batch 1, and not 2" in capsys.readouterr().err
 
 
 def test_every_reading_option_reaches_the_ranker(tmp_path, capsys, heads, model):

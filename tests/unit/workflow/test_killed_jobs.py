@@ -16,6 +16,7 @@ from headrank.data import list_records
 from headrank.data.heads import Head, HeadSet
 from headrank.data.trec import Qrels, Run
 from headrank.models.card import record_model
+from headrank.ranker import ranker
 from tests.helpers import models
 from tests.helpers import tiny_models as tiny
 from tests.helpers.classifier import classifier
@@ -62,7 +63,7 @@ def decoder(folder):
 
 
 def truncated(folder, **changes):
-    """Return a job, what makes its records, and the file that it writes."""
+    """Return a job, the function that it calls of each list, and the ending of its file."""
     lists, model, job = save_lists(folder), decoder(folder), script("rank_truncated")
 
     def run(name):
@@ -71,7 +72,7 @@ def truncated(folder, **changes):
             **WEIGHTS | PART | RANKED | changes,
         )  # fmt: skip
 
-    return run, job, "run"
+    return run, (ranker, "ranked"), "run"
 
 
 def mining(folder):
@@ -85,7 +86,7 @@ def mining(folder):
             threads=1, code="digest", **WEIGHTS,
         )  # fmt: skip
 
-    return run, mine, "csv"
+    return run, (mine, "score_record"), "csv"
 
 
 def classifying(folder):
@@ -99,7 +100,7 @@ def classifying(folder):
             lists, model, str(folder / f"{name}.run"), folder / "begun", encoder=encoder, **PART
         )
 
-    return run, cross_encoder, "run"
+    return run, (cross_encoder, "score_record"), "run"
 
 
 JOBS = {
@@ -114,46 +115,54 @@ JOBS = {
 }
 
 
-def counted(patch, module, kill=None):
-    """Let the record of one list fail; return the names of the lists whose records are made."""
-    whole, made = list_records.score_record, []
+def counted(patch, place, kill=None):
+    """Let what is made of one list fail; return the names of the lists that are asked about."""
+    module, name = place
+    whole, made = getattr(module, name), []
 
-    def record(candidates, scores):
+    def noted(candidates, *args):
         if candidates.query_id == kill:
             raise Killed
         made.append(candidates.query_id)
-        return whole(candidates, scores)
+        return whole(candidates, *args)
 
-    patch.setattr(module, "score_record", record)
+    patch.setattr(module, name, noted)
+    return made
+
+
+def killed_then_finished(run, place, between=lambda: None):
+    """Kill a job at its fourth list; return the lists that the next one asks about."""
+    with pytest.MonkeyPatch.context() as patch:
+        counted(patch, place, "q3")
+        with pytest.raises(Killed):
+            run("killed")
+    between()
+    with pytest.MonkeyPatch.context() as patch:
+        made = counted(patch, place)
+        run("killed")
     return made
 
 
 @pytest.mark.parametrize("name", JOBS)
-def test_a_killed_job_goes_on_where_each_list_is_read_alone(tmp_path, monkeypatch, name):
+def test_a_killed_job_goes_on_where_each_list_is_read_alone(tmp_path, name):
     make, alone = JOBS[name]
-    run, module, ending = make(tmp_path)
+    run, place, ending = make(tmp_path)
     run("unbroken")
-    counted(monkeypatch, module, "q3")
-    with pytest.raises(Killed):
-        run("killed")
-    assert not (tmp_path / f"killed.{ending}").exists()
-    made = counted(monkeypatch, module)
-    run("killed")
+    killed = tmp_path / f"killed.{ending}"
+    made = killed_then_finished(run, place, lambda: killed.exists() and pytest.fail("half a file"))
     assert made == [f"q{n}" for n in range(3 if alone else 0, 5)]
-    whole = [(tmp_path / f"{name}.{ending}").read_bytes() for name in ("unbroken", "killed")]
-    assert whole[0] == whole[1] and len(whole[0]) > 500
+    unbroken = (tmp_path / f"unbroken.{ending}").read_bytes()
+    assert killed.read_bytes() == unbroken and len(unbroken) > 500
     assert not (tmp_path / "begun").exists()
 
 
 @pytest.mark.parametrize("name", [name for name, (_, alone) in JOBS.items() if alone])
-def test_a_corrected_model_is_asked_from_the_start(tmp_path, monkeypatch, name):
-    run, module, _ = JOBS[name][0](tmp_path)
-    counted(monkeypatch, module, "q3")
-    with pytest.raises(Killed):
-        run("killed")
-    file = tmp_path / "model/config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"hidden_act": "relu"}))
-    record_model(tmp_path / "model", {"kind": "random"})
-    made = counted(monkeypatch, module)
-    run("killed")
-    assert made == [f"q{n}" for n in range(5)]
+def test_a_corrected_model_is_asked_from_the_start(tmp_path, name):
+    run, place, _ = JOBS[name][0](tmp_path)
+
+    def correct():
+        file = tmp_path / "model/config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"hidden_act": "relu"}))
+        record_model(tmp_path / "model", {"kind": "random"})
+
+    assert killed_then_finished(run, place, correct) == [f"q{n}" for n in range(5)]

@@ -1,0 +1,67 @@
+"""Rankings of many lists that a kill may stop: lists that are done are not read again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+import numpy as np
+import torch
+
+from headrank.data.candidates import CandidateList, lists_digest
+from headrank.data.list_records import SCORES, list_records, score_record
+from headrank.io.record_checkpoint import RecordCheckpoint
+from headrank.models.versions import versions
+from headrank.ranker.ranker import HeadRanker
+from headrank.ranker.ranking import RankedPassage, ranked
+from headrank.reading.document_store import state_of
+
+_FIELDS = (*SCORES, "sizes")
+
+
+def ranking_checkpoint(
+    ranker: HeadRanker, lists: Sequence[CandidateList], folder: str | os.PathLike, code: str
+) -> RecordCheckpoint:
+    """Return the checkpoint of a job that ranks these lists, one by one.
+
+    Args:
+        folder: of the job's checkpoints.
+        code: version or digest of the code that ranks.
+    """
+    decided = {
+        **state_of(ranker.model, ranker.adapter),
+        "tokenizer": ranker.model.tokenizer_digest,
+        "heads": None if ranker.heads is None else ranker.heads.pairs,
+        "options": asdict(ranker.options),
+        "threads": torch.get_num_threads(),
+        "lists": lists_digest(lists),
+        "code": code,
+        "versions": versions(),
+    }
+    return RecordCheckpoint(folder, decided, _FIELDS)
+
+
+def rerank_resumed(
+    ranker: HeadRanker, lists: Sequence[CandidateList], checkpoint: RecordCheckpoint
+) -> Iterator[list[RankedPassage]]:
+    """Yield the ranking of each list, in their order; those of the checkpoint without reading.
+
+    Each list is read alone: in other company it may round otherwise.
+
+    Args:
+        checkpoint: of `ranking_checkpoint`, for the same ranker and lists.
+
+    Raises:
+        HeadRankError: as `HeadRanker.rerank_lists` and `headrank.data.list_records.resumed`.
+    """
+
+    def made(some: Sequence[CandidateList]) -> Iterator[dict]:
+        for candidates, ranking in zip(some, ranker.rerank_lists(some), strict=True):
+            placed = sorted(ranking, key=lambda passage: passage.index)
+            sizes = [(passage.tokens, passage.kept_tokens) for passage in placed]
+            yield score_record(candidates, [p.score for p in placed]) | {"sizes": sizes}
+
+    for candidates, one in zip(lists, list_records(lists, made, checkpoint), strict=True):
+        sizes = dict(zip(one["documents"], map(tuple, one["sizes"]), strict=True))
+        yield ranked(candidates, np.array(one["scores"]), sizes)
