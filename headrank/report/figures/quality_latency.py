@@ -25,6 +25,7 @@ from headrank.report.names import STORED, label
 
 _APART = 7.0  # points between the middles of two markers that would cover one another
 _BARS = 2.0  # between those whose intervals alone would
+_MOST = 5.0  # points that one moves at most: a marker's width, lest its cost be misread
 
 
 @styled
@@ -38,7 +39,8 @@ def quality_latency(
 
     The grey line is the best value to be had at a cost. The axis of costs is linear where the
     systems that cost anything lie within one order of magnitude, else logarithmic. Points that
-    would cover one another are moved apart a little, in the order of their costs.
+    would cover one another are moved apart, by a marker's width at most, in the order of their
+    costs.
 
     Args:
         points: method, seconds, value, and optionally low, high (of the value), lists (timed)
@@ -106,7 +108,8 @@ def _set_apart(axes: Axes, points: pd.DataFrame, drawn: Sequence[ErrorbarContain
     """Move points that cover one another sideways, in print alone, as little as tells them apart.
 
     Two do so whose markers are at the same cost and whose markers or intervals meet. They stay
-    in the order of their costs, and the axis takes in those that moved beyond its end.
+    in the order of their costs, and the axis takes in those that moved beyond its end. Where many
+    crowd, they overlap: none moves by more than its width.
     """
     figure = axes.figure
     figure.draw_without_rendering()  # the layout decides how far apart costs are
@@ -135,7 +138,8 @@ def _set_apart(axes: Axes, points: pd.DataFrame, drawn: Sequence[ErrorbarContain
         cluster.sort(key=lambda one: places[one, 0])
         heights = places[cluster, 1]
         gaps = np.where(np.abs(np.diff(heights)) < _APART, _APART, _BARS)
-        moves[cluster] = _spaced(places[cluster, 0], gaps) - places[cluster, 0]
+        asked = _spaced(places[cluster, 0], gaps) - places[cluster, 0]
+        moves[cluster] = asked * _MOST / max(_MOST, np.abs(asked).max())
     for container, move in zip(drawn, moves, strict=True):
         moved = axes.transData + ScaledTranslation(move / 72, 0, figure.dpi_scale_trans)
         line, _, bars = container.lines
