@@ -28,6 +28,7 @@ from headrank.io.progress import follow
 from headrank.models.copies import to_device
 from headrank.models.devices import OutOfMemory, fits
 from headrank.models.versions import versions
+from headrank.reading import sliding_window
 from headrank.reading.batches import AUTO
 from headrank.reading.layout import TRAINED, other_layout
 
@@ -125,6 +126,7 @@ class Training:
                 "model": self.reader.model.digest,
                 "config": self.reader.model.config_digest,
                 "tokenizer": self.reader.model.tokenizer_digest,
+                **sliding_window.provenance(self.reader.model),
                 "dtype": str(self.reader.model.decoder.dtype),
                 "seed": self.seed,
                 "data": self.data_digest(),

@@ -11,7 +11,6 @@ from headrank.align.lists import Judged
 from headrank.align.pairs import PairSet, margins_decide, mine_pairs
 from headrank.data.candidates import CandidateList, arrange
 from headrank.data.list_records import list_records, score_record
-from headrank.io.progress import follow
 from headrank.io.record_checkpoint import RecordCheckpoint
 from headrank.options.pairs import PairOptions
 from headrank.reading.layout import check_heads
@@ -51,7 +50,8 @@ def mine_with_model(
 
     needed = [candidates for candidates in training.lists if decided(candidates)]
     read = {candidates.query_id for candidates in needed}
-    records = list_records(needed, made, checkpoint)
+    label = "mining pairs" if progress and needed else None
+    records = list_records(needed, made, checkpoint, label)
 
     def margins(candidates: CandidateList) -> tuple[str, tuple[str, ...], np.ndarray | None]:
         moved, values = arrange(candidates, "shuffled", seed), None
@@ -61,9 +61,8 @@ def mine_with_model(
             values = np.array([found[document] for document in moved.doc_ids], dtype=np.float32)
         return moved.query_id, moved.doc_ids, values
 
-    bar = follow(training.lists, desc="mining pairs", unit="query", disable=not progress)
     return mine_pairs(
-        (margins(candidates) for candidates in bar),
+        (margins(candidates) for candidates in training.lists),
         training.qrels.grades,
         options,
         seed,

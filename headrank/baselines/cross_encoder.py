@@ -14,7 +14,6 @@ from headrank.data.candidates import CandidateList
 from headrank.data.list_records import list_records, score_record, scored_run
 from headrank.data.trec import Run
 from headrank.errors import HeadRankError
-from headrank.io.progress import follow
 from headrank.io.record_checkpoint import RecordCheckpoint
 from headrank.models.safe_loading import check_device, load_tokenizer, load_weights
 from headrank.reading.plain_text import plain_batch
@@ -118,5 +117,4 @@ class CrossEncoder:
             for candidates in some:
                 yield score_record(candidates, self.score(candidates).scores.tolist())
 
-        records = list_records(lists, made, checkpoint)
-        return scored_run(follow(records, total=len(lists), desc=name, unit="query"), name)
+        return scored_run(list_records(lists, made, checkpoint, name), name)

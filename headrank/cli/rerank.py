@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -73,6 +74,10 @@ def run(args: argparse.Namespace) -> None:
             f"--checkpoint goes with --batch 1, and not {args.batch}: in other company a list may "
             "round otherwise"
         )
+    if args.checkpoint is not None and args.store is not None:
+        raise UsageError("--checkpoint and --store: a store keeps the documents; leave out one")
+    if args.checkpoint is not None and os.path.isfile(args.checkpoint):
+        raise UsageError(f"--checkpoint is {args.checkpoint}, a file; give a folder")
     check_packages(args)
     form = args.format or ("jsonl" if args.run_file is None else "trec")
     check_output(args.output, read_files(args))
@@ -97,7 +102,7 @@ def run(args: argparse.Namespace) -> None:
             file.writelines(line + "\n" for line in lines)
             file.flush()
     if begun is not None:
-        begun.remove()
+        begun.remove(folder=False)
 
 
 def check(ranker: HeadRanker, lists: list[InputList]) -> str | None:
@@ -135,13 +140,13 @@ def rankings(
     from headrank.io.progress import follow
     from headrank.ranker.resumed import rerank_resumed
 
-    candidates = [one.candidates for one in lists]
-    if begun is None:
-        found = ranker.rerank_lists(candidates, batch=args.batch)
+    candidates, label = [one.candidates for one in lists], "reranking"
+    if begun is not None:
+        found = rerank_resumed(ranker, candidates, begun, None if args.quiet else label)
     else:
-        found = rerank_resumed(ranker, candidates, begun)
-    bar = follow(found, total=len(lists), desc="reranking", unit="query", disable=args.quiet)
-    for ranking in bar:
+        found = ranker.rerank_lists(candidates, batch=args.batch)
+        found = follow(found, total=len(lists), desc=label, unit="query", disable=args.quiet)
+    for ranking in found:
         yield ranking[: args.top]
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from headrank.data.candidates import CandidateList
 from headrank.data.trec import Run
 from headrank.errors import HeadRankError
+from headrank.io.progress import follow
 from headrank.io.record_checkpoint import RecordCheckpoint
 
+logger = logging.getLogger(__name__)
 SCORES = ("query", "documents", "scores")
 """Fields of a record of scores."""
 EVERY = 1.0
@@ -31,6 +34,8 @@ def resumed(checkpoint: RecordCheckpoint, lists: Sequence[CandidateList]) -> dic
                 f"{checkpoint.path}: query {candidates.query_id} has other documents than its "
                 f"list; {checkpoint.remedy}"
             )
+    if done:
+        logger.info("%d of %d lists were done before", len(done), len(lists))
     return done
 
 
@@ -38,6 +43,7 @@ def list_records(
     lists: Sequence[CandidateList],
     make: Callable[[Sequence[CandidateList]], Iterable[dict]],
     checkpoint: RecordCheckpoint | None,
+    label: str | None = None,
 ) -> Iterator[dict]:
     """Yield the record of each list, in order; those of the checkpoint without making them.
 
@@ -45,12 +51,15 @@ def list_records(
         make: yields the record of each of some lists, in their order, one by one. No record may
             depend on the other lists.
         checkpoint: None makes every list.
+        label: of the progress that is shown; None shows none.
 
     Raises:
         HeadRankError: as `resumed`.
     """
     done = {} if checkpoint is None else resumed(checkpoint, lists)
-    fresh = iter(make([candidates for candidates in lists if candidates.query_id not in done]))
+    rest = [candidates for candidates in lists if candidates.query_id not in done]
+    shown = {"desc": label or "", "unit": "query", "disable": label is None}
+    fresh = iter(follow(make(rest), total=len(lists), initial=len(done), **shown))
     waiting: list[dict] = []
     last = time.monotonic()
     for candidates in lists:
@@ -64,6 +73,7 @@ def list_records(
             checkpoint.append(waiting)
             waiting, last = [], time.monotonic()
         yield made
+    next(fresh, None)  # the progress tells its end
 
 
 def score_record(candidates: CandidateList, scores: Sequence[float]) -> dict:

@@ -11,10 +11,12 @@ import torch
 
 from headrank.data.candidates import CandidateList, lists_digest
 from headrank.data.list_records import SCORES, list_records, score_record
+from headrank.errors import HeadRankError
 from headrank.io.record_checkpoint import RecordCheckpoint
 from headrank.models.versions import versions
 from headrank.ranker.ranker import HeadRanker
 from headrank.ranker.ranking import RankedPassage, ranked
+from headrank.reading import sliding_window
 from headrank.reading.document_store import state_of
 
 _FIELDS = (*SCORES, "sizes")
@@ -28,10 +30,20 @@ def ranking_checkpoint(
     Args:
         folder: of the job's checkpoints.
         code: version or digest of the code that ranks.
+
+    Raises:
+        HeadRankError: the ranker has a store: what others put there may round otherwise.
     """
+    if ranker.store is not None:
+        raise HeadRankError(
+            "a ranker with a store has no checkpoint of rankings: its documents are kept, and what "
+            "others stored may round otherwise; leave out one of the two"
+        )
     decided = {
         **state_of(ranker.model, ranker.adapter),
         "tokenizer": ranker.model.tokenizer_digest,
+        "wrapper": ranker.builder.wrapper,
+        **sliding_window.provenance(ranker.model),
         "heads": None if ranker.heads is None else ranker.heads.pairs,
         "options": asdict(ranker.options),
         "threads": torch.get_num_threads(),
@@ -43,7 +55,10 @@ def ranking_checkpoint(
 
 
 def rerank_resumed(
-    ranker: HeadRanker, lists: Sequence[CandidateList], checkpoint: RecordCheckpoint
+    ranker: HeadRanker,
+    lists: Sequence[CandidateList],
+    checkpoint: RecordCheckpoint,
+    label: str | None = None,
 ) -> Iterator[list[RankedPassage]]:
     """Yield the ranking of each list, in their order; those of the checkpoint without reading.
 
@@ -51,6 +66,7 @@ def rerank_resumed(
 
     Args:
         checkpoint: of `ranking_checkpoint`, for the same ranker and lists.
+        label: of the progress that is shown; None shows none.
 
     Raises:
         HeadRankError: as `HeadRanker.rerank_lists` and `headrank.data.list_records.resumed`.
@@ -62,6 +78,7 @@ def rerank_resumed(
             sizes = [(passage.tokens, passage.kept_tokens) for passage in placed]
             yield score_record(candidates, [p.score for p in placed]) | {"sizes": sizes}
 
-    for candidates, one in zip(lists, list_records(lists, made, checkpoint), strict=True):
+    found = list_records(lists, made, checkpoint, label)
+    for candidates, one in zip(lists, found, strict=True):
         sizes = dict(zip(one["documents"], map(tuple, one["sizes"]), strict=True))
         yield ranked(candidates, np.array(one["scores"]), sizes)

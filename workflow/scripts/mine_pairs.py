@@ -23,6 +23,7 @@ from headrank.models.decoder import load_model
 from headrank.models.versions import versions
 from headrank.options.pairs import PairOptions
 from headrank.options.prompt import PromptOptions
+from headrank.reading import sliding_window
 from headrank.reading.document_store import state_of
 from headrank.workflow.script import Folder, run_job
 
@@ -56,6 +57,8 @@ def main(
         "tokenizer": loaded.tokenizer_digest,
         "heads": digest(heads),
         "prompt": reader.builder.options.described(),
+        "wrapper": reader.builder.wrapper,
+        **sliding_window.provenance(loaded),
         "seed": seed,
         "threads": threads,
         "lists": lists_digest(training.lists),

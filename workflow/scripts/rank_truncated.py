@@ -68,12 +68,12 @@ def main(
     budget = TokenBudget.of(batch_tokens, ranker.model.device)
     # Lists that share a pass or a store are read again: in other company they may round otherwise.
     alone = budget.alone and store is None
-    begun = ranking_checkpoint(ranker, found, checkpoint, code)
-    if alone:
-        ranked = rerank_resumed(ranker, found, begun)
+    begun = ranking_checkpoint(ranker, found, checkpoint, code) if alone else None
+    if begun is not None:
+        ranked = rerank_resumed(ranker, found, begun, lists.name)
     else:
         ranked = ranker.rerank_lists(found, budget=budget)
-    ranked = follow(ranked, total=len(found), desc=lists.name, unit="query")
+        ranked = follow(ranked, total=len(found), desc=lists.name, unit="query")
     rankings, sizes = {}, []
     for candidates, ranking in zip(found, ranked, strict=True):
         rankings[candidates.query_id] = [(passage.doc_id, passage.score) for passage in ranking]
@@ -92,7 +92,7 @@ def main(
             "kept_tokens": sum(kept for _, kept in cut),
         },
     )
-    if alone:
+    if begun is not None:
         begun.remove()
 
 

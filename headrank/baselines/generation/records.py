@@ -80,7 +80,7 @@ def generate(
         HeadRankError: a checkpoint that is damaged or holds another list.
     """
     done = resumed(checkpoint, lists)
-    with follow(total=len(lists), desc=label, unit="query") as progress:
+    with follow(total=len(lists), initial=len(done), desc=label, unit="query") as progress:
         for start in range(0, len(lists), batch):
             chosen = lists[start : start + batch]
             if any(candidates.query_id not in done for candidates in chosen):
@@ -90,7 +90,7 @@ def generate(
                         found = json.loads(json.dumps(record(candidates, made)))
                         checkpoint.append([found])
                         done[candidates.query_id] = found
-            progress.update(len(chosen))
+                        progress.update(1)
     return [done[candidates.query_id] for candidates in lists]
 
 

@@ -75,15 +75,15 @@ def truncated(folder, **changes):
     return run, (ranker, "ranked"), "run"
 
 
-def mining(folder):
+def mining(folder, **options):
     lists, model, job = save_lists(folder), decoder(folder), script("mine_pairs")
     HeadSet((Head(1, 0), Head(0, 1)), {"layout": "joint"}).save(folder / "heads.json")
 
     def run(name):
         job.main(
             [lists], model, str(folder / "heads.json"), str(folder / f"{name}.csv"),
-            str(folder / "summary.csv"), folder / "begun", documents=5, queries=None, options={},
-            threads=1, code="digest", **WEIGHTS,
+            str(folder / "summary.csv"), folder / "begun", documents=5, queries=None,
+            options=options, threads=1, code="digest", **WEIGHTS,
         )  # fmt: skip
 
     return run, (mine, "score_record"), "csv"
@@ -163,6 +163,27 @@ def test_a_corrected_model_is_asked_from_the_start(tmp_path, name):
     def correct():
         file = tmp_path / "model/config.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | {"hidden_act": "relu"}))
+        record_model(tmp_path / "model", {"kind": "random"})
+
+    assert killed_then_finished(run, place, correct) == [f"q{n}" for n in range(5)]
+
+
+def test_a_mining_that_reads_no_list_leaves_no_checkpoint(tmp_path):
+    run, place, _ = mining(tmp_path, margins=False, hardness="random")
+    with pytest.MonkeyPatch.context() as patch:
+        made = counted(patch, place)
+        run("pairs")
+    assert made == [] and not (tmp_path / "begun").exists()
+    assert len((tmp_path / "pairs.csv").read_text().splitlines()) > 5
+
+
+def test_a_mining_in_another_prompt_starts_anew(tmp_path):
+    """A corrected chat template is not among the tokenizer's own settings."""
+    run, place, _ = mining(tmp_path)
+
+    def correct():
+        (template,) = (tmp_path / "model").glob("*.jinja")
+        template.write_text(template.read_text().replace("<|im_end|>", "<|im_end|>\n"))
         record_model(tmp_path / "model", {"kind": "random"})
 
     assert killed_then_finished(run, place, correct) == [f"q{n}" for n in range(5)]
