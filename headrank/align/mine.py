@@ -38,7 +38,7 @@ def mine_with_model(
     reader.heads.check_model(model.layers, model.heads, model.digest)
     check_heads(reader.heads, reader.layout)
 
-    def decided(candidates: CandidateList) -> bool:
+    def to_read(candidates: CandidateList) -> bool:
         grades = np.maximum(training.qrels.grades_of(candidates.query_id, candidates.doc_ids), 0)
         return options.margins or margins_decide(grades, options)
 
@@ -48,7 +48,7 @@ def mine_with_model(
             found = dict(zip(moved.doc_ids, values.tolist(), strict=True))
             yield score_record(candidates, [found[document] for document in candidates.doc_ids])
 
-    needed = [candidates for candidates in training.lists if decided(candidates)]
+    needed = [candidates for candidates in training.lists if to_read(candidates)]
     read = {candidates.query_id for candidates in needed}
     label = "mining pairs" if progress and needed else None
     records = list_records(needed, made, checkpoint, label)

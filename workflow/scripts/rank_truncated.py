@@ -49,8 +49,6 @@ def main(
     torch.set_num_threads(threads)
     verify_model(model)
     options = PromptOptions(**prompt)
-    # Documents that are read apart have no order: any gives the same scores.
-    order = order if options.layout == "joint" else "first-stage"
     store = job_store(encode_once, options.layout)
     ranker = HeadRanker.from_pretrained(
         model,
@@ -59,7 +57,8 @@ def main(
         method="headrank" if heads else "icr",
         fold=Fold(**fold),
         prompt=options,
-        order=order,
+        # Documents that are read apart have no order: any gives the same scores.
+        order=order if options.layout == "joint" else "first-stage",
         seed=seed,
         store=store,
         **weights,
