@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -25,17 +24,11 @@ from headrank.ranker.options import METHODS
 from headrank.ranker.ranker import HeadRanker
 from headrank.reading.readings import ReadingFile, cut_summary
 from tests.helpers import tiny_models as tiny
+from tests.helpers.scripts import script
 
 ROOT = Path(__file__).parents[2]
 BUDGET = 12  # of the heads; the texts are longer
 QUERIES = {"q1": "what does a policy pay", "q2": "when do dogs bark", "q3": "tomatoes?"}
-
-
-def script(name):
-    spec = spec_from_file_location(name, ROOT / "workflow/scripts" / f"{name}.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def lists_of(texts, skip=1):

@@ -4,7 +4,6 @@ import gzip
 import io
 import json
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
 
 import numpy as np
 import pytest
@@ -22,7 +21,8 @@ from headrank.ranker.ranker import HeadRanker
 from headrank.reading.prompt import PromptBuilder
 from tests.helpers import command_line
 from tests.helpers import tiny_models as tiny
-from tests.helpers.command_line import QUERIES, ROOT, record, refused, write
+from tests.helpers.command_line import QUERIES, record, refused, write
+from tests.helpers.scripts import script
 
 # pytest finds a fixture by its name in the module that uses it.
 collection = command_line.collection
@@ -257,14 +257,6 @@ def candidates_run() -> Run:
     return Run.from_scores(
         {name: {f"d{i}": 9.0 - i - n for i in range(6)} for n, name in enumerate(QUERIES)}, "bm25"
     )
-
-
-def script(name: str):
-    """Return a script of the workflow as a module."""
-    spec = spec_from_file_location(name, ROOT / "workflow/scripts" / f"{name}.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize("method", METHODS)

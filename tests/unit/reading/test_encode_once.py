@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -20,8 +17,8 @@ from headrank.reading.prompt import PromptBuilder
 from headrank.reading.readings import ReadingFile
 from headrank.reading.recording import ReadOptions
 from tests.helpers import tiny_models as tiny
+from tests.helpers.scripts import script
 
-SCRIPTS = Path(__file__).parents[3] / "workflow/scripts"
 ARRAYS = ("query", "calibration", "contrast", "tokens", "max_logits")
 # Places in the pool: lists share some documents, and one list holds nothing new.
 LISTS = {"q1": range(8), "q2": range(5, 11), "q3": (11, 2, 7), "q4": (9, 11, 1, 3)}
@@ -75,13 +72,6 @@ def test_a_document_is_read_once_and_other_lists_change_nothing(architecture, dt
 def test_only_layouts_without_other_text_keep_anything():
     assert job_store(False, "block") is None
     assert job_store(True, "joint") is job_store(True, "block+query") is None
-
-
-def script(name):
-    spec = spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_shards_of_the_workflow_change_no_number(tmp_path):

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -28,9 +27,9 @@ from headrank.reading.sliding_window import provenance
 from headrank.reading.unfinished import Unfinished
 from tests.helpers import models
 from tests.helpers import tiny_models as tiny
+from tests.helpers.scripts import script
 from tests.unit.reading.test_readings import equal
 
-SCRIPTS = Path(__file__).parents[3] / "workflow/scripts"
 MODEL = "mistral-window"  # its readings hold all that one may
 KEPT = ReadOptions(keep_tokens=True, keep_max_logits=True)
 
@@ -187,12 +186,9 @@ def test_the_workflow_s_job_goes_on_where_each_list_is_read_alone(
     record_model(model, {"kind": "random"})
     run = Run.from_scores({one.query_id: {d: 0.0 for d in one.doc_ids} for one in lists()})
     save_set(tmp_path / "set", lists(), run, Qrels({}))
-    spec = spec_from_file_location("read_set", SCRIPTS / "read_set.py")
-    script = module_from_spec(spec)
-    spec.loader.exec_module(script)
 
     def job(name):
-        script.main(
+        script("read_set").main(
             tmp_path / "set", model, str(tmp_path / f"{name}.npz"), tmp_path / "begun",
             **{
                 "weights": {"dtype": "float32", "device": "cpu"}, "prompt": {}, "layers": None,

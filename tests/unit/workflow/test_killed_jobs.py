@@ -3,8 +3,6 @@
 import json
 import shutil
 from dataclasses import replace
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 
 import pytest
 import torch
@@ -20,8 +18,8 @@ from headrank.ranker import ranker
 from tests.helpers import models
 from tests.helpers import tiny_models as tiny
 from tests.helpers.classifier import classifier
+from tests.helpers.scripts import script
 
-SCRIPTS = Path(__file__).parents[3] / "workflow/scripts"
 WEIGHTS = {"weights": {"dtype": "float32", "device": "cpu"}, "prompt": {}, "seed": 13}
 PART = {"shard": 0, "shards": 1, "threads": 1, "code": "digest", "method": "mine"}
 RANKED = {
@@ -38,13 +36,6 @@ class Killed(Exception):
 def always(monkeypatch, number_of_threads):
     monkeypatch.setattr(list_records, "EVERY", 0.0)
     torch.set_num_threads(1)
-
-
-def script(name):
-    spec = spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def save_lists(folder):
