@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,10 +16,12 @@ from headrank.errors import HeadRankError
 from headrank.io.extras import missing
 from headrank.io.files import check_sha256, read_json, sha256, write_json
 from headrank.models.decoder import LoadedModel
+from headrank.models.query_adapter import for_queries
 from headrank.reading.layout import check_same, layout_of, other_layout
 
 try:
     from peft import LoraConfig, PeftModel, get_peft_model
+    from peft.tuners.lora import LoraLayer
 except ModuleNotFoundError as error:
     if error.name != "peft":
         raise
@@ -72,6 +74,17 @@ def add_adapter(
     # peft notes the path it was loaded from, which differs between machines.
     config.base_model_name_or_path = Path(model.name).name
     return wrapped
+
+
+def leave_documents(model: LoadedModel) -> None:
+    """Let the adapter in a model change the query's tokens alone, where documents are read apart.
+
+    See `headrank.models.query_adapter`.
+    """
+    model.query_adapter = True
+    for module in list(model.decoder.modules()):
+        if isinstance(module, LoraLayer):
+            for_queries(module, module.get_base_layer())
 
 
 @contextmanager
@@ -140,22 +153,45 @@ def load_adapter(
         PeftModel.from_pretrained(
             model.decoder, folder, torch_device=str(model.device)
         ).eval().requires_grad_(False)
+    if tokens_of(card) == "query":
+        leave_documents(model)
     return trained
 
 
-def check_adapter(folder: str | os.PathLike, layout: str) -> None:
+def tokens_of(card: Mapping) -> str:
+    """Return which tokens an adapter changes, by its card; those of earlier versions change all."""
+    return card.get("options", {}).get("tokens", "all")
+
+
+def check_adapter(folder: str | os.PathLike, layout: str, *, merge: bool = False) -> None:
     """Refuse an adapter that was trained in another layout of the prompt.
 
+    Args:
+        merge: it is to be added to the model's weights.
+
     Raises:
-        HeadRankError: names both layouts.
+        HeadRankError: names both layouts; or it changes the query's tokens alone, and is to be
+            merged.
     """
     path = Path(folder) / CARD
     card = read_json(path) if path.is_file() else {}
-    if isinstance(card, dict) and "prompt" in card:
+    if not isinstance(card, dict):
+        return
+    if merge and tokens_of(card) == "query":
+        raise _unmergeable(folder)
+    if "prompt" in card:
         made = layout_of(card["prompt"])
         if card.get("options", {}).get("both_layouts") and layout == other_layout(made):
             return
         check_same(made, layout, "adapter was trained", "align in it")
+
+
+def _unmergeable(name: object) -> HeadRankError:
+    """Return the error of an adapter whose model also reads documents without it."""
+    return HeadRankError(
+        f"{name}: the adapter was trained with tokens: query, so documents are read without it and "
+        "it cannot be merged into weights that read both; leave merge (--merge) out"
+    )
 
 
 def adapter_state(wrapped: PeftModel) -> dict[str, torch.Tensor]:
@@ -193,9 +229,13 @@ def load_tensors(path: str | os.PathLike) -> dict[str, torch.Tensor]:
 
 
 def merge_adapter(model: LoadedModel) -> None:
-    """Add the weights of the model's adapter to its own, in place, and drop the adapter."""
-    from peft.tuners.lora import LoraLayer
+    """Add the weights of the model's adapter to its own, in place, and drop the adapter.
 
+    Raises:
+        HeadRankError: it changes the query's tokens alone.
+    """
+    if model.query_adapter:
+        raise _unmergeable(model.name)
     for name, module in list(model.decoder.named_modules()):
         if isinstance(module, LoraLayer):
             module.merge(safe_merge=True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 
 from headrank.align import adapter as adapters
-from headrank.align.places import STATE, read_state
+from headrank.align.places import DOCUMENTS, STATE, read_state
 from headrank.errors import HeadRankError
 from headrank.io.files import atomic, digest, told, write_json
+from headrank.reading.store_card import CARD as STORE_CARD
 
 _TENSORS = re.compile(r"alignment-\d{4}-\d{8}\.safetensors")
 _EARLIER = re.compile(r"\d{4}-\d{8}\.safetensors")  # as earlier versions called them
@@ -57,9 +59,10 @@ class Checkpoint:
         """Take a folder; nothing is written yet."""
         self.folder, self.fingerprint = folder, fingerprint
         self.before: str | None = None
-        # One killed while it was removed holds our files and no state that tells who made it.
+        # One killed while it was removed, or while documents were encoded, holds our files and no
+        # state that tells who made it.
         there = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        left = bool(there) and all(_TENSORS.fullmatch(name) for name in there)
+        left = bool(there) and all(name == DOCUMENTS or _TENSORS.fullmatch(name) for name in there)
         self.made = left or not folder.exists()
 
     def save(self, state: State) -> None:
@@ -132,6 +135,8 @@ class Checkpoint:
         # The state goes first: without its tensors it would be taken for a damaged one.
         (self.folder / STATE).unlink(missing_ok=True)
         self._drop_tensors()
+        if (self.folder / DOCUMENTS / STORE_CARD).is_file():
+            shutil.rmtree(self.folder / DOCUMENTS)
         if self.made and not any(self.folder.iterdir()):
             self.folder.rmdir()
 

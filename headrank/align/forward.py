@@ -20,11 +20,12 @@ from headrank.models.decoder import LoadedModel
 from headrank.models.devices import fits
 from headrank.options.fold import MAX_LOGIT
 from headrank.options.prompt import PromptOptions
+from headrank.reading.document_store import Shelf
 from headrank.reading.prompt import PromptBuilder
 from headrank.reading.prompt_tokens import Prompt
 from headrank.reading.recording import Recording
 from headrank.reading.sliding_window import check_prompt
-from headrank.reading.traced import trace_blocks
+from headrank.reading.traced import trace_blocks, trace_suffixes
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class HeadReader:
     heads: HeadSet
     scale: Scale = "log"
     """What their relevance is, see `headrank.align.losses.relevance`."""
+    shelf: Shelf | None = None
+    """Documents that an adapter of the query's tokens alone leaves as they are."""
 
     @classmethod
     def of(cls, model: LoadedModel, prompt: PromptOptions, heads: HeadSet) -> HeadReader:
@@ -58,7 +61,9 @@ class HeadReader:
         These are masses, with scale ``max-logit`` largest logits; see `selected_masses`.
         """
         prompts = [self.builder.build(one, (one.query,)) for one in lists]
-        return selected_masses(self.model, prompts, self.heads, self.scale == MAX_LOGIT)
+        return selected_masses(
+            self.model, prompts, self.heads, self.scale == MAX_LOGIT, shelf=self.shelf
+        )
 
     @torch.no_grad()
     def shuffled_relevance(
@@ -88,7 +93,12 @@ def selected_mass(model: LoadedModel, prompt: Prompt, heads: HeadSet) -> torch.T
 
 
 def selected_masses(
-    model: LoadedModel, prompts: Sequence[Prompt], heads: HeadSet, max_logits: bool = False
+    model: LoadedModel,
+    prompts: Sequence[Prompt],
+    heads: HeadSet,
+    max_logits: bool = False,
+    *,
+    shelf: Shelf | None = None,
 ) -> list[torch.Tensor]:
     """Return ``[selected heads, docs]`` float32 masses of each prompt's first suffix.
 
@@ -98,7 +108,11 @@ def selected_masses(
     attention back to every layer below; nothing behind the deepest selected head's attention
     weights is computed. Shorter prompts are padded on the right, where causal rows never look:
     side by side masses are those of single prompts up to rounding. Prompts in a block layout share
-    a pass if they share the text before their documents, so not where the query is in it.
+    a pass if they share the text before their documents, so not where the query is in it. Where the
+    model's adapter changes the query's tokens alone, documents are computed without gradients.
+
+    Args:
+        shelf: of documents that such an adapter leaves as they are.
 
     Raises:
         HeadRankError: a document out of a head's sliding window: its log mass has no meaning.
@@ -109,6 +123,9 @@ def selected_masses(
     for layer, head in sorted(heads.pairs):
         chosen.setdefault(layer, []).append(head)
     recording = Recording(heads=chosen, keep_max_logits=max_logits)
+    if model.query_adapter:
+        traced = trace_suffixes(model, prompts, recording, heads.deepest, shelf)
+        return [_joined(recorder, 0, max_logits) for recorder in traced]
     if any(prompt.blocks is not None for prompt in prompts):
         traced = [
             recorder

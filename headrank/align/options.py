@@ -10,6 +10,7 @@ from headrank.settings.kinds import AboveZero, Flag, FromZero, Positive, Share, 
 Projections = Literal["query-key", "attention", "all"]
 Schedule = Literal["constant", "linear", "cosine"]
 Reference = Literal["none", "frozen"]
+Tokens = Literal["all", "query"]
 Scale = Literal["log", "min-max", "max-logit"]
 Regulariser = Literal["graded-kl", "middle-spread", "none"]
 PROJECTIONS = get_args(Projections)
@@ -30,6 +31,12 @@ class AlignOptions:
     projections: Projections = "query-key"
     """What LoRA adapts in each layer: `query-key`, `attention` (also values and output) or `all`
     (also the feed-forward part) [ours].
+    """
+    tokens: Tokens = "all"
+    """Which tokens the adapter changes: `all`, or those of the `query` alone, for documents read
+    apart (layout `block` or `block-tenth`) [ours]. Documents are then computed by the model without
+    it: training encodes each once, whatever the epochs, and a store of documents serves the
+    unaligned heads and every such adapter.
     """
     learning_rate: AboveZero = 0.001
     """Highest learning rate of AdamW; `warmup` leads up to it."""

@@ -12,6 +12,9 @@ from headrank.io.folders import ADAPTER, check_replaceable
 from headrank.io.targets import check_parent
 
 STATE = "checkpoint.json"
+DOCUMENTS = "documents"
+"""Of a checkpoint: what a training of the query's tokens alone encoded."""
+
 _KEYS = {"fingerprint", "tensors", "sha256", "progress"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +11,7 @@ import pandas as pd
 
 from headrank import __version__
 from headrank.align import adapter as adapters
+from headrank.align import documents
 from headrank.align.checkpoint import Checkpoint
 from headrank.align.forward import HeadReader
 from headrank.align.loop import Training, TrainingData
@@ -55,6 +57,8 @@ def align(
             f"{len(data.matched)} training queries have pairs, fewer than one step takes (batch "
             f"{options.batch}); give more labelled queries, or lower batch"
         )
+    if options.tokens == "query":
+        documents.check_layout(reader.layout, options.both_layouts)
     wrapped = adapters.add_adapter(
         reader.model,
         reader.heads,
@@ -65,13 +69,20 @@ def align(
         seed=seed,
     )
     code = (provenance or {}).get("code")
-    run = Training(reader, wrapped, data, options, seed, code)
-    store = None
-    if folders.checkpoint is not None:
-        store = Checkpoint(Path(folders.checkpoint), run.fingerprint())
-    if store is not None and (state := store.load()) is not None:
-        run.load_state(state)
-    run.train(store, progress)
+    with contextlib.ExitStack() as stack:
+        if options.tokens == "query":
+            adapters.leave_documents(reader.model)
+            lists = [candidates for candidates, _ in data.matched] + list(data.validation.lists)
+            reader = stack.enter_context(
+                documents.behind_documents(reader, lists, folders, progress)
+            )
+        run = Training(reader, wrapped, data, options, seed, code)
+        store = None
+        if folders.checkpoint is not None:
+            store = Checkpoint(Path(folders.checkpoint), run.fingerprint())
+        if store is not None and (state := store.load()) is not None:
+            run.load_state(state)
+        run.train(store, progress)
     if run.progress.best_epoch == 0:
         # Few validation queries decide this often by chance; it must not pass for training.
         logger.warning(

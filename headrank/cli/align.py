@@ -80,6 +80,13 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help="what LoRA adapts: all is attention and feed-forward (default: query-key)",
     )
     group.add_argument(
+        "--tokens",
+        choices=("all", "query"),
+        help="which tokens the adapter changes: with query, which needs layout block or "
+        "block-tenth, documents are encoded once, and a store of them serves any such adapter "
+        "(default: all)",
+    )
+    group.add_argument(
         "--beta", type=number, metavar="X", help="sharpness of the preference loss (default: 1)"
     )
     group.add_argument(
@@ -142,6 +149,7 @@ def run(args: argparse.Namespace) -> None:
         "rank",
         "alpha",
         "projections",
+        "tokens",
         "beta",
         "reference",
         "scale",

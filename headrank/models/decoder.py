@@ -35,6 +35,8 @@ class LoadedModel:
         context: longest sequence in tokens.
         digest: SHA-256 of the weights file the model was loaded from, or ``commit-`` and the
             hub's commit: heads and adapters are tied to it.
+        query_adapter: the decoder's adapter changes the tokens of queries alone
+            (:mod:`headrank.models.query_adapter`), so it encodes documents as without one.
     """
 
     decoder: torch.nn.Module
@@ -44,6 +46,7 @@ class LoadedModel:
     heads: int
     context: int
     digest: str
+    query_adapter: bool = False
 
     @property
     def device(self) -> torch.device:

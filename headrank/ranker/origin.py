@@ -115,6 +115,14 @@ class Origin:
         scale = options.get("scale") if isinstance(options, dict) else None
         return Fold(aggregation=MAX_LOGIT) if scale == MAX_LOGIT else None
 
+    def merges(self) -> bool:
+        """Return whether the adapter, if there is one, can be added to the model's weights.
+
+        One of a query's tokens alone cannot: documents are read without it.
+        """
+        options = self._trained().get("options", {})
+        return not isinstance(options, dict) or options.get("tokens", "all") == "all"
+
     def loading(self, asked: LoadOptions) -> LoadOptions:
         """Return how the weights are loaded: as asked, by default in the heads' own type.
 

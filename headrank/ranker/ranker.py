@@ -112,7 +112,8 @@ class HeadRanker(CrossEncoderForms):
             model: where a saved ranker's base model lies now, if it was moved.
             merge: add the adapter's weights to the model's, so it costs nothing. In bfloat16
                 the sum is rounded: scores differ from ``merge=False``, which the workflow's
-                readings have, by about two percent of a mass.
+                readings have, by about two percent of a mass. Not for an adapter of the query's
+                tokens alone.
             store: keeps the documents that are read in layout ``block``, for later lists: a
                 folder, which is made if it is not there, or a ``DocumentStore``, which says more
                 (``DocumentStore.open`` of a folder); rankers may share one.

@@ -81,7 +81,7 @@ def load_parts(
         raise heads_missing(options.method)
     check_heads(selected, options.prompt.layout)
     if folder is not None:
-        _adapters().check_adapter(folder, options.prompt.layout)
+        _adapters().check_adapter(folder, options.prompt.layout, merge=merge)
     if selected is not None and "published" in selected.provenance:
         check_published(selected, base, load_config(base, revision))
     loaded = load_model(

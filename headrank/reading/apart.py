@@ -19,6 +19,7 @@ from headrank.models.cache import cache_argument
 from headrank.models.copies import to_device
 from headrank.models.decoder import LoadedModel
 from headrank.models.devices import fits
+from headrank.models.query_adapter import documents_pass
 from headrank.reading.block_attention import BlockAttention, Tail
 from headrank.reading.document_store import Shelf
 from headrank.reading.list_cache import Room, SuffixRooms
@@ -98,16 +99,23 @@ class _List:
 
 @torch.inference_mode()
 def encode_documents(
-    model: LoadedModel, prompt: Prompt, shelf: Shelf, budget: int = PASS_TOKENS
+    model: LoadedModel,
+    prompt: Prompt,
+    shelf: Shelf,
+    budget: int = PASS_TOKENS,
+    layers: int | None = None,
 ) -> None:
     """Compute the documents of a prompt, and no query, and keep them.
+
+    Args:
+        layers: that are computed; None computes all that the model has.
 
     Raises:
         OutOfMemory: a GPU has not the memory.
     """
     head = prompt.blocks.head(0)
     packed = Packed.of(prompt, len(head))
-    room = Room(model.layers, packed.tokens, 0)
+    room = Room(layers or model.layers, packed.tokens, 0)
     with fits(
         f"encoding {len(prompt.blocks.order)} documents of {packed.tokens} tokens",
         "cut them (a smaller document_tokens), or use dtype bfloat16",
@@ -163,7 +171,8 @@ def fill(
             groups=grouped(widths[documents], own, model.device, waste=0 if alone else None),
             room=room,
         )
-        forward(model, ids, to_device(positions, model.device), attention, last, room)
+        with documents_pass():
+            forward(model, ids, to_device(positions, model.device), attention, last, room)
         if shelf is not None:
             kept.keep(documents, own)
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import torch
 
 from headrank.models.attention import Recorder, sdpa
-from headrank.reading.list_cache import Room
+from headrank.models.products import slow_backward
+from headrank.reading.list_cache import Room, TracedRoom
 from headrank.reading.passes import Group
 
 
@@ -26,14 +27,14 @@ class Tail:
         positions: ``[keys]`` of all that it sees, its own rows last.
         recorder: what is recorded of it.
         seen: ``[keys]`` rows of the pass that it sees, if not all.
-        room: holds what it sees; None where all of it is in the pass (training).
+        room: holds what it sees; None where all of it is in the pass, as where all tokens train.
     """
 
     rows: int
     positions: torch.Tensor
     recorder: Recorder
     seen: torch.Tensor | None = None
-    room: Room | None = None
+    room: Room | TracedRoom | None = None
 
 
 @dataclass
@@ -102,7 +103,11 @@ class BlockAttention:
             if self.tails[number].room is None:
                 parts.append(sdpa(module, rows, keys, values, mask, scaling=scaling, **kwargs))
             else:
-                parts.append(self._suffix(number, rows, keys, values, scaling, sliding_window))
+                kind = rows.dtype
+                if slow_backward(rows, module.training):
+                    rows, keys, values = rows.float(), keys.float(), values.float()
+                found = self._suffix(number, rows, keys, values, scaling, sliding_window)
+                parts.append(found.to(kind))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
     def _observe(

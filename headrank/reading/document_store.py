@@ -96,6 +96,7 @@ class DocumentStore:
         memory: int = MEMORY,
         limit: int | None = None,
         int8: bool | None = None,
+        alone: bool = False,
     ) -> DocumentStore:
         """Return a store whose documents lie in a folder; a ranker makes it if it is not there.
 
@@ -103,8 +104,9 @@ class DocumentStore:
             memory: most bytes in memory in front of the folder.
             limit: most bytes in the folder; None takes what it was made with, else 20 GB.
             int8: keep 8 bits; None takes what it was made with, else the model's own type.
+            alone: as the attribute has it.
         """
-        store = cls(memory, folder=StoreFolder(folder))
+        store = cls(memory, alone=alone, folder=StoreFolder(folder))
         store._asked = {"limit": limit, "int8": int8}
         return store
 
@@ -209,7 +211,7 @@ def state_of(model: LoadedModel, adapter: str | os.PathLike | None) -> dict[str,
     """Return what decides a document's numbers beside its tokens and the prefix.
 
     Weights, the model's config, adapter (whether it is merged, too), dtype, kind of device and
-    depth.
+    depth. An adapter of a query's tokens alone decides nothing of them.
 
     Args:
         adapter: folder of the adapter that is in the model.
@@ -217,8 +219,9 @@ def state_of(model: LoadedModel, adapter: str | os.PathLike | None) -> dict[str,
     Raises:
         HeadRankError: the model carries an adapter that no folder tells.
     """
-    wrapped = hasattr(model.decoder, "peft_config")
-    if wrapped and adapter is None:
+    if model.query_adapter:
+        adapter = None  # documents are encoded without it
+    elif hasattr(model.decoder, "peft_config") and adapter is None:
         raise HeadRankError(
             "the model carries an adapter that was not loaded from a folder, so what it encodes "
             "cannot be told apart; save the adapter and load the ranker with it"
@@ -228,7 +231,8 @@ def state_of(model: LoadedModel, adapter: str | os.PathLike | None) -> dict[str,
         "weights": model.digest,
         "config": model.config_digest,
         "adapter": "+".join(sha256(file) for file in files if file.is_file()) or None,
-        "merged": not any("lora" in name for name, _ in model.decoder.named_modules()),
+        "merged": model.query_adapter
+        or not any("lora" in name for name, _ in model.decoder.named_modules()),
         "dtype": model.dtype,
         "device": model.device.type,
         "layers": model.layers,

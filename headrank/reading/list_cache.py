@@ -170,6 +170,32 @@ class Room:
         return self.tokens
 
 
+@dataclass
+class TracedRoom:
+    """A filled room behind which a suffix is read with gradients: nothing of it is changed.
+
+    Attributes:
+        room: of the list; its keys and values take no gradients.
+        own: keys and values ``[key heads, rows, dim]`` of the suffix in the layer at hand.
+    """
+
+    room: Room
+    own: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def append(self, keys: torch.Tensor, values: torch.Tensor, layer: int) -> None:
+        """Take the suffix's keys and values of a layer."""
+        self.own = (keys, values)
+
+    def seen(self, layer: int, rows: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return what the suffix sees, as `Room.seen` does."""
+        list_keys, list_values = self.room.seen(layer, 0)
+        keys, values = self.own
+        return (
+            torch.cat([list_keys, keys[None]], dim=2),
+            None if list_values is None else torch.cat([list_values, values[None]], dim=2),
+        )
+
+
 @dataclass(frozen=True)
 class SuffixRooms:
     """The cache of a pass of suffixes, each of which has its own list behind it.
@@ -179,7 +205,7 @@ class SuffixRooms:
         rows: of each suffix in the pass, one suffix behind the other.
     """
 
-    rooms: Sequence[Room]
+    rooms: Sequence[Room | TracedRoom]
     rows: Sequence[int]
 
     def update(

@@ -1,4 +1,8 @@
-"""Lists in a block layout read in one pass over everything, with gradients: training's reading."""
+"""Lists in a block layout read with gradients: training's reading.
+
+One pass over everything, or, where the adapter changes the query's tokens alone, a pass of the
+suffixes behind documents that were computed before.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from headrank.models.attention import Recorder
 from headrank.models.copies import to_device
 from headrank.models.decoder import LoadedModel
-from headrank.reading.apart import forward
+from headrank.reading.apart import fill, forward
 from headrank.reading.block_attention import BlockAttention, Tail
+from headrank.reading.document_store import Shelf
+from headrank.reading.list_cache import Room, SuffixRooms, TracedRoom
 from headrank.reading.packed import Packed
 from headrank.reading.passes import grouped
 from headrank.reading.prompt_tokens import Prompt
@@ -71,6 +77,40 @@ def trace_blocks(
     places = to_device(np.concatenate(positions), device)
     with _kernel(device, int(widths.max()), model.decoder.training):
         forward(model, ids, places, attention, deepest)
+    return [tail.recorder for tail in tails]
+
+
+def trace_suffixes(
+    model: LoadedModel,
+    prompts: Sequence[Prompt],
+    recording: Recording,
+    deepest: int,
+    shelf: Shelf | None = None,
+) -> list[Recorder]:
+    """Return the recorder of each prompt's first suffix; no gradient reaches the documents.
+
+    Args:
+        model: its adapter, if any, is one of the query's tokens alone.
+        prompts: of layouts in which documents see no query.
+        deepest: layer behind whose attention weights the pass ends.
+        shelf: documents that are there are not computed again.
+    """
+    device = model.device
+    tails, ids, positions, rooms = [], [], [], []
+    for prompt in prompts:
+        head, suffix = prompt.blocks.head(0), prompt.suffixes[0]
+        packed = Packed.of(prompt, len(head))
+        room = Room(deepest + 1, packed.tokens, 0)
+        with torch.no_grad():
+            fill(model, packed, head, room, shelf=shelf)
+        rooms.append(TracedRoom(room))
+        sees = to_device(packed.suffix_positions(suffix), device)
+        recorder = recording.recorder([packed.target(suffix, device)])
+        tails.append(Tail(len(suffix.ids), sees, recorder, room=rooms[-1]))
+        ids += suffix.ids
+        positions.append(sees[packed.tokens :])
+    cache = SuffixRooms(rooms, [tail.rows for tail in tails])
+    forward(model, ids, torch.cat(positions), BlockAttention(tails=tails), deepest, cache)
     return [tail.recorder for tail in tails]
 
 

@@ -44,10 +44,11 @@ OPTIONS = AlignOptions(
 )
 
 
-def inputs(options=OPTIONS, architecture="llama"):
+def inputs(options=OPTIONS, architecture="llama", layout="joint"):
     """Return everything ``align`` takes, on a fresh model of three layers."""
     model = models.loaded(architecture, num_hidden_layers=3)
-    builder = PromptBuilder(models.tokenizer(), PromptOptions(document_tokens=24))
+    prompt = PromptOptions(document_tokens=24, layout=layout)
+    builder = PromptBuilder(models.tokenizer(), prompt)
     reader = HeadReader(model, builder, HEADS)
     training = task(5)
     pairs = mine_with_model(reader, training, PairOptions(), 0, progress=False)
@@ -55,8 +56,8 @@ def inputs(options=OPTIONS, architecture="llama"):
     return (reader, data), {"options": options, "seed": 3, "progress": False}
 
 
-def run(target, options=OPTIONS, checkpoint=None, **changes):
-    args, settings = inputs(options)
+def run(target, options=OPTIONS, checkpoint=None, layout="joint", **changes):
+    args, settings = inputs(options, layout=layout)
     return train.align(*args, Folders(target, checkpoint), **settings | changes)
 
 

@@ -19,6 +19,7 @@ from headrank.io.progress import follow
 from headrank.models.card import verify_model
 from headrank.options.fold import Fold
 from headrank.options.prompt import PromptOptions
+from headrank.ranker.origin import Origin
 from headrank.ranker.ranker import HeadRanker
 from headrank.reading.document_store import DocumentStore
 from headrank.timing.stopwatch import System, costs
@@ -91,8 +92,8 @@ def system_of(model: Folder, how: dict, weights: dict) -> System:
         fold=Fold(**how["fold"]),
         prompt=options,
         order="first-stage",
-        # As a deployment has it: the adapter costs nothing.
-        merge=True,
+        # As a deployment has it: an adapter that can be merged costs nothing.
+        merge=Origin.of(model, adapter=how["adapter"]).merges(),
         store=DocumentStore() if how["stored"] else None,
         **weights,
     )

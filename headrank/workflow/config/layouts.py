@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from headrank.options.prompt import LAYOUTS, MARKERS
+from headrank.options.prompt import LAYOUTS, MARKERS, STORABLE
 
 JOINT = "joint"
 APART = tuple(name for name in LAYOUTS if name != JOINT)
@@ -102,6 +102,8 @@ def layout_problems(config: Mapping) -> Iterator[str]:
         made, read = selection_layout(config, selection), recipe_layout(config, name)
         if made != read:
             yield _other(f"alignments.{name}.layout", read, made, f"selection {selection}")
+        if recipe["options"]["tokens"] == "query":
+            yield from _seen_by_all(config, name)
     for name, method in config["methods"].items():
         if method["kind"] != "attention":
             continue
@@ -118,6 +120,17 @@ def layout_problems(config: Mapping) -> Iterator[str]:
             continue
         if made != read:
             yield _other(f"methods.{name}.layout", read, made, of)
+
+
+def _seen_by_all(config: Mapping, name: str) -> Iterator[str]:
+    """Yield a recipe that leaves documents alone in a layout in which they see other text."""
+    for layout in trained_layouts(config, name):
+        if layout not in STORABLE:
+            yield (
+                f"alignments.{name}.options.tokens is 'query'; allowed: 'all' in layout {layout}, "
+                f"or select heads of layout {' or '.join(STORABLE)} without both_layouts: only "
+                "there are documents read without the query"
+            )
 
 
 def _reselected(config: Mapping, name: str) -> Iterator[str]:

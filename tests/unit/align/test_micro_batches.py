@@ -76,10 +76,10 @@ def test_lists_in_blocks_share_a_pass_where_they_share_the_text_before(monkeypat
 def test_a_training_side_by_side_is_one_of_single_lists(tmp_path, monkeypatch, changes):
     passes = []
 
-    def noted(model, prompts, heads, *kind):
+    def noted(model, prompts, heads, *kind, **settings):
         if torch.is_grad_enabled():
             passes.append(len(prompts))
-        return selected_masses(model, prompts, heads, *kind)
+        return selected_masses(model, prompts, heads, *kind, **settings)
 
     monkeypatch.setattr(forward, "selected_masses", noted)
     run(tmp_path / "alone", replace(ALONE, **changes))
@@ -112,13 +112,13 @@ def test_out_of_memory_halves_the_lists_at_once_and_changes_no_weight(
     run(tmp_path / "alone", options)
     calls = []
 
-    def scarce(model, prompts, heads, *kind):
+    def scarce(model, prompts, heads, *kind, **settings):
         if torch.is_grad_enabled():
             calls.append(len(prompts))
         # The joint pass of three lists has added to the gradient by then.
         if calls == [3, 3]:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        return selected_masses(model, prompts, heads, *kind)
+        return selected_masses(model, prompts, heads, *kind, **settings)
 
     monkeypatch.setattr(forward, "selected_masses", scarce)
     run(tmp_path / "scarce", replace(options, micro_batch=3))
@@ -129,10 +129,10 @@ def test_out_of_memory_halves_the_lists_at_once_and_changes_no_weight(
 
 
 def test_a_list_that_does_not_fit_alone_ends_the_training(tmp_path, monkeypatch):
-    def full(model, prompts, heads, *kind):
+    def full(model, prompts, heads, *kind, **settings):
         if torch.is_grad_enabled():
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        return selected_masses(model, prompts, heads, *kind)
+        return selected_masses(model, prompts, heads, *kind, **settings)
 
     monkeypatch.setattr(forward, "selected_masses", full)
     with pytest.raises(OutOfMemory, match=r"training step of query q\d .*fewer documents a list"):
