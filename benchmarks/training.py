@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from benchmarks.cases import compared
 from benchmarks.command import run
 from benchmarks.material import bare_model, passages, prefill, some_heads, tokens_of
-from headrank.align.adapter import PROJECTIONS, add_adapter
+from headrank.align.adapter import PROJECTIONS, add_adapter, leave_documents
 from headrank.align.forward import HeadReader
 from headrank.align.lists import Judged
 from headrank.align.loop import Training, TrainingData
@@ -28,6 +29,8 @@ from headrank.data.trec import Qrels
 from headrank.models.decoder import load_model
 from headrank.options.pairs import PairOptions
 from headrank.options.prompt import PromptOptions
+from headrank.reading.apart import encode_documents
+from headrank.reading.document_store import DocumentStore, Shelf, state_of
 from headrank.reading.prompt import PromptBuilder
 from headrank.timing.stopwatch import alternate
 from headrank.timing.systems import clock
@@ -53,6 +56,16 @@ CASES = {
     "step, all projections, against a prefill of as many layers": (
         "aligned, all projections",
         "bare, as deep",
+        None,
+    ),
+    "step of the query's tokens behind encoded documents, against one of all tokens in blocks": (
+        "aligned, the query's tokens",
+        "aligned, all tokens in blocks",
+        0.3,
+    ),
+    "documents encoded, once for all epochs, against a step of all tokens in blocks": (
+        "documents encoded",
+        "aligned, all tokens in blocks",
         None,
     ),
 }
@@ -92,8 +105,9 @@ def compare(
     # A step alone is timed: nothing is held out.
     data = TrainingData(Judged([candidates], qrels), pairs, Judged([], Qrels({})))
     tasks: dict[str, Callable[[], object]] = {}
-    for projections, name in NAMES.items():
-        settings = AlignOptions(projections=projections, batch=1)
+
+    def training(settings: AlignOptions, layout: str = "joint") -> Training:
+        """Return a training of the list on a fresh model."""
         loaded = load_model(path, dtype=dtype, device=device, layers=heads.deepest + 1)
         wrapped = add_adapter(
             loaded,
@@ -101,14 +115,31 @@ def compare(
             rank=settings.rank,
             alpha=settings.alpha,
             dropout=settings.dropout,
-            projections=projections,
+            projections=settings.projections,
             seed=1,
         )
-        training = Training(HeadReader(loaded, builder, heads), wrapped, data, settings, seed=1)
-        tasks[f"aligned, {name}"] = lambda one=training: one.take_step([0])
+        own = PromptBuilder(loaded.tokenizer, options.changed(layout=layout), loaded.context)
+        reader = HeadReader(loaded, own, heads)
+        if settings.tokens == "query":
+            leave_documents(loaded)
+            shelf = Shelf(DocumentStore(), state_of(loaded, None), loaded.device)
+            reader = replace(reader, shelf=shelf)
+        return Training(reader, wrapped, data, settings, seed=1)
+
+    for projections, name in NAMES.items():
+        settings = AlignOptions(projections=projections, batch=1)
+        step = training(settings).take_step
+        tasks[f"aligned, {name}"] = lambda step=step: step([0])
         tasks[f"fine-tuned, {name}"] = fine_tuning(
             writers[projections].model, settings, ids, answer
         )
+    apart = training(settings, "block")
+    tasks["aligned, all tokens in blocks"] = lambda: apart.take_step([0])
+    alone = training(replace(settings, tokens="query"), "block")
+    reader = alone.reader
+    own = reader.builder.build(candidates, (candidates.query,))
+    tasks["documents encoded"] = lambda: encode_documents(reader.model, own, reader.shelf)
+    tasks["aligned, the query's tokens"] = lambda: alone.take_step([0])
     bare = bare_model(path, dtype, heads.deepest + 1, device=device)
     tasks["bare, as deep"] = lambda: prefill(bare, ids)
     times = alternate(tasks, rounds, clock(device))

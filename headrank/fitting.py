@@ -15,6 +15,7 @@ from typing import Unpack
 
 import pandas as pd
 
+from headrank.align.documents import check_layout
 from headrank.align.forward import HeadReader
 from headrank.align.lists import Judged, trim_judged
 from headrank.align.mine import mine_with_model
@@ -222,6 +223,18 @@ class AlignRecipe:
         own = Origin({}, heads).prompt() or PromptOptions()
         return own.changed(**self.prompt) if self.prompt else own
 
+    def check(self, heads: HeadSet) -> None:
+        """Refuse heads of another layout, and one in which the recipe cannot train.
+
+        Raises:
+            HeadRankError: as `headrank.reading.layout.check_heads` and
+                `headrank.align.documents.check_layout`.
+        """
+        layout = self.prompt_for(heads).layout
+        check_heads(heads, layout)
+        if self.options.tokens == "query":
+            check_layout(layout, self.options.both_layouts)
+
 
 def _prompt(given: PromptOptions | Mapping[str, object] | None) -> PromptOptions | None:
     """Return a prompt's options, made of a mapping of their fields if need be."""
@@ -263,7 +276,7 @@ def align_heads(
     if not isinstance(recipe, AlignRecipe):
         raise HeadRankError(f"recipe is {recipe!r:.80}; allowed: an AlignRecipe, or None")
     Folders(target, recipe.checkpoint).check()
-    check_heads(heads, recipe.prompt_for(heads).layout)
+    recipe.check(heads)
     lists, qrels = as_lists(examples)
     if isinstance(validation, (int, float)):
         lists, held_out = split(lists, validation, recipe.seed)
@@ -298,9 +311,8 @@ def align_lists(
     folders.check()
     heads.check_model(model.layers, model.heads, model.digest)
     _check_held_out(training.lists, validation.lists)
-    prompt = recipe.prompt_for(heads)
-    check_heads(heads, prompt.layout)
-    reader = HeadReader.of(model, prompt, heads)
+    recipe.check(heads)
+    reader = HeadReader.of(model, recipe.prompt_for(heads), heads)
     reader.builder.check_wrapper(heads.provenance, "the heads")
     trimmed = trim_judged(training, recipe.documents)
     # Nobody sees the margins: lists are read only where these decide.

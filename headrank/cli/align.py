@@ -140,7 +140,6 @@ def run(args: argparse.Namespace) -> None:
     from headrank.models.decoder import load_model
     from headrank.models.safe_loading import load_config
     from headrank.ranker.origin import Origin
-    from headrank.reading.layout import check_heads
 
     names = (
         "epochs",
@@ -161,9 +160,15 @@ def run(args: argparse.Namespace) -> None:
     options = AlignOptions(**{k: v for k, v in given.items() if v is not None})
     origin = Origin({}, heads)
     prompt = prompt_options(args, origin.prompt())
-    if prompt is not None:
-        check_heads(heads, prompt.layout)
     seed = 13 if args.seed is None else args.seed
+    recipe = AlignRecipe(
+        options=options,
+        documents=args.documents,
+        prompt=prompt,
+        seed=seed,
+        checkpoint=args.checkpoint,
+    )
+    recipe.check(heads)
     training = Judged([one.candidates for one in lists], labels(lists))
     if held is None:
         kept, held_out = split(training.lists, args.hold_out, seed)
@@ -185,13 +190,7 @@ def run(args: argparse.Namespace) -> None:
         training,
         args.output,
         validation=validation,
-        recipe=AlignRecipe(
-            options=options,
-            documents=args.documents,
-            prompt=prompt,
-            seed=seed,
-            checkpoint=args.checkpoint,
-        ),
+        recipe=recipe,
         progress=not args.quiet,
     )
     for row in table.to_dict("records"):

@@ -132,17 +132,25 @@ class Plan:
         The last counts tokens of training as many times as `TRAINING_FACTOR`.
         """
         budget, epochs = recipe["document_tokens"], recipe["options"]["epochs"]
+        queries = self.queries(*recipe["training"])
         lists = sum(
             self.queries(name) * self.list_tokens(name, recipe["documents"], budget)
             for name in recipe["training"]
         )
         if recipe["queries"] is not None:
-            lists *= min(1.0, recipe["queries"] / self.queries(*recipe["training"]))
+            share = min(1.0, recipe["queries"] / queries)
+            queries, lists = share * queries, share * lists
         held_out = recipe["validation"]
-        one = self.queries(held_out) * self.list_tokens(held_out, self.candidates, budget)
+        held = self.queries(held_out) * self.list_tokens(held_out, self.candidates, budget)
         # Validation reads its lists before the first epoch and after each.
-        layouts = 2 if recipe["options"]["both_layouts"] else 1
-        read, trained = (epochs + 1) * one, epochs * lists * layouts
+        if recipe["options"]["tokens"] == "query":
+            # Documents are read once, at most; the rest takes the queries alone.
+            one = self.costs["prompt_tokens"]
+            read = lists + held + (epochs + 1) * self.queries(held_out) * one
+            trained = epochs * queries * one
+        else:
+            layouts = 2 if recipe["options"]["both_layouts"] else 1
+            read, trained = (epochs + 1) * held, epochs * lists * layouts
         return lists, trained + read, TRAINING_FACTOR * trained + read
 
     def shape(self, model: str) -> Shape:

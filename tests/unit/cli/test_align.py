@@ -74,3 +74,25 @@ def test_info_tells_what_a_path_holds(tmp_path, capsys, heads, model):
         main(["rerank", write(tmp_path / "l", [record()]), "--model", str(tmp_path / "saved")]) == 0
     )
     assert "no ranker, adapter, model folder" in refused(capsys, ["info", str(tmp_path / "x")])
+
+
+def test_the_querys_tokens_alone_are_aligned_over_a_store_of_the_unaligned_model(
+    tmp_path, capsys, model, heads
+):
+    path = write(tmp_path / "labelled.jsonl", [labelled(n) for n in range(8)])
+    lists = write(tmp_path / "lists.jsonl", [record(name) for name in QUERIES])
+    apart, adapter, store = (str(tmp_path / name) for name in ("apart.json", "adapter", "store"))
+    asked = ["align", path, "--tokens", "query", "--epochs", "1", "-o", adapter, "--quiet"]
+    told = refused(capsys, [*asked, "--model", str(tmp_path / "none"), "--heads", heads])
+    assert "tokens is query, but layout joint is to be trained" in told  # before any model is read
+    profile = ["profile", path, "--model", model, "--layout", "block", "--count", "3"]
+    assert main([*profile, "--document-tokens", "12", "-o", apart, "--quiet"]) == 0
+    rerank = ["rerank", lists, "--model", model, "--store", store]
+    assert main([*rerank, "--heads", apart]) == 0
+    assert main([*asked, "--model", model, "--heads", apart]) == 0
+    assert main([*rerank, "--adapter", adapter]) == 0
+    told = refused(capsys, [*rerank, "--adapter", adapter, "--merge"])
+    assert "trained with tokens: query" in told and "--merge" in told
+    assert main(["info", store, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["lookups"]["hits"] == found["lookups"]["misses"]

@@ -359,3 +359,20 @@ def test_an_estimate_counts_a_block_reading_once():
     assert rows(config)["readings", "smollm2"].queries == 30 + 20
     seeds = len(config["alignments"]["insuranceqa"]["seeds"])
     assert rows(config)["aligned readings", "smollm2"].queries == 30 * seeds
+
+
+def test_a_query_alone_is_aligned_only_where_documents_do_not_see_it():
+    def tokens(layout, **options):
+        def change(config):
+            with_block(config)
+            config["selections"]["apart"]["layout"] = layout
+            config["alignments"]["apart"] |= {"options": {"tokens": "query", **options}}
+
+        return change
+
+    for layout in ("block", "block-tenth"):
+        assert made(tokens(layout)).layout_of("apart") == layout
+    for layout, options in (("joint", {}), ("block+query", {}), ("block", {"both_layouts": True})):
+        seen = "joint" if options else layout
+        told = f"alignments.apart.options.tokens is 'query'; allowed: 'all' in layout {seen}"
+        assert told in message(changed(tokens(layout, **options)))

@@ -30,7 +30,7 @@ def preset(*names):
 
 EVERY = [
     *(["config", *more] for more in ([], ["alignment"], ["alignment", "learning_curve"])),
-    *(["config", "alignment", "block"], ["folds"]),
+    *(["config", "alignment", "block"], ["folds"], ["folds", "query_tokens"]),
     *(["config", "two_models"], ["config", "sizes"], ["laptop"], ["paper"], ["paper", "extra"]),
 ]
 

@@ -47,6 +47,18 @@ def test_the_arithmetic():
     assert ("truncated rankings", "smollm2") not in found
 
 
+def test_a_training_of_the_querys_tokens_reads_documents_once():
+    config = experiment()
+    config["selections"]["headrank"]["layout"] = "block"
+    config["alignments"]["insuranceqa"]["options"] |= {"tokens": "query"}
+    training = rows(config)["training of insuranceqa", "smollm2"]
+    # Lists as in the arithmetic above, each read once; then 100 tokens a query in 2 epochs, and
+    # the same of 12 validation queries three times.
+    read, trained = 100 * 500 + 12 * 600 + 3 * 12 * 100, 2 * 100 * 100
+    assert training.tokens == 2 * (read + trained)
+    assert training.hours == pytest.approx(2 * (read + 3 * trained) / 100 / 3600)
+
+
 def test_methods_that_read_for_themselves():
     config = experiment(experiment__methods=["qrhead", "core", "headrank-untuned"])
     own = rows(config)["truncated rankings", "smollm2"]
