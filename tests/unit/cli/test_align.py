@@ -83,16 +83,22 @@ def test_the_querys_tokens_alone_are_aligned_over_a_store_of_the_unaligned_model
     lists = write(tmp_path / "lists.jsonl", [record(name) for name in QUERIES])
     apart, adapter, store = (str(tmp_path / name) for name in ("apart.json", "adapter", "store"))
     asked = ["align", path, "--tokens", "query", "--epochs", "1", "-o", adapter, "--quiet"]
-    told = refused(capsys, [*asked, "--model", str(tmp_path / "none"), "--heads", heads])
-    assert "tokens is query, but layout joint is to be trained" in told  # before any model is read
+    told = refused(capsys, [*asked, "--model", model, "--heads", heads])
+    assert "tokens is query, but layout joint is to be trained" in told
     profile = ["profile", path, "--model", model, "--layout", "block", "--count", "3"]
     assert main([*profile, "--document-tokens", "12", "-o", apart, "--quiet"]) == 0
     rerank = ["rerank", lists, "--model", model, "--store", store]
+
+    def looked_up():
+        capsys.readouterr()
+        assert main(["info", store, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        return found["hits"] + found["misses"], found["misses"]
+
     assert main([*rerank, "--heads", apart]) == 0
+    documents, new = looked_up()
     assert main([*asked, "--model", model, "--heads", apart]) == 0
     assert main([*rerank, "--adapter", adapter]) == 0
+    assert looked_up() == (2 * documents, new)  # none was read anew
     told = refused(capsys, [*rerank, "--adapter", adapter, "--merge"])
     assert "trained with tokens: query" in told and "--merge" in told
-    assert main(["info", store, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["lookups"]["hits"] == found["lookups"]["misses"]
