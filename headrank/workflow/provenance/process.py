@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import logging
 import os
 import platform
 import subprocess
@@ -16,6 +17,7 @@ from headrank.io.files import write_json
 from headrank.models import versions
 from headrank.models.devices import gpus
 
+logger = logging.getLogger(__name__)
 READER_SUFFIX = ".reader.json"
 COMMIT = "HEADRANK_COMMIT"
 REPOSITORY = Path(headrank.__file__).parents[1]
@@ -48,7 +50,8 @@ def git_state(repository: str | os.PathLike) -> dict | None:
     code. A user's own data or config beside the code changes none of it.
 
     An image holds no history, so whoever builds it names the commit in ``HEADRANK_COMMIT``, as
-    ``git describe --always --abbrev=40 --dirty`` prints it.
+    ``git describe --always --abbrev=40 --dirty`` prints it. A checkout that git refuses to read (it
+    belongs to another user, say) is logged.
     """
 
     def git(*arguments: str) -> str:
@@ -57,16 +60,28 @@ def git_state(repository: str | os.PathLike) -> dict | None:
             check=True,
             capture_output=True,
             text=True,
+            env={**os.environ, "LC_ALL": "C"},
         ).stdout.strip()
 
     try:
         changed = git("status", "--porcelain", "--untracked-files=no")
         added = git("status", "--porcelain", "--untracked-files=normal", "--", *CODE)
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed or added)}
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.CalledProcessError) as error:
         named = os.environ.get(COMMIT, "").strip()
         commit = named.removesuffix("-dirty")
-        return {"commit": commit, "dirty": commit != named} if commit else None
+        if commit:
+            return {"commit": commit, "dirty": commit != named}
+        told = getattr(error, "stderr", None) or ""
+        if told and "not a git repository" not in told:
+            logger.warning(
+                "%s: git does not tell the commit (%s), so what is made now will not name it; mend "
+                "what it says, or name the commit in %s",
+                repository,
+                told.strip().splitlines()[0],
+                COMMIT,
+            )
+        return None
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,16 @@ def test_where_no_git_is_the_environment_names_the_commit(tmp_path, monkeypatch,
     assert git_state(tmp_path) == known
 
 
+def test_a_checkout_that_git_cannot_read_is_told(tmp_path, monkeypatch, caplog):
+    monkeypatch.delenv("HEADRANK_COMMIT", raising=False)
+    assert git_state(tmp_path) is None and not caplog.records
+    subprocess.run(["git", "init", tmp_path], check=True, capture_output=True)
+    assert git_state(tmp_path) is None  # there is no commit yet
+    assert (
+        "git does not tell the commit (fatal: " in caplog.text and "HEADRANK_COMMIT" in caplog.text
+    )
+
+
 def test_a_user_s_own_data_beside_the_code_is_no_changed_code(tmp_path):
     def git(*arguments):
         subprocess.run(["git", "-C", tmp_path, *arguments], check=True, capture_output=True)
