@@ -30,7 +30,7 @@ from headrank.models.decoder import load_model
 from headrank.options.pairs import PairOptions
 from headrank.options.prompt import PromptOptions
 from headrank.reading.apart import encode_documents
-from headrank.reading.document_store import DocumentStore, Shelf, state_of
+from headrank.reading.document_store import DocumentStore, Shelf, document_state
 from headrank.reading.prompt import PromptBuilder
 from headrank.timing.stopwatch import alternate
 from headrank.timing.systems import clock
@@ -122,7 +122,7 @@ def compare(
         reader = HeadReader(loaded, own, heads)
         if settings.tokens == "query":
             leave_documents(loaded)
-            shelf = Shelf(DocumentStore(), state_of(loaded, None), loaded.device)
+            shelf = Shelf(DocumentStore(), document_state(loaded, None), loaded.device)
             reader = replace(reader, shelf=shelf)
         return Training(reader, wrapped, data, settings, seed=1)
 

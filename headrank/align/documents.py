@@ -18,7 +18,13 @@ from headrank.io.files import told
 from headrank.io.progress import follow
 from headrank.options.prompt import STORABLE
 from headrank.reading.apart import PASS_TOKENS, encode_documents
-from headrank.reading.document_store import OF_A_JOB, DocumentStore, Shelf, identity_of, state_of
+from headrank.reading.document_store import (
+    OF_A_JOB,
+    DocumentStore,
+    Shelf,
+    document_state,
+    identity_of,
+)
 from headrank.reading.packed import Packed
 from headrank.reading.passes import passes
 from headrank.reading.prompt_tokens import Prompt
@@ -85,7 +91,7 @@ def encoded(
     model, builder = reader.model, reader.builder
     store = DocumentStore.open(folder, memory=OF_A_JOB, limit=_UNBOUNDED, alone=True)
     store.bind(identity_of(model, None, builder))
-    shelf = Shelf(store, state_of(model, None), model.device)
+    shelf = Shelf(store, document_state(model, None), model.device)
     passages = list(dict.fromkeys(passage for one in lists for passage in one.passages))
     parts = [
         part

@@ -299,10 +299,10 @@ class HeadRanker(CrossEncoderForms):
         """Return the store as this ranker's model in its state sees it."""
         if self.store is None:
             return None
-        from headrank.reading.document_store import Shelf, state_of
+        from headrank.reading.document_store import Shelf, document_state
 
         if self._shelf is None or self._shelf.store is not self.store:
-            state = state_of(self.model, self.adapter)
+            state = document_state(self.model, self.adapter)
             self._shelf = Shelf(self.store, state, self.model.device)
         return self._shelf
 

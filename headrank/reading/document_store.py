@@ -208,10 +208,10 @@ def job_store(encode_once: bool, layout: str) -> DocumentStore | None:
 
 
 def state_of(model: LoadedModel, adapter: str | os.PathLike | None) -> dict[str, object]:
-    """Return what decides a document's numbers beside its tokens and the prefix.
+    """Return what of a model decides the numbers that it gives.
 
     Weights, the model's config, adapter (whether it is merged, too), dtype, kind of device and
-    depth. An adapter of a query's tokens alone decides nothing of them.
+    depth.
 
     Args:
         adapter: folder of the adapter that is in the model.
@@ -219,20 +219,40 @@ def state_of(model: LoadedModel, adapter: str | os.PathLike | None) -> dict[str,
     Raises:
         HeadRankError: the model carries an adapter that no folder tells.
     """
-    if model.query_adapter:
-        adapter = None  # documents are encoded without it
-    elif hasattr(model.decoder, "peft_config") and adapter is None:
+    wrapped = hasattr(model.decoder, "peft_config")
+    if wrapped and adapter is None:
         raise HeadRankError(
             "the model carries an adapter that was not loaded from a folder, so what it encodes "
             "cannot be told apart; save the adapter and load the ranker with it"
         )
     files = [] if adapter is None else [Path(adapter) / WEIGHTS, Path(adapter) / ADAPTER_CONFIG]
+    found = _state(
+        model,
+        adapter="+".join(sha256(file) for file in files if file.is_file()) or None,
+        merged=not any("lora" in name for name, _ in model.decoder.named_modules()),
+    )
+    return found | ({"tokens": "query"} if model.query_adapter else {})
+
+
+def document_state(model: LoadedModel, adapter: str | os.PathLike | None) -> dict[str, object]:
+    """Return what decides a document's numbers beside its tokens and the prefix.
+
+    That is what `state_of` tells; but an adapter of a query's tokens alone has no say in it.
+
+    Raises:
+        HeadRankError: as `state_of`.
+    """
+    if model.query_adapter:
+        return _state(model, adapter=None, merged=True)
+    return state_of(model, adapter)
+
+
+def _state(model: LoadedModel, *, adapter: str | None, merged: bool) -> dict[str, object]:
     return {
         "weights": model.digest,
         "config": model.config_digest,
-        "adapter": "+".join(sha256(file) for file in files if file.is_file()) or None,
-        "merged": model.query_adapter
-        or not any("lora" in name for name, _ in model.decoder.named_modules()),
+        "adapter": adapter,
+        "merged": merged,
         "dtype": model.dtype,
         "device": model.device.type,
         "layers": model.layers,
@@ -245,7 +265,7 @@ def identity_of(
     """Return what all documents of a store have in common, as its card tells it.
 
     Raises:
-        HeadRankError: as :func:`state_of`, or a layout in which a document sees other text.
+        HeadRankError: as :func:`document_state`, or a layout in which a document sees other text.
     """
     options = builder.options
     check_layout(options.layout)
@@ -253,7 +273,7 @@ def identity_of(
     fit = builder.fit and options.document_tokens is not None
     return {
         "name": model.name,
-        **state_of(model, adapter),
+        **document_state(model, adapter),
         "layout": options.layout,
         "prefix": json_sha256(list(shared_prefix(builder))),
         "marker": options.marker,
@@ -274,7 +294,7 @@ def check_layout(layout: str) -> None:
 
 @dataclass(frozen=True)
 class Shelf:
-    """A store as one model in one state sees it (see :func:`state_of`).
+    """A store as one model in one state sees it (see :func:`document_state`).
 
     Attributes:
         device: where the model computes; None is the CPU.

@@ -21,7 +21,7 @@ from headrank.models.versions import versions
 from headrank.options.prompt import PromptOptions
 from headrank.reading import sliding_window
 from headrank.reading.batches import TokenBudget
-from headrank.reading.document_store import Shelf, job_store, state_of
+from headrank.reading.document_store import Shelf, document_state, job_store, state_of
 from headrank.reading.lists import read_lists
 from headrank.reading.prompt import PromptBuilder
 from headrank.reading.readings import save_readings
@@ -75,10 +75,9 @@ def main(
     budget = TokenBudget.of(batch_tokens, loaded.device)
     # As asked for, not as measured: shards of a set may be read on different cards.
     side_by_side = {} if budget.alone else {"batch_tokens": batch_tokens}
-    state = state_of(loaded, adapter)
     store, shelf = job_store(encode_once, options.layout), None
     if store is not None:
-        shelf = Shelf(store, state, loaded.device)
+        shelf = Shelf(store, document_state(loaded, adapter), loaded.device)
     kept = ReadOptions(
         calibrate=calibrate and adapter is None,
         deepest=depth - 1,
@@ -105,7 +104,7 @@ def main(
         **source(Path(headrank.__file__).parents[1], code),
         **sliding_window.provenance(loaded),
     }
-    decided = state | {"tokenizer": loaded.tokenizer_digest}
+    decided = state_of(loaded, adapter) | {"tokenizer": loaded.tokenizer_digest}
     begun = Unfinished(checkpoint, provenance, chosen, kept, decided)
     # Lists that share a pass or a store are read again: in other company they may round otherwise.
     alone = budget.alone and shelf is None

@@ -23,7 +23,8 @@ from headrank.fitting import AlignRecipe, LabelledQuery, align_heads
 from headrank.models.query_adapter import documents_pass
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.ranker import HeadRanker
-from headrank.reading.document_store import DocumentStore, state_of
+from headrank.ranker.resumed import ranking_checkpoint
+from headrank.reading.document_store import DocumentStore, document_state
 from headrank.reading.prefill import read_prompt
 from headrank.reading.prompt import PromptBuilder
 from headrank.reading.recording import Recording
@@ -114,12 +115,12 @@ def test_masses_and_gradients_are_those_of_an_adapter_put_to_0_on_documents(
 def test_a_reading_is_that_of_training_and_finds_documents_of_the_unaligned_model():
     (prompt,) = prompts(count=1)
     model = models.loaded("llama")
-    shelf = documents.Shelf(DocumentStore(), state_of(model, None))
+    shelf = documents.Shelf(DocumentStore(), document_state(model, None))
     read_prompt(model, prompt, shelf=shelf)
     assert (shelf.store.hits, shelf.store.misses) == (0, 3)
-    state = state_of(model, None)
+    state = document_state(model, None)
     adapted(model, projections="all")
-    assert state_of(model, None) == state
+    assert document_state(model, None) == state
     (mass,) = selected_masses(model, [prompt], HEADS)
     stored = read_prompt(model, prompt, shelf=shelf)[0].documents
     assert (shelf.store.hits, shelf.store.misses) == (3, 3)
@@ -305,7 +306,14 @@ def test_one_store_serves_the_unaligned_ranker_and_an_aligned_one(tmp_path):
     after = aligned.rerank(query, tiny.TEXTS)
     assert (aligned.store.hits, aligned.store.misses) == (len(tiny.TEXTS), 0)
     assert [one.score for one in before] != [one.score for one in after]
-    fresh = HeadRanker.from_pretrained(base, adapter=tmp_path / "a").rerank(query, tiny.TEXTS)
+    apart = HeadRanker.from_pretrained(base, adapter=tmp_path / "a")
+    # What is ranked depends on the adapter, though no document does.
+    names = {
+        ranking_checkpoint(one, [tiny.candidates()], "begun", "1").path.name
+        for one in (apart, HeadRanker.from_pretrained(base, heads))
+    }
+    assert len(names) == 2
+    fresh = apart.rerank(query, tiny.TEXTS)
     np.testing.assert_allclose(
         [one.score for one in after], [one.score for one in fresh], rtol=1e-4
     )
