@@ -192,7 +192,7 @@ def _training(adapter: Path) -> list[str]:
     path = adapter / "headrank.json"
     card = read_json(path) if path.is_file() else {}
     made = card.get("provenance") or {}
-    sets = made.get("training")
+    sets, options = made.get("training"), card.get("options") or {}
     known = (
         ("training sets", ", ".join(map(str, sets)) if isinstance(sets, list) else None),
         ("validation set", made.get("validation")),
@@ -200,6 +200,8 @@ def _training(adapter: Path) -> list[str]:
         ("queries with pairs", card.get("training_queries")),
         ("pairs", card.get("pairs")),
         ("seed", card.get("seed")),
+        # Loaded by peft alone it would change all of them.
+        ("tokens that it changes", options.get("tokens")),
         ("epoch kept", card.get("best_epoch")),
     )
     rows = [(name, value) for name, value in known if value is not None]

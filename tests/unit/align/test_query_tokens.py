@@ -22,8 +22,10 @@ from headrank.errors import HeadRankError, HostFault
 from headrank.fitting import AlignRecipe, LabelledQuery, align_heads
 from headrank.models.query_adapter import documents_pass
 from headrank.options.prompt import PromptOptions
+from headrank.ranker.model_card import model_card
 from headrank.ranker.ranker import HeadRanker
 from headrank.ranker.resumed import ranking_checkpoint
+from headrank.ranker.saved import read_card
 from headrank.reading.document_store import DocumentStore, document_state
 from headrank.reading.prefill import read_prompt
 from headrank.reading.prompt import PromptBuilder
@@ -318,6 +320,8 @@ def test_one_store_serves_the_unaligned_ranker_and_an_aligned_one(tmp_path):
         [one.score for one in after], [one.score for one in fresh], rtol=1e-4
     )
     aligned.save_pretrained(tmp_path / "saved")
+    card = model_card(tmp_path / "saved", read_card(tmp_path / "saved"), "me/aligned")
+    assert "| tokens that it changes | query |" in card
     saved = HeadRanker.from_pretrained(tmp_path / "saved")
     assert saved.model.query_adapter
     assert saved.rerank(query, tiny.TEXTS) == fresh
