@@ -87,7 +87,9 @@ class Training:
             self.readers.append(self.reader.in_layout(other_layout(reader.layout)))
         self.micro_batch = options.micro_batch  # lists that a pass holds from now on
         if self.micro_batch == AUTO:
-            self.micro_batch = options.batch if reader.model.device.type == "cuda" else 1
+            # Queries alone are few rows, whose pass costs what its weights cost to read.
+            together = reader.model.device.type == "cuda" or options.tokens == "query"
+            self.micro_batch = options.batch if together else 1
         self.parameters = [p for p in wrapped.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(
             self.parameters, lr=options.learning_rate, weight_decay=0.0

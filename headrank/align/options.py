@@ -50,8 +50,8 @@ class AlignOptions:
     """Lists whose gradients are added up for one step."""
     micro_batch: whole_or_word(1, "auto", " of lists") = "auto"
     """Lists of a step that one pass holds side by side (one in layout `block+query`); `auto`: all
-    of them on a GPU, one on the CPU. Out of memory halves it. Several at once round otherwise than
-    one.
+    of them on a GPU or where the query's tokens alone train, else one. Out of memory halves it.
+    Several at once round otherwise than one.
     """
     clip: AboveZero = 1.0
     """Largest norm of the gradient."""

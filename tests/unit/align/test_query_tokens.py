@@ -176,12 +176,15 @@ def test_a_training_writes_an_adapter_that_reads_as_it_was_trained(tmp_path):
 
 
 def test_lists_of_a_step_side_by_side_train_as_single_ones(tmp_path):
-    for name, asked in (("one", 1), ("two", 2)):
+    for name, asked in (("one", 1), ("two", 2), ("auto", "auto")):
         options = replace(QUERY, dropout=0.0, micro_batch=asked)
         run(tmp_path / name, options, layout="block")
-    one, two = (load_file(tmp_path / name / WEIGHTS) for name in ("one", "two"))
+    one, two, auto = (load_file(tmp_path / name / WEIGHTS) for name in ("one", "two", "auto"))
     for name, values in one.items():
         np.testing.assert_allclose(two[name], values, atol=2e-3)
+        # They are few rows: all of a step share a pass, on a CPU too.
+        assert torch.equal(two[name], auto[name])
+    assert not all(torch.equal(one[name], two[name]) for name in one)
 
 
 @pytest.fixture(scope="module")
