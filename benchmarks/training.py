@@ -58,12 +58,12 @@ CASES = {
         "bare, as deep",
         None,
     ),
-    "step of the query's tokens behind encoded documents, against one of all tokens in blocks": (
+    "step, the query's tokens, against all tokens in blocks": (
         "aligned, the query's tokens",
         "aligned, all tokens in blocks",
         0.3,
     ),
-    "documents encoded, once for all epochs, against a step of all tokens in blocks": (
+    "documents encoded once, against a step in blocks": (
         "documents encoded",
         "aligned, all tokens in blocks",
         None,

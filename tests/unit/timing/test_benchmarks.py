@@ -84,13 +84,13 @@ def test_every_case_is_measured(parts):
     trained = results["training"]
     assert trained["case"].tolist() == list(training.CASES)
     assert (trained[["seconds", "reference_seconds", "ratio"]] > 0).all(axis=None)
-    assert trained["target"].notna().tolist() == [True, False] * 2
+    assert trained["target"].notna().tolist() == [True, False] * 3
     # Lists of known targets, and others; what is stored has a size.
     found = results["apart"]
     assert found["target"].isna().tolist() == [True] * 6 + [False] * 2 + [True] * 2
     sizes = found["megabytes"].dropna()
     assert sizes.index.tolist() == [2, 3, 4, 7, 8, 9] and sizes[7] > sizes[2] > 0
-    assert len(benchmark_table(results).rows) == 10 + 5 + 2 + 2 + 5 + 4
+    assert len(benchmark_table(results).rows) == 10 + 5 + 2 + 2 + 5 + 6
     benchmarks(results).draw_without_rendering()
 
 
