@@ -18,6 +18,7 @@ from headrank.align.options import (
     SCALES,
     AlignOptions,
     Reference,
+    Tokens,
 )
 from headrank.cli import main, options, parser
 from headrank.cli.profile import SELECTED
@@ -99,7 +100,7 @@ def test_the_defaults_that_align_prints_are_the_library_s():
         for action in command._actions
         if action.dest in known and action.dest != "both_layouts"
     }
-    assert len(told) == 11
+    assert len(told) == 12
     for name, value in told.items():
         assert type(known[name])(value) == known[name]
     choices = {a.dest: a.choices for a in command._actions if a.dest in known and a.choices}
@@ -108,6 +109,7 @@ def test_the_defaults_that_align_prints_are_the_library_s():
         "reference": get_args(Reference),
         "scale": SCALES,
         "regulariser": REGULARISERS,
+        "tokens": get_args(Tokens),
     }
 
 
