@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 
+from headrank.align.options import tokens_of
 from headrank.data.heads import HeadSet
 from headrank.errors import HeadRankError
 from headrank.io.extras import missing
@@ -156,11 +157,6 @@ def load_adapter(
     if tokens_of(card) == "query":
         leave_documents(model)
     return trained
-
-
-def tokens_of(card: Mapping) -> str:
-    """Return which tokens an adapter changes, by its card; those of earlier versions change all."""
-    return card.get("options", {}).get("tokens", "all")
 
 
 def check_adapter(folder: str | os.PathLike, layout: str, *, merge: bool = False) -> None:

@@ -128,9 +128,7 @@ def _there(prompt: Prompt, shelf: Shelf, layers: int) -> bool:
     """Return whether a store has all documents of a pass, and their prefix."""
     head = prompt.blocks.head(0)
     packed = Packed.of(prompt, len(head))
-    keys = [
-        shelf.key(head, packed.ids([one]), layers, packed.part(one)) for one in prompt.blocks.order
-    ]
+    keys = list(shelf.keys(packed, layers).values())
     if packed.head:
         keys.append(shelf.key(head, (), layers))
     return all(shelf.store.has(key) for key in keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 from headrank.settings.classes import options
@@ -16,6 +17,12 @@ Regulariser = Literal["graded-kl", "middle-spread", "none"]
 PROJECTIONS = get_args(Projections)
 SCALES = get_args(Scale)
 REGULARISERS = get_args(Regulariser)
+
+
+def tokens_of(card: Mapping) -> str:
+    """Return which tokens an adapter changes, by its card; those of earlier versions change all."""
+    found = card.get("options", {})
+    return found.get("tokens", "all") if isinstance(found, Mapping) else "all"
 
 
 @options("alignment")

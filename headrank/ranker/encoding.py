@@ -121,12 +121,9 @@ def encode_passages(
 
 def _missing(ranker: HeadRanker, prompt, shelf: Shelf) -> list[int]:
     """Return the places of documents that the store lacks, by length, each text once."""
-    blocks, layers = prompt.blocks, ranker.model.layers
-    packed = Packed.of(prompt, len(blocks.head(0)))
+    packed = Packed.of(prompt, len(prompt.blocks.head(0)))
     found: dict[str, int] = {}
-    for place in blocks.order:
-        ids, part = packed.ids([place]), packed.part(place)
-        key = shelf.key(blocks.head(0), ids, layers, part)
+    for place, key in shelf.keys(packed, ranker.model.layers).items():
         if key not in found and not shelf.store.has(key):
             found[key] = place
     return list(found.values())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from headrank.align.options import tokens_of
 from headrank.data.heads import HeadSet
 from headrank.errors import HeadRankError, kind_of
 from headrank.heads.named import load_heads
@@ -120,8 +121,7 @@ class Origin:
 
         One of a query's tokens alone cannot: documents are read without it.
         """
-        options = self._trained().get("options", {})
-        return not isinstance(options, dict) or options.get("tokens", "all") == "all"
+        return tokens_of(self._trained()) == "all"
 
     def loading(self, asked: LoadOptions) -> LoadOptions:
         """Return how the weights are loaded: as asked, by default in the heads' own type.

@@ -195,10 +195,8 @@ class _Kept:
     @classmethod
     def of(cls, shelf: Shelf, packed: Packed, head: Sequence[int], room: Room) -> _Kept:
         """Return the keys of a prefix and of the documents behind it."""
-        order, layers = packed.prompt.blocks.order, room.layers
-        shared = shelf.key(head, (), layers) if packed.head else None
-        keys = {one: shelf.key(head, packed.ids([one]), layers, packed.part(one)) for one in order}
-        return cls(shelf, packed, room, shared, keys)
+        shared = shelf.key(head, (), room.layers) if packed.head else None
+        return cls(shelf, packed, room, shared, shelf.keys(packed, room.layers))
 
     def take(self, model: LoadedModel, lookup: bool) -> tuple[list[int], bool]:
         """Copy what is there into the room; return what is not, and if the prefix is."""

@@ -35,6 +35,7 @@ from headrank.reading.store_folder import StoreFolder
 
 if TYPE_CHECKING:
     from headrank.models.decoder import LoadedModel
+    from headrank.reading.packed import Packed
     from headrank.reading.prompt import PromptBuilder
 
 WEIGHTS, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -330,6 +331,14 @@ class Shelf:
         if part is not None:
             found.update(b"part" + np.asarray(part, dtype=np.int64).tobytes())
         return found.hexdigest() if len(ids) else PREFIX + found.hexdigest()
+
+    def keys(self, packed: Packed, layers: int) -> dict[int, str]:
+        """Return the keys of a list's documents by their place, in the order they are computed."""
+        head = packed.prompt.blocks.head(0)
+        return {
+            one: self.key(head, packed.ids([one]), layers, packed.part(one))
+            for one in packed.prompt.blocks.order
+        }
 
     def find(self, key: str) -> Encoded | None:
         """Return an entry where the model computes; None if it is not there."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from peft.tuners.lora import LoraLayer
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 
 from headrank.align import documents, train
 from headrank.align.adapter import check_adapter, leave_documents, load_adapter, merge_adapter
@@ -194,27 +194,26 @@ def unbroken(tmp_path_factory):
     return contents(folder)
 
 
+def counted(monkeypatch):
+    """Return a list that takes the number of documents of each pass that encodes some."""
+    seen, whole = [], documents.encode_documents
+
+    def noted(model, prompt, *args, **kwargs):
+        seen.append(len(prompt.spans))
+        whole(model, prompt, *args, **kwargs)
+
+    monkeypatch.setattr(documents, "encode_documents", noted)
+    return seen
+
+
 def test_documents_are_encoded_once_whatever_the_epochs(tmp_path, monkeypatch, unbroken):
-    seen = []
-    whole = documents.encode_documents
     monkeypatch.setattr(documents, "PASS_TOKENS", 64)
-    monkeypatch.setattr(
-        documents,
-        "encode_documents",
-        lambda model, prompt, *args, **kwargs: (
-            seen.append(len(prompt.spans)),
-            whole(model, prompt, *args, **kwargs),
-        ),
-    )
+    seen = counted(monkeypatch)
     run(tmp_path / "a", QUERY, layout="block")
     # Five lists and two for validation, of six documents each.
     assert sum(seen) == 42 and len(seen) > 5
-    found, expected = (
-        load_file(tmp_path / "a" / WEIGHTS),
-        unbroken[WEIGHTS],
-    )
-    (tmp_path / "expected").write_bytes(expected)
-    for name, values in load_file(tmp_path / "expected").items():
+    found, expected = load_file(tmp_path / "a" / WEIGHTS), load(unbroken[WEIGHTS])
+    for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, atol=2e-3)
 
 
@@ -223,7 +222,6 @@ def test_a_killed_run_goes_on_to_the_same_bytes(unbroken, tmp_path, monkeypatch,
     what, _, number = killed.partition(" ")
     calls = []
     with monkeypatch.context() as patch:
-        patch.setattr(documents, "PASS_TOKENS", 8192)
         owner, name = {
             "encoding": (documents, "encode_documents"),
             "step": (train.Training, "take_step"),
@@ -245,14 +243,8 @@ def test_a_killed_run_goes_on_to_the_same_bytes(unbroken, tmp_path, monkeypatch,
             run(tmp_path / "a", QUERY, tmp_path / "c", layout="block")
     assert (tmp_path / "c" / "documents").is_dir()
     shutil.rmtree(tmp_path / "a", ignore_errors=True)
-    passes = []
-    whole = documents.encode_documents
     monkeypatch.setattr(documents, "_TOKENIZED", 16)
-    monkeypatch.setattr(
-        documents,
-        "encode_documents",
-        lambda *args, **kwargs: (passes.append(1), whole(*args, **kwargs)),
-    )
+    passes = counted(monkeypatch)
     run(tmp_path / "a", QUERY, tmp_path / "c", layout="block")
     # 42 documents in chunks of 16 are three passes.
     assert len(passes) == {"encoding 1": 2, "encoding 2": 1}.get(killed, 0)
