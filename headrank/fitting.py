@@ -8,23 +8,23 @@ ranker = HeadRanker.from_pretrained("my/model", adapter="my-adapter")
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Unpack
 
 import pandas as pd
 
+from headrank import __version__
 from headrank.align.documents import check_layout
 from headrank.align.forward import HeadReader
 from headrank.align.lists import Judged, trim_judged
-from headrank.align.mine import mine_with_model
+from headrank.align.mine import mine_with_model, mining_checkpoint
 from headrank.align.options import AlignOptions
-from headrank.align.places import Folders
+from headrank.align.places import PAIRS, Folders
 from headrank.data.candidates import (
     CandidateList,
     Passage,
-    arrange,
     as_candidates,
     check_order,
     in_order,
@@ -34,8 +34,10 @@ from headrank.data.heads import HeadSet
 from headrank.data.trec import Qrels, check_grade
 from headrank.errors import HeadRankError, brief, kind_of
 from headrank.heads.named import check_published, load_heads
-from headrank.heads.profile import Profile, profile_readings
+from headrank.heads.profile import Profile
+from headrank.heads.profiling import ProfileSettings, profile_checkpoint, profile_lists
 from headrank.io.extras import need
+from headrank.io.targets import check_checkpoint
 from headrank.io.texts import normalised
 from headrank.models.decoder import LoadedModel, load_model
 from headrank.models.safe_loading import load_config
@@ -44,12 +46,7 @@ from headrank.options.loading import LoadOptions, check_keywords
 from headrank.options.pairs import PairOptions
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.origin import Origin
-from headrank.reading import sliding_window
 from headrank.reading.layout import check_heads
-from headrank.reading.lists import read_lists
-from headrank.reading.prompt import PromptBuilder
-from headrank.reading.readings import ListReading
-from headrank.reading.recording import ReadOptions
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ def as_lists(examples: Iterable[LabelledQuery], what: str = "examples") -> Judge
     return Judged(lists, Qrels(grades))
 
 
-def profile_heads(
+def profile_heads(  # noqa: PLR0913  called by name, each for its own end
     model: str | os.PathLike,
     examples: Iterable[LabelledQuery],
     *,
@@ -106,6 +103,7 @@ def profile_heads(
     order: str = "shuffled",
     seed: int = 13,
     max_logits: bool = False,
+    checkpoint: str | os.PathLike | None = None,
     progress: bool = True,
     **load: Unpack[LoadOptions],
 ) -> Profile:
@@ -116,6 +114,8 @@ def profile_heads(
         order, seed: of the passages in the prompt, as `headrank.ranker.options.RankerOptions`
             has them.
         max_logits: also profile largest logits, by which criterion ``max-logit`` selects.
+        checkpoint: folder from which a killed call goes on, to the same profile; it loses at most
+            the last minute.
         load: ``dtype`` (by default float32), ``device`` and ``revision``; see
             `headrank.options.loading.LoadOptions`.
 
@@ -127,58 +127,19 @@ def profile_heads(
     check_path("model", model, "a hub repository")
     check_order(order)
     seed, prompt = check_whole("seed", seed, 0), _prompt(prompt)
+    if checkpoint is not None:
+        check_path("checkpoint", checkpoint, "None")
+        check_checkpoint(checkpoint)
     judged = as_lists(examples)
     loaded = load_model(model, **load)
-    return profile_lists(
-        loaded,
-        judged,
-        prompt=prompt,
-        order=order,
-        seed=seed,
-        max_logits=max_logits,
-        progress=progress,
-    )
-
-
-def profile_lists(
-    model: LoadedModel,
-    judged: Judged,
-    *,
-    prompt: PromptOptions | None = None,
-    order: str = "shuffled",
-    seed: int = 13,
-    max_logits: bool = False,
-    progress: bool = True,
-) -> Profile:
-    """Return the profile over lists that are loaded already, with its provenance."""
-    builder = PromptBuilder(model.tokenizer, prompt or PromptOptions(), model.context)
-    moved = [arrange(candidates, order, seed) for candidates in judged.lists]
-    provenance = {
-        "model": Path(model.name).name,
-        "model_digest": model.digest,
-        "layers": model.layers,
-        "heads": model.heads,
-        "dtype": model.dtype,
-        "prompt": builder.options.described(),
-        "wrapper": builder.wrapper,
-        "order": order,
-        "seed": seed,
-        **sliding_window.provenance(model),
-    }
-    readings = read_lists(
-        model,
-        builder,
-        moved,
-        ReadOptions(calibrate=False, keep_max_logits=max_logits),
-        label="profiling" if progress else None,
-    )
-    return profile_readings(_checked(readings), judged.qrels, provenance)
-
-
-def _checked(readings: Iterable[ListReading]) -> Iterator[ListReading]:
-    for reading in readings:
-        reading.check("profiling")
-        yield reading
+    settings = ProfileSettings(prompt or PromptOptions(), order, seed, max_logits)
+    begun = None
+    if checkpoint is not None:
+        begun = profile_checkpoint(loaded, judged.lists, settings, checkpoint)
+    profile = profile_lists(loaded, *judged, settings, begun, progress)
+    if begun is not None:
+        begun.remove(others=False)
+    return profile
 
 
 @dataclass(frozen=True)
@@ -317,7 +278,13 @@ def align_lists(
     trimmed = trim_judged(training, recipe.documents)
     # Nobody sees the margins: lists are read only where these decide.
     asked = replace(recipe.pairs, margins=False)
-    pairs = mine_with_model(reader, trimmed, asked, recipe.seed, progress)
+    begun = None
+    if recipe.checkpoint is not None:
+        folder = Path(recipe.checkpoint) / PAIRS
+        begun = mining_checkpoint(reader, trimmed.lists, recipe.seed, folder, __version__)
+    pairs = mine_with_model(reader, trimmed, asked, recipe.seed, progress, begun)
+    if begun is not None:
+        begun.close()  # the training's end removes it
     held = trim_judged(validation, recipe.documents)
     return train(
         reader,

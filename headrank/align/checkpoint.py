@@ -10,12 +10,13 @@ from pathlib import Path
 import torch
 
 from headrank.align import adapter as adapters
-from headrank.align.places import DOCUMENTS, STATE, read_state
+from headrank.align.places import DOCUMENTS, PAIRS, STATE, read_state
 from headrank.errors import HeadRankError
 from headrank.io.files import atomic, digest, told, write_json
 from headrank.reading.store_card import CARD as STORE_CARD
 
 _TENSORS = re.compile(r"alignment-\d{4}-\d{8}\.safetensors")
+_RECORDS = re.compile(r"[0-9a-f]{16}\.jsonl")
 _EARLIER = re.compile(r"\d{4}-\d{8}\.safetensors")  # as earlier versions called them
 # What `files.atomic` leaves of such a file when the process is killed.
 _PARTS = re.compile(r"\.(checkpoint\.json|alignment-[-0-9]+\.safetensors)\.[a-z0-9_]+\.part")
@@ -59,10 +60,12 @@ class Checkpoint:
         """Take a folder; nothing is written yet."""
         self.folder, self.fingerprint = folder, fingerprint
         self.before: str | None = None
-        # One killed while it was removed, or while documents were encoded, holds our files and no
-        # state that tells who made it.
+        # One killed while it was removed, or before the first state was saved, holds our files and
+        # no state that tells who made it.
         there = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        left = bool(there) and all(name == DOCUMENTS or _TENSORS.fullmatch(name) for name in there)
+        left = bool(there) and all(
+            name in (DOCUMENTS, PAIRS) or _TENSORS.fullmatch(name) for name in there
+        )
         self.made = left or not folder.exists()
 
     def save(self, state: State) -> None:
@@ -137,8 +140,19 @@ class Checkpoint:
         self._drop_tensors()
         if (self.folder / DOCUMENTS / STORE_CARD).is_file():
             shutil.rmtree(self.folder / DOCUMENTS)
+        self._drop_records()
         if self.made and not any(self.folder.iterdir()):
             self.folder.rmdir()
+
+    def _drop_records(self) -> None:
+        """Delete the readings that pairs were mined from, of other settings too."""
+        mined = self.folder / PAIRS
+        if mined.is_dir():
+            for path in mined.iterdir():
+                if _RECORDS.fullmatch(path.name):
+                    path.unlink()
+            if not any(mined.iterdir()):
+                mined.rmdir()
 
     def _drop_tensors(self, keep: str | None = None) -> None:
         """Delete tensors of earlier states, and what a kill left of them."""

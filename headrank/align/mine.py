@@ -2,18 +2,53 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
 
 from headrank.align.forward import HeadReader
 from headrank.align.lists import Judged
 from headrank.align.pairs import PairSet, margins_decide, mine_pairs
-from headrank.data.candidates import CandidateList, arrange
-from headrank.data.list_records import list_records, score_record
+from headrank.data.candidates import CandidateList, arrange, lists_digest
+from headrank.data.list_records import SCORES, list_records, score_record
 from headrank.io.record_checkpoint import RecordCheckpoint
+from headrank.models.versions import versions
 from headrank.options.pairs import PairOptions
+from headrank.reading import sliding_window
+from headrank.reading.document_store import state_of
 from headrank.reading.layout import check_heads
+
+
+def mining_checkpoint(
+    reader: HeadReader,
+    lists: Sequence[CandidateList],
+    seed: int,
+    folder: str | os.PathLike,
+    code: str,
+) -> RecordCheckpoint:
+    """Return the checkpoint of the readings that pairs of some lists are mined from.
+
+    Args:
+        folder: of the job's checkpoints.
+        code: version or digest of the code that reads.
+    """
+    model = reader.model
+    decided = {
+        **state_of(model, None),
+        "tokenizer": model.tokenizer_digest,
+        "heads": reader.heads.pairs,
+        "prompt": reader.builder.options.described(),
+        "wrapper": reader.builder.wrapper,
+        **sliding_window.provenance(model),
+        "seed": seed,
+        "threads": torch.get_num_threads(),
+        "lists": lists_digest(lists),
+        "code": code,
+        "versions": versions(),
+    }
+    return RecordCheckpoint(folder, decided, SCORES)
 
 
 def mine_with_model(
@@ -27,8 +62,8 @@ def mine_with_model(
     """Return the hard pairs of training lists, read at most once in a seeded shuffled order.
 
     Args:
-        checkpoint: of records with `headrank.data.list_records.SCORES`; a killed job goes on behind
-            the lists that it read.
+        checkpoint: of `mining_checkpoint`; a killed job goes on behind the lists that it read. It
+            is left as it is.
 
     Raises:
         HeadRankError: heads of another model or layout, no list with two grades, a relevance that
@@ -51,7 +86,7 @@ def mine_with_model(
     needed = [candidates for candidates in training.lists if to_read(candidates)]
     read = {candidates.query_id for candidates in needed}
     label = "mining pairs" if progress and needed else None
-    records = list_records(needed, made, checkpoint, label)
+    records = list_records(needed, made, checkpoint if needed else None, label)
 
     def margins(candidates: CandidateList) -> tuple[str, tuple[str, ...], np.ndarray | None]:
         moved, values = arrange(candidates, "shuffled", seed), None

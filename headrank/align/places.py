@@ -9,11 +9,13 @@ from pathlib import Path
 from headrank.errors import HeadRankError
 from headrank.io.files import read_json
 from headrank.io.folders import ADAPTER, check_replaceable
-from headrank.io.targets import check_parent
+from headrank.io.targets import check_checkpoint
 
 STATE = "checkpoint.json"
 DOCUMENTS = "documents"
 """Of a checkpoint: what a training of the query's tokens alone encoded."""
+PAIRS = "pairs"
+"""Of a checkpoint: the lists that were read to mine pairs."""
 
 _KEYS = {"fingerprint", "tensors", "sha256", "progress"}
 
@@ -50,9 +52,7 @@ class Folders:
                 f"the adapter's folder {self.target} and the checkpoint's folder "
                 f"{self.checkpoint} are one or lie in each other; give each a folder of its own"
             )
-        if other.exists() and not other.is_dir():
-            raise HeadRankError(f"{self.checkpoint}: is a file; give the checkpoint a folder")
-        check_parent(other / STATE, self.checkpoint)
+        check_checkpoint(self.checkpoint)
         if (other / STATE).exists():
             read_state(other)
 

@@ -20,7 +20,7 @@ from headrank.cli.options import (
     whole,
 )
 from headrank.io.files import atomic
-from headrank.io.targets import check_output
+from headrank.io.targets import check_checkpoint, check_output
 
 _DESCRIPTION = """\
 Read every head on labelled queries and select the best ones.
@@ -57,6 +57,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     group.add_argument(
         "--entropy-weight", type=number, metavar="W", help="weight of the entropy (0: none)"
     )
+    parser.add_argument("--checkpoint", metavar="DIR", help="a killed run goes on from here")
     add_prompt(parser)
     output = parser.add_argument_group("output")
     output.add_argument("-o", "--output", required=True, metavar="FILE", help="heads, as JSON")
@@ -74,6 +75,8 @@ def run(args: argparse.Namespace) -> None:
         check_output(args.table, [*read_files(args), args.output])
         if os.path.realpath(args.table) == os.path.realpath(args.output):
             raise UsageError(f"--table and --output are both {args.table}; give two files")
+    if args.checkpoint is not None:
+        check_checkpoint(args.checkpoint)
     lists = read_input(args, labelled=True)
     given = {
         "criterion": args.criterion,
@@ -84,25 +87,34 @@ def run(args: argparse.Namespace) -> None:
     chosen = selection(args.method, **changes)
     prompt = prompt_options(args, None)
     prepare_torch(args)
-    from headrank.align.lists import Judged
-    from headrank.fitting import profile_lists
+    from headrank.heads.profiling import ProfileSettings, profile_checkpoint, profile_lists
     from headrank.models.decoder import load_model
+    from headrank.options.prompt import PromptOptions
 
     model = load_model(args.model, **load_options(args))
-    profile = profile_lists(
-        model,
-        Judged([one.candidates for one in lists], labels(lists)),
-        prompt=prompt,
-        order=args.order or "shuffled",
-        seed=13 if args.seed is None else args.seed,
-        max_logits=chosen.criterion == "max-logit",
-        progress=not args.quiet,
+    if chosen.heads > model.layers * model.heads:
+        raise UsageError(
+            f"--count is {chosen.heads}; the model has {model.layers * model.heads} heads "
+            f"({model.layers} layers of {model.heads})"
+        )
+    candidates = [one.candidates for one in lists]
+    settings = ProfileSettings(
+        prompt or PromptOptions(),
+        args.order or "shuffled",
+        13 if args.seed is None else args.seed,
+        chosen.criterion == "max-logit",
     )
+    begun = None
+    if args.checkpoint is not None:
+        begun = profile_checkpoint(model, candidates, settings, args.checkpoint)
+    profile = profile_lists(model, candidates, labels(lists), settings, begun, not args.quiet)
     heads = profile.select(args.method, **changes)
     if args.table is not None:
         with atomic(args.table) as temporary:
             profile.table().to_csv(temporary, index=False)
     heads.save(args.output)
+    if begun is not None:
+        begun.remove(others=False)
     print(
         f"{len(heads.heads)} heads on {len(profile.queries)} queries with two grades: "
         + " ".join(f"({layer},{head})" for layer, head in heads.pairs),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ from headrank.cli.options import UsageError, add_input, read_files, whole
 from headrank.cli.ranker_arguments import add_ranker, check_packages, load
 from headrank.errors import HeadRankError, brief
 from headrank.io.files import atomic
-from headrank.io.targets import check_output
+from headrank.io.targets import check_checkpoint, check_output
 
 if TYPE_CHECKING:
     from headrank.cli.inputs import InputList
@@ -76,8 +75,8 @@ def run(args: argparse.Namespace) -> None:
         )
     if args.checkpoint is not None and args.store is not None:
         raise UsageError("--checkpoint and --store: a store keeps the documents; leave out one")
-    if args.checkpoint is not None and os.path.isfile(args.checkpoint):
-        raise UsageError(f"--checkpoint is {args.checkpoint}, a file; give a folder")
+    if args.checkpoint is not None:
+        check_checkpoint(args.checkpoint)
     check_packages(args)
     form = args.format or ("jsonl" if args.run_file is None else "trec")
     check_output(args.output, read_files(args))

@@ -43,7 +43,7 @@ class RecordCheckpoint:
         """Return ``{query: record}`` of the lists that are done; start the file if there is none.
 
         A last line without its end is what a kill leaves: it is dropped, and its list is
-        made again. The file is this process's until `remove`, or until it ends.
+        made again. The file is this process's until `close`, or until it ends.
 
         Raises:
             HeadRankError: any other damage, or another process has the file.
@@ -100,6 +100,12 @@ class RecordCheckpoint:
             self._file.flush()
             os.fsync(self._file.fileno())
 
+    def close(self) -> None:
+        """Let another process have the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
     def remove(self, folder: bool = True) -> None:
         """Delete the checkpoint of a finished job.
 
@@ -107,9 +113,7 @@ class RecordCheckpoint:
             folder: and its folder, if that holds no other.
         """
         self.path.unlink(missing_ok=True)
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self.close()
         if folder:
             with contextlib.suppress(OSError):
                 self.path.parent.rmdir()

@@ -124,6 +124,18 @@ def check_parent(place: Path, given: str | os.PathLike) -> None:
         )
 
 
+def check_checkpoint(folder: str | os.PathLike) -> None:
+    """Refuse what cannot be a folder of checkpoints; it need not be there yet.
+
+    Raises:
+        HeadRankError: a file, or as `check_parent`.
+    """
+    place = Path(os.path.realpath(folder))
+    if place.exists() and not place.is_dir():
+        raise HeadRankError(f"{folder}: is a file; give the checkpoint a folder")
+    check_parent(place / "any", folder)
+
+
 def _same(one: str | os.PathLike, other: str | os.PathLike) -> bool:
     try:
         return os.path.samefile(one, other)

@@ -32,7 +32,7 @@ class Unfinished:
     they may round otherwise.
 
     Args:
-        folder: of this job alone.
+        folder: of this job, or of several.
         provenance: of its readings.
         lists: that it reads, in their order.
         options: what each reading holds; provenance does not tell.
@@ -86,6 +86,10 @@ class Unfinished:
                 waiting, last = [], time.monotonic()
             yield reading
 
-    def remove(self) -> None:
-        """Delete what is there of a finished job, of other settings too."""
-        shutil.rmtree(self.job, ignore_errors=True)
+    def remove(self, others: bool = True) -> None:
+        """Delete what is there of a finished job.
+
+        Args:
+            others: and of other settings: all that the folder holds.
+        """
+        shutil.rmtree(self.job if others else self.folder, ignore_errors=True)

@@ -6,13 +6,26 @@ from dataclasses import replace
 
 import pytest
 
+from headrank.align.forward import HeadReader
+from headrank.align.loop import Training
+from headrank.align.options import AlignOptions
+from headrank.data import list_records
 from headrank.data.heads import Head, HeadSet
 from headrank.errors import HeadRankError
-from headrank.fitting import LabelledQuery, align_heads, as_lists, profile_heads, split
+from headrank.fitting import (
+    AlignRecipe,
+    LabelledQuery,
+    align_heads,
+    as_lists,
+    profile_heads,
+    split,
+)
 from headrank.options.selection import SelectionOptions
 from headrank.ranker.options import RankerOptions
 from headrank.ranker.ranker import HeadRanker
+from headrank.reading import unfinished
 from tests.helpers import tiny_models as tiny
+from tests.helpers.alignment import Killed, contents
 from tests.helpers.rankers import QUERY, examples
 
 
@@ -24,6 +37,89 @@ def test_profile_heads_of_labelled_queries():
     mine = HeadRanker.from_pretrained(tiny.folder("llama"), heads)
     assert mine.options == RankerOptions(fit=True)
     assert len(mine.rerank(QUERY, tiny.TEXTS)) == 6
+
+
+def test_a_killed_profile_is_the_same_behind_its_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(unfinished, "EVERY", 0.0)
+    folder = tmp_path / "begun"
+    whole, kept = unfinished.Unfinished.kept, []
+
+    def killed(self, readings, done=0):
+        for reading in whole(self, readings, done):
+            if reading.query_id == "q5":
+                raise Killed
+            kept.append(reading.query_id)
+            yield reading
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unfinished.Unfinished, "kept", killed)
+        with pytest.raises(Killed):
+            profile_heads(tiny.folder("llama"), examples(), checkpoint=folder, progress=False)
+    assert kept == [f"q{number}" for number in range(5)]
+    expected = profile_heads(tiny.folder("llama"), examples(), progress=False)
+    left = profile_heads(tiny.folder("llama"), examples(), checkpoint=folder, progress=False)
+    assert left.select() == expected.select()
+    assert left.table().equals(expected.table())
+    assert list(folder.iterdir()) == []
+    with pytest.raises(HeadRankError, match="checkpoint is 3; allowed: a path, or None"):
+        profile_heads(tiny.folder("llama"), examples(), checkpoint=3)
+
+
+def test_a_killed_alignment_reads_no_list_again_to_mine_pairs(tmp_path, monkeypatch):
+    monkeypatch.setattr(list_records, "EVERY", 0.0)
+    read, stops = [], set()
+    relevance = HeadReader.shuffled_relevance
+
+    def counted(self, candidates, seed):
+        if candidates.query_id in stops:
+            raise Killed
+        if candidates.query_id != "held":
+            read.append(candidates.query_id)
+        return relevance(self, candidates, seed)
+
+    monkeypatch.setattr(HeadReader, "shuffled_relevance", counted)
+    heads = HeadSet((Head(1, 0), Head(2, 1)))
+    recipe = AlignRecipe(options=AlignOptions(epochs=1, batch=2), seed=1)
+
+    held = [replace(examples(1)[0], query="what is held out", query_id="held")]
+
+    def align(name, **changes):
+        align_heads(
+            tiny.folder("llama"),
+            heads,
+            examples(6),
+            tmp_path / name,
+            validation=held,
+            recipe=replace(recipe, **changes),
+            progress=False,
+        )
+        return contents(tmp_path / name)
+
+    unbroken = align("unbroken")
+    assert read == [f"q{number}" for number in range(6)]
+    begun = tmp_path / "begun"
+    stops.add("q4")
+    with pytest.raises(Killed):
+        align("a", checkpoint=begun)
+    stops.clear()
+    read.clear()
+
+    def killed(self, chosen):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "take_step", killed)
+        with pytest.raises(Killed):
+            align("a", checkpoint=begun)
+    assert read == ["q4", "q5"]
+    assert align("a", checkpoint=begun) == unbroken
+    assert read == ["q4", "q5"]
+    assert not begun.exists()
+    # A file of a user's beside the readings stays, and its folder.
+    (begun / "pairs").mkdir(parents=True)
+    (begun / "pairs/mine.txt").write_text("mine")
+    align("b", checkpoint=begun)
+    assert [path.name for path in (begun / "pairs").iterdir()] == ["mine.txt"]
 
 
 @pytest.mark.parametrize(

@@ -12,19 +12,13 @@ import torch
 
 from headrank.align.forward import HeadReader
 from headrank.align.lists import load_training
-from headrank.align.mine import mine_with_model
-from headrank.data.candidates import lists_digest
+from headrank.align.mine import mine_with_model, mining_checkpoint
 from headrank.data.heads import HeadSet
-from headrank.data.list_records import SCORES
-from headrank.io.files import atomic, digest
-from headrank.io.record_checkpoint import RecordCheckpoint
+from headrank.io.files import atomic
 from headrank.models.card import verify_model
 from headrank.models.decoder import load_model
-from headrank.models.versions import versions
 from headrank.options.pairs import PairOptions
 from headrank.options.prompt import PromptOptions
-from headrank.reading import sliding_window
-from headrank.reading.document_store import state_of
 from headrank.workflow.script import Folder, run_job
 
 
@@ -52,20 +46,7 @@ def main(
     loaded = load_model(model, layers=chosen.deepest + 1, **weights)
     reader = HeadReader.of(loaded, PromptOptions(**prompt), chosen)
     training = load_training(sets, documents, queries)
-    decided = {
-        **state_of(loaded, None),
-        "tokenizer": loaded.tokenizer_digest,
-        "heads": digest(heads),
-        "prompt": reader.builder.options.described(),
-        "wrapper": reader.builder.wrapper,
-        **sliding_window.provenance(loaded),
-        "seed": seed,
-        "threads": threads,
-        "lists": lists_digest(training.lists),
-        "code": code,
-        "versions": versions(),
-    }
-    begun = RecordCheckpoint(checkpoint, decided, SCORES)
+    begun = mining_checkpoint(reader, training.lists, seed, checkpoint, code)
     mined = mine_with_model(reader, training, PairOptions(**options), seed, checkpoint=begun)
     mined.save(pairs)
     with atomic(summary) as temporary:

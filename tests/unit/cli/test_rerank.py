@@ -117,8 +117,9 @@ def test_a_killed_rerank_goes_on_from_its_checkpoint(tmp_path, capsys, monkeypat
     assert "--checkpoint goes with --batch 1, and not 2" in capsys.readouterr().err
     assert main([*arguments, "--store", str(tmp_path / "store")]) == 2
     assert "a store keeps the documents; leave out one" in capsys.readouterr().err
-    assert main([*arguments[:-1], lists]) == 2
-    assert "lists.jsonl, a file; give a folder" in capsys.readouterr().err
+    assert "lists.jsonl: is a file; give the checkpoint a folder" in refused(
+        capsys, [*arguments[:-1], lists]
+    )
 
 
 def test_every_reading_option_reaches_the_ranker(tmp_path, capsys, heads, model):

@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 
 from headrank.align.forward import selected_mass
-from headrank.align.lists import Judged
 from headrank.data.heads import Head, HeadSet
 from headrank.data.trec import Qrels
 from headrank.errors import HeadRankError
 from headrank.evaluation.head_controls import LAYER_0, head_controls, ndcg_by_heads
-from headrank.fitting import profile_lists
 from headrank.heads.criteria import CRITERIA
 from headrank.heads.fold import fold, rank
 from headrank.heads.profile import Profile, profile_heads
+from headrank.heads.profiling import ProfileSettings, profile_lists
 from headrank.io.arrays import ArrayFile
 from headrank.io.files import read_json
 from headrank.models.decoder import load_model
@@ -122,7 +121,8 @@ def test_a_blind_head_is_marked_and_never_selected(tmp_path):
     back = Profile.load(tmp_path / "p.npz")
     np.testing.assert_array_equal(back.blind, profile.blind)
     # The library's own profile of lists notes the same.
-    own = profile_lists(model, Judged(lists(), QRELS), order="first-stage", progress=False)
+    settings = ProfileSettings(order="first-stage")
+    own = profile_lists(model, lists(), QRELS, settings, progress=False)
     np.testing.assert_array_equal(own.blind, profile.blind)
 
 
