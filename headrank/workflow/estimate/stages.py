@@ -19,6 +19,7 @@ from headrank.workflow.config.keys import stored_dtype
 from headrank.workflow.config.usage import split_method
 from headrank.workflow.estimate.plan import Plan
 from headrank.workflow.estimate.terms import (
+    MINING,
     UNKNOWN,
     Known,
     Speed,
@@ -158,12 +159,26 @@ def _training(plan: Plan, model: str, name: str) -> tuple[Stage, Stage]:
         queries = min(queries, recipe["queries"])
     lists, tokens, equivalent = plan.work(recipe)
     size = seeds * adapter_bytes(plan.config, recipe["options"]) / 1e9
-    pairs = Stage(f"pairs of {name}", model, 1, queries, lists)
+    read = 0 if _unread(recipe) else 1
+    pairs = Stage(f"{MINING} {name}", model, 1, read * queries, read * lists)
     trained = Stage(f"training of {name}", model, seeds, queries, seeds * tokens, size)
     return (
-        pairs.at(plan.speed(model), lists),
+        pairs.at(plan.speed(model), pairs.tokens),
         trained.at(plan.speed(model, "training"), seeds * equivalent),
     )
+
+
+def _unread(recipe: Mapping) -> bool:
+    """Return whether mining reads no list of two grades: no cap can drop a pair of one.
+
+    With more grades the boundaries take turns, which may.
+    """
+    options, documents = recipe["pairs"], recipe["documents"]
+    most = documents * documents // 4  # half of the documents above, half below
+    free = options["hardness"] == "random" or most <= min(
+        options["per_query"], options["per_boundary"]
+    )
+    return free and not options["margins"]
 
 
 def _generation(plan: Plan, model: str, name: str) -> Stage:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from headrank.report.tables.table import Column, Table, from_frame
-from headrank.workflow.estimate.terms import Stage
+from headrank.workflow.estimate.terms import MINING, Stage
 
 _COLUMNS = [
     Column("stage", "Stage"),
@@ -75,6 +75,11 @@ def estimate_table(stages: Sequence[Stage], source: str | None = None) -> Table:
             "Unknown tokens: the size of a set is known by `take` or once it is sampled; a "
             "document's by prompt.document_tokens, estimate.document_tokens or a corpus that is "
             "here."
+        )
+    if (frame["stage"].str.startswith(MINING) & frame["queries"].isna()).any():
+        notes.append(
+            "Pairs without a cost: no cap drops a pair of such short lists, so none is read "
+            "(pairs.margins: false). Lists of three grades or more may be."
         )
     if source and (frame["basis"] == "assumed").any():
         notes.append(f"Assumed speeds: {source}")

@@ -73,6 +73,10 @@ class Known:
     speeds: Mapping[tuple[str, ...], Speed] = field(default_factory=dict)
 
 
+MINING = "pairs of"
+"""What the row of a recipe's mining begins with."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """One row: the work of a stage for one model (``-`` where no model has a say).
@@ -95,7 +99,8 @@ class Stage:
 
     def at(self, speed: Speed, work: float) -> Stage:
         """Return the stage with the hours of so many tokens (or documents) at a speed."""
-        return replace(self, hours=work / speed.per_second / 3600, **vars(speed))
+        hours = work / speed.per_second / 3600 if work else 0.0
+        return replace(self, hours=hours, **vars(speed))
 
 
 def list_bytes(

@@ -124,6 +124,31 @@ def test_a_smaller_training_and_a_reselection():
     assert found["aligned readings", "smollm2"].queries == 180 + 2 * 20
 
 
+@pytest.mark.parametrize(
+    ("options", "lists"),
+    [
+        ({"margins": False}, 0),
+        ({"margins": True}, 100),
+        # 4 documents above, 4 below: 16 pairs.
+        ({"margins": False, "per_query": 15}, 100),
+        ({"margins": False, "per_boundary": 15}, 100),
+        ({"margins": False, "per_query": 1, "hardness": "random"}, 0),
+    ],
+)
+def test_lists_whose_pairs_no_cap_drops_are_not_read_to_mine_them(options, lists):
+    config = experiment()
+    config["alignments"]["insuranceqa"]["pairs"] |= options
+    found = rows(config)
+    mined = found["pairs of insuranceqa", "smollm2"]
+    assert (mined.queries, mined.tokens) == (lists, lists * 500)
+    assert mined.hours == pytest.approx(lists * 500 / 100 / 3600)
+    notes = " ".join(estimate_table(list(found.values())).notes)
+    assert ("Pairs without a cost" in notes) == (lists == 0)
+    # What is not done takes no time at an unknown speed either.
+    config["estimate"]["models"] = {}
+    assert (rows(config)["pairs of insuranceqa", "smollm2"].hours == 0) == (lists == 0)
+
+
 def test_what_is_known_goes_before_what_is_assumed():
     told = Known(
         documents={"lee": 50, "insuranceqa": 1000},
