@@ -159,8 +159,8 @@ def _training(plan: Plan, model: str, name: str) -> tuple[Stage, Stage]:
         queries = min(queries, recipe["queries"])
     lists, tokens, equivalent = plan.work(recipe)
     size = seeds * adapter_bytes(plan.config, recipe["options"]) / 1e9
-    read = 0 if _unread(recipe) else 1
-    pairs = Stage(f"{MINING} {name}", model, 1, read * queries, read * lists)
+    read = (0, 0.0) if _unread(recipe) else (queries, lists)
+    pairs = Stage(f"{MINING} {name}", model, 1, *read)
     trained = Stage(f"training of {name}", model, seeds, queries, seeds * tokens, size)
     return (
         pairs.at(plan.speed(model), pairs.tokens),

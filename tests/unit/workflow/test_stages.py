@@ -144,7 +144,11 @@ def test_lists_whose_pairs_no_cap_drops_are_not_read_to_mine_them(options, lists
     assert mined.hours == pytest.approx(lists * 500 / 100 / 3600)
     notes = " ".join(estimate_table(list(found.values())).notes)
     assert ("Pairs without a cost" in notes) == (lists == 0)
-    # What is not done takes no time at an unknown speed either.
+    # What is not done takes no time at an unknown speed either, nor of unknown sizes.
+    config["sets"]["insuranceqa-train"]["take"] = None
+    config["collections"]["insuranceqa"]["source"].pop("expect", None)
+    config["collections"]["insuranceqa"]["source"].pop("splits", None)
+    assert np.isnan(rows(config)["training of insuranceqa", "smollm2"].queries)
     config["estimate"]["models"] = {}
     assert (rows(config)["pairs of insuranceqa", "smollm2"].hours == 0) == (lists == 0)
 
