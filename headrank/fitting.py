@@ -7,6 +7,7 @@ ranker = HeadRanker.from_pretrained("my/model", adapter="my-adapter")
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,12 +17,14 @@ from typing import Unpack
 import pandas as pd
 
 from headrank import __version__
+from headrank.align.checkpoint import check_settings
 from headrank.align.documents import check_layout
+from headrank.align.fingerprint import settings
 from headrank.align.forward import HeadReader
 from headrank.align.lists import Judged, trim_judged
 from headrank.align.mine import mine_with_model, mining_checkpoint
 from headrank.align.options import AlignOptions
-from headrank.align.places import PAIRS, Folders
+from headrank.align.places import PAIRS, Folders, make_checkpoint
 from headrank.data.candidates import (
     CandidateList,
     Passage,
@@ -34,7 +37,7 @@ from headrank.data.heads import HeadSet
 from headrank.data.trec import Qrels, check_grade
 from headrank.errors import HeadRankError, brief, kind_of
 from headrank.heads.named import check_published, load_heads
-from headrank.heads.profile import Profile
+from headrank.heads.profile import Profile, profiled
 from headrank.heads.profiling import ProfileSettings, profile_checkpoint, profile_lists
 from headrank.io.extras import need
 from headrank.io.targets import check_checkpoint
@@ -131,12 +134,13 @@ def profile_heads(  # noqa: PLR0913  called by name, each for its own end
         check_path("checkpoint", checkpoint, "None")
         check_checkpoint(checkpoint)
     judged = as_lists(examples)
+    lists = profiled(*judged)
     loaded = load_model(model, **load)
-    settings = ProfileSettings(prompt or PromptOptions(), order, seed, max_logits)
+    asked = ProfileSettings(prompt or PromptOptions(), order, seed, max_logits)
     begun = None
     if checkpoint is not None:
-        begun = profile_checkpoint(loaded, judged.lists, settings, checkpoint)
-    profile = profile_lists(loaded, *judged, settings, begun, progress)
+        begun = profile_checkpoint(loaded, lists, asked, checkpoint)
+    profile = profile_lists(loaded, lists, judged.qrels, asked, begun, progress)
     if begun is not None:
         begun.remove(others=False)
     return profile
@@ -276,16 +280,20 @@ def align_lists(
     reader = HeadReader.of(model, recipe.prompt_for(heads), heads)
     reader.builder.check_wrapper(heads.provenance, "the heads")
     trimmed = trim_judged(training, recipe.documents)
+    held = trim_judged(validation, recipe.documents, "validation")
+    reader.check(held.lists)
     # Nobody sees the margins: lists are read only where these decide.
     asked = replace(recipe.pairs, margins=False)
-    begun = None
-    if recipe.checkpoint is not None:
-        folder = Path(recipe.checkpoint) / PAIRS
-        begun = mining_checkpoint(reader, trimmed.lists, recipe.seed, folder, __version__)
-    pairs = mine_with_model(reader, trimmed, asked, recipe.seed, progress, begun)
-    if begun is not None:
-        begun.close()  # the training's end removes it
-    held = trim_judged(validation, recipe.documents)
+    if recipe.checkpoint is None:
+        pairs = mine_with_model(reader, trimmed, asked, recipe.seed, progress)
+    else:
+        folder = Path(recipe.checkpoint)
+        check_settings(folder, settings(reader, (trimmed, held), recipe.options, recipe.seed))
+        make_checkpoint(folder)
+        begun = mining_checkpoint(reader, trimmed.lists, recipe.seed, folder / PAIRS, __version__)
+        # The end of the training removes it.
+        with contextlib.closing(begun):
+            pairs = mine_with_model(reader, trimmed, asked, recipe.seed, progress, begun)
     return train(
         reader,
         TrainingData(trimmed, pairs, held, labelled=len(training.lists)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 import shutil
 from dataclasses import asdict, dataclass, field
@@ -10,13 +12,11 @@ from pathlib import Path
 import torch
 
 from headrank.align import adapter as adapters
-from headrank.align.places import DOCUMENTS, PAIRS, STATE, read_state
+from headrank.align.places import DOCUMENTS, MADE, PAIRS, STATE, make_checkpoint, read_state
 from headrank.errors import HeadRankError
-from headrank.io.files import atomic, digest, told, write_json
-from headrank.reading.store_card import CARD as STORE_CARD
+from headrank.io.files import atomic, digest, write_json
 
 _TENSORS = re.compile(r"alignment-\d{4}-\d{8}\.safetensors")
-_RECORDS = re.compile(r"[0-9a-f]{16}\.jsonl")
 _EARLIER = re.compile(r"\d{4}-\d{8}\.safetensors")  # as earlier versions called them
 # What `files.atomic` leaves of such a file when the process is killed.
 _PARTS = re.compile(r"\.(checkpoint\.json|alignment-[-0-9]+\.safetensors)\.[a-z0-9_]+\.part")
@@ -60,13 +60,6 @@ class Checkpoint:
         """Take a folder; nothing is written yet."""
         self.folder, self.fingerprint = folder, fingerprint
         self.before: str | None = None
-        # One killed while it was removed, or before the first state was saved, holds our files and
-        # no state that tells who made it.
-        there = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        left = bool(there) and all(
-            name in (DOCUMENTS, PAIRS) or _TENSORS.fullmatch(name) for name in there
-        )
-        self.made = left or not folder.exists()
 
     def save(self, state: State) -> None:
         """Write a whole new checkpoint, then drop the one before."""
@@ -79,8 +72,7 @@ class Checkpoint:
         # The epoch's end is saved after its last step: a file of that step stays whole until
         # checkpoint.json names the new one.
         name = f"alignment-{state.progress.epoch:04d}-{state.progress.total:08d}"
-        with told(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        make_checkpoint(self.folder)
         with atomic(self.folder / f"{name}.safetensors") as temporary:
             adapters.save_tensors(temporary, tensors)
         card = {
@@ -88,7 +80,6 @@ class Checkpoint:
             "tensors": f"{name}.safetensors",
             "sha256": digest(self.folder / f"{name}.safetensors"),
             "progress": asdict(state.progress),
-            "made": self.made,
         }
         write_json(self.folder / STATE, card)
         self._drop_tensors(keep=card["tensors"])
@@ -102,14 +93,10 @@ class Checkpoint:
         if not (self.folder / STATE).is_file():
             return None
         card = read_state(self.folder)
-        # Earlier versions noted no `made`.
-        self.made, self.before = card.get("made", False), card["tensors"]
+        self.before = card["tensors"]
         path = self.folder / card["tensors"]
         if card["fingerprint"] != self.fingerprint:
-            raise HeadRankError(
-                f"{self.folder}: the checkpoint was written with other settings, heads, data, "
-                f"model, code or package versions; delete {self.folder / STATE} to start anew"
-            )
+            raise _other(self.folder)
         if not path.is_file() or digest(path) != card["sha256"]:
             raise HeadRankError(
                 f"{path}: the checkpoint is damaged; delete {self.folder / STATE} to start anew"
@@ -138,21 +125,12 @@ class Checkpoint:
         # The state goes first: without its tensors it would be taken for a damaged one.
         (self.folder / STATE).unlink(missing_ok=True)
         self._drop_tensors()
-        if (self.folder / DOCUMENTS / STORE_CARD).is_file():
-            shutil.rmtree(self.folder / DOCUMENTS)
-        self._drop_records()
-        if self.made and not any(self.folder.iterdir()):
-            self.folder.rmdir()
-
-    def _drop_records(self) -> None:
-        """Delete the readings that pairs were mined from, of other settings too."""
-        mined = self.folder / PAIRS
-        if mined.is_dir():
-            for path in mined.iterdir():
-                if _RECORDS.fullmatch(path.name):
-                    path.unlink()
-            if not any(mined.iterdir()):
-                mined.rmdir()
+        shutil.rmtree(self.folder / DOCUMENTS, ignore_errors=True)
+        shutil.rmtree(self.folder / PAIRS, ignore_errors=True)
+        if (self.folder / MADE).exists():
+            (self.folder / MADE).unlink()
+            with contextlib.suppress(OSError):  # other files, or a folder that is kept for us
+                self.folder.rmdir()
 
     def _drop_tensors(self, keep: str | None = None) -> None:
         """Delete tensors of earlier states, and what a kill left of them."""
@@ -161,6 +139,32 @@ class Checkpoint:
             ours = earlier or _TENSORS.fullmatch(path.name)
             if _PARTS.fullmatch(path.name) or (ours and path.name != keep):
                 path.unlink()
+
+
+def check_settings(folder: Path, settings: dict) -> None:
+    """Refuse a checkpoint of other settings than these, as far as they are known by now.
+
+    Args:
+        settings: of `headrank.align.fingerprint.settings`.
+
+    Raises:
+        HeadRankError: as `Checkpoint.load`.
+    """
+    if not (folder / STATE).is_file():
+        return
+    try:
+        made = json.loads(read_state(folder)["fingerprint"])
+    except ValueError:
+        made = {}
+    if any(key not in made or made[key] != value for key, value in settings.items()):
+        raise _other(folder)
+
+
+def _other(folder: Path) -> HeadRankError:
+    return HeadRankError(
+        f"{folder}: the checkpoint was written with other settings, heads, data, model, code or "
+        f"package versions; delete {folder / STATE} to start anew"
+    )
 
 
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

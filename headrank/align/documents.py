@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -11,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from headrank.align.forward import HeadReader
-from headrank.align.places import DOCUMENTS, Folders
+from headrank.align.places import DOCUMENTS, Folders, make_checkpoint
 from headrank.data.candidates import CandidateList, Passage, as_candidates
 from headrank.errors import HeadRankError, HostFault
-from headrank.io.files import told
+from headrank.io.files import json_sha256, told
 from headrank.io.progress import follow
 from headrank.options.prompt import STORABLE
 from headrank.reading.apart import PASS_TOKENS, encode_documents
@@ -28,6 +27,7 @@ from headrank.reading.document_store import (
 from headrank.reading.packed import Packed
 from headrank.reading.passes import passes
 from headrank.reading.prompt_tokens import Prompt
+from headrank.reading.store_card import read_totals
 
 _TOKENIZED = 256  # passages that are tokenised at once
 _UNBOUNDED = 10**18  # bytes: nothing may make room for others, the disk is checked before
@@ -61,7 +61,8 @@ def behind_documents(
     """
     with contextlib.ExitStack() as stack:
         if folders.checkpoint is not None:
-            folder = Path(folders.checkpoint) / DOCUMENTS
+            make_checkpoint(Path(folders.checkpoint))
+            folder = _own_folder(reader, Path(folders.checkpoint) / DOCUMENTS)
         else:
             parent = Path(folders.target).absolute().parent
             with told(parent):
@@ -69,6 +70,15 @@ def behind_documents(
                 made = tempfile.TemporaryDirectory(prefix=".documents-", dir=parent)
             folder = Path(stack.enter_context(made))
         yield replace(reader, shelf=encoded(reader, lists, folder, progress))
+
+
+def _own_folder(reader: HeadReader, parent: Path) -> Path:
+    """Return the folder of documents that are encoded as here; others are in the way, and go."""
+    name = json_sha256(identity_of(reader.model, None, reader.builder))[:16]
+    for other in parent.iterdir() if parent.is_dir() else ():
+        if other.name != name:
+            shutil.rmtree(other)
+    return parent / name
 
 
 def encoded(
@@ -112,7 +122,8 @@ def encoded(
             encode_documents(model, part, shelf, layers=layers)
             bar.update(len(part.spans))
             if number == 0:
-                _check_disk(store, part, waiting[1:], folder)
+                left = sum(_tokens(part) for part in waiting[1:])
+                _check_disk(folder, sum(map(_tokens, parts)) - left, left, waiting[1:])
     return shelf
 
 
@@ -134,12 +145,19 @@ def _there(prompt: Prompt, shelf: Shelf, layers: int) -> bool:
     return all(shelf.store.has(key) for key in keys)
 
 
-def _check_disk(
-    store: DocumentStore, first: Prompt, rest: list[Prompt], folder: str | os.PathLike
-) -> None:
-    """Refuse documents that the disk cannot hold, as soon as one pass tells their size."""
-    tokens = [int(part.blocks.widths.sum()) for part in (first, *rest)]
-    needed = store.bytes / tokens[0] * sum(tokens[1:]) * _SPARE
+def _tokens(part: Prompt) -> int:
+    """Return the tokens of a pass's documents."""
+    return int(part.blocks.widths.sum())
+
+
+def _check_disk(folder: Path, done: int, left: int, rest: list[Prompt]) -> None:
+    """Refuse documents that the disk cannot hold, as soon as one pass tells their size.
+
+    Args:
+        done, left: tokens that are there, and those of the rest.
+    """
+    # Of the files: what is in memory makes room for others.
+    needed = read_totals(folder).bytes / done * left * _SPARE
     free = shutil.disk_usage(folder).free
     if needed > free:
         documents = sum(len(part.spans) for part in rest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -54,6 +54,16 @@ class HeadReader:
         """Return a reader of the same heads in another layout."""
         moved = HeadReader.of(self.model, self.builder.options.changed(layout=layout), self.heads)
         return replace(moved, scale=self.scale)
+
+    def check(self, lists: Iterable[CandidateList]) -> None:
+        """Refuse a list that could not be read, before any is.
+
+        Raises:
+            HeadRankError: as `headrank.reading.prompt.PromptBuilder.build` and
+                `headrank.reading.sliding_window.check_prompt`.
+        """
+        for one in lists:
+            check_prompt(self.model, self.builder.build(one, (one.query,)), self.heads, one)
 
     def read(self, lists: Sequence[CandidateList]) -> list[torch.Tensor]:
         """Return ``[selected heads, docs]`` float32 of each list: what its relevance is made of.

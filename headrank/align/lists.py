@@ -88,8 +88,13 @@ def load_training(
     return Judged(trimmed[:queries], qrels)
 
 
-def trim_all(lists: Iterable[CandidateList], qrels: Qrels, documents: int) -> list[CandidateList]:
+def trim_all(
+    lists: Iterable[CandidateList], qrels: Qrels, documents: int, use: str = "training"
+) -> list[CandidateList]:
     """Return the trimmed lists that hold two grades.
+
+    Args:
+        use: what the lists are for, in the message.
 
     Raises:
         HeadRankError: none does.
@@ -97,15 +102,15 @@ def trim_all(lists: Iterable[CandidateList], qrels: Qrels, documents: int) -> li
     trimmed = [kept for one in lists if (kept := trim(one, qrels, documents)) is not None]
     if not trimmed:
         raise HeadRankError(
-            "no training query has candidates of two grades; alignment needs graded (or "
-            "relevant and other) documents among the candidates"
+            f"no {use} query has candidates of two grades; alignment needs graded (or relevant "
+            "and other) documents among the candidates"
         )
     return trimmed
 
 
-def trim_judged(judged: Judged, documents: int) -> Judged:
+def trim_judged(judged: Judged, documents: int, use: str = "training") -> Judged:
     """Return the trimmed lists that hold two grades, with the judgments; see `trim_all`."""
-    return Judged(trim_all(*judged, documents), judged.qrels)
+    return Judged(trim_all(*judged, documents, use), judged.qrels)
 
 
 def shuffled(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -27,8 +25,6 @@ from headrank.errors import brief
 from headrank.io.progress import follow
 from headrank.models.copies import to_device
 from headrank.models.devices import OutOfMemory, fits
-from headrank.models.versions import versions
-from headrank.reading import sliding_window
 from headrank.reading.batches import AUTO
 from headrank.reading.layout import TRAINED, other_layout
 
@@ -62,12 +58,18 @@ class TrainingData:
         return pair_lists(self.training.lists, self.pairs, self.training.qrels)
 
 
+def trained_readers(reader: HeadReader, options: AlignOptions) -> list[HeadReader]:
+    """Return the reader, and that of the other layout if the options ask for both."""
+    if not options.both_layouts:
+        return [reader]
+    return [reader, reader.in_layout(other_layout(reader.layout))]
+
+
 class Training:
     """The loop's state: model, data, optimiser, progress.
 
     Args:
         wrapped: the model with the adapter that is trained.
-        code: digest of the code that trains, if the caller knows it.
     """
 
     def __init__(
@@ -77,14 +79,12 @@ class Training:
         data: TrainingData,
         options: AlignOptions,
         seed: int,
-        code: str | None = None,
     ) -> None:
         self.reader = replace(reader, scale=options.scale)
         self.wrapped, self.data = wrapped, data
-        self.options, self.seed, self.code = options, seed, code
-        self.readers = [self.reader]  # each list is read by all of them in a step
-        if options.both_layouts:
-            self.readers.append(self.reader.in_layout(other_layout(reader.layout)))
+        self.options, self.seed = options, seed
+        # Each list is read by all of them in a step.
+        self.readers = trained_readers(self.reader, options)
         self.micro_batch = options.micro_batch  # lists that a pass holds from now on
         if self.micro_batch == AUTO:
             # Queries alone are few rows, whose pass costs what its weights cost to read.
@@ -108,46 +108,12 @@ class Training:
         )
 
     def load_state(self, state: State) -> None:
-        """Go on from a state of a run of the same `fingerprint`."""
+        """Go on from a state of a run of the same `headrank.align.fingerprint`."""
         adapters.restore_state(self.wrapped, state.adapter)
         self.best_state, self.progress = state.best, state.progress
         whole = self.optimiser.state_dict()
         whole["state"] = state.moments
         self.optimiser.load_state_dict(whole)
-
-    def fingerprint(self) -> str:
-        """Return what a checkpoint must agree with, as JSON."""
-        return json.dumps(
-            {
-                "options": {
-                    k: v for k, v in asdict(self.options).items() if k != "checkpoint_every"
-                },
-                "prompt": self.reader.builder.options.described(),
-                "wrapper": self.reader.builder.wrapper,
-                "heads": self.reader.heads.pairs,
-                "model": self.reader.model.digest,
-                "config": self.reader.model.config_digest,
-                "tokenizer": self.reader.model.tokenizer_digest,
-                **sliding_window.provenance(self.reader.model),
-                "dtype": str(self.reader.model.decoder.dtype),
-                "seed": self.seed,
-                "data": self.data_digest(),
-                "code": self.code,
-                "versions": versions(),
-            },
-            sort_keys=True,
-        )
-
-    def data_digest(self) -> str:
-        """Return the SHA-256 of every text, grade and pair that training or validation sees."""
-        data = self.data
-        training = Judged([candidates for candidates, _ in data.matched], data.training.qrels)
-        grades = [
-            qrels.only(c.query_id for c in lists).grades
-            for lists, qrels in (training, data.validation)
-        ]
-        seen = repr((data.matched, data.validation.lists, grades))
-        return hashlib.sha256(seen.encode()).hexdigest()
 
     def rate(self) -> float:
         """Return the learning rate of the next step: linear warm-up, then the schedule."""

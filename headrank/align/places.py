@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrank.errors import HeadRankError
-from headrank.io.files import read_json
+from headrank.io.files import read_json, told
 from headrank.io.folders import ADAPTER, check_replaceable
 from headrank.io.targets import check_checkpoint
 
 STATE = "checkpoint.json"
-DOCUMENTS = "documents"
+DOCUMENTS = "alignment-documents"
 """Of a checkpoint: what a training of the query's tokens alone encoded."""
-PAIRS = "pairs"
+PAIRS = "alignment-pairs"
 """Of a checkpoint: the lists that were read to mine pairs."""
+MADE = ".alignment-made"
+"""In a checkpoint's folder that alignment made, and removes at its end."""
 
 _KEYS = {"fingerprint", "tensors", "sha256", "progress"}
 
@@ -55,6 +57,18 @@ class Folders:
         check_checkpoint(self.checkpoint)
         if (other / STATE).exists():
             read_state(other)
+
+
+def make_checkpoint(folder: Path) -> None:
+    """Make a checkpoint's folder, and note that it is ours, if it is not there.
+
+    Raises:
+        HeadRankError: it cannot be made.
+    """
+    if not folder.exists():
+        with told(folder):
+            folder.mkdir(parents=True)
+            (folder / MADE).touch()
 
 
 def read_state(folder: Path) -> dict:

@@ -13,8 +13,9 @@ from headrank import __version__
 from headrank.align import adapter as adapters
 from headrank.align import documents
 from headrank.align.checkpoint import Checkpoint
+from headrank.align.fingerprint import fingerprint, settings
 from headrank.align.forward import HeadReader
-from headrank.align.loop import Training, TrainingData
+from headrank.align.loop import Training, TrainingData, trained_readers
 from headrank.align.options import AlignOptions
 from headrank.align.places import Folders
 from headrank.errors import HeadRankError
@@ -47,8 +48,9 @@ def align(
 
     Raises:
         HeadRankError: heads of another model, pairs of other lists or judgments, fewer lists
-            than one step takes, training that diverges, a checkpoint of other settings, data,
-            code or packages, or folders that `Folders.check` refuses.
+            than one step takes, a list that does not fit the context, training that
+            diverges, a checkpoint of other settings, data, code or packages, or folders that
+            `Folders.check` refuses.
     """
     folders.check()
     check_heads(reader.heads, reader.layout)
@@ -59,6 +61,15 @@ def align(
         )
     if options.tokens == "query":
         documents.check_layout(reader.layout, options.both_layouts)
+    for one in trained_readers(reader, options):
+        one.check([candidates for candidates, _ in data.matched])
+    reader.check(data.validation.lists)
+    store = state = None
+    if folders.checkpoint is not None:
+        judged = (data.training, data.validation)
+        made = settings(reader, judged, options, seed, (provenance or {}).get("code"))
+        store = Checkpoint(Path(folders.checkpoint), fingerprint(made, data.pairs))
+        state = store.load()
     wrapped = adapters.add_adapter(
         reader.model,
         reader.heads,
@@ -68,7 +79,6 @@ def align(
         projections=options.projections,
         seed=seed,
     )
-    code = (provenance or {}).get("code")
     with contextlib.ExitStack() as stack:
         if options.tokens == "query":
             adapters.leave_documents(reader.model)
@@ -76,11 +86,8 @@ def align(
             reader = stack.enter_context(
                 documents.behind_documents(reader, lists, folders, progress)
             )
-        run = Training(reader, wrapped, data, options, seed, code)
-        store = None
-        if folders.checkpoint is not None:
-            store = Checkpoint(Path(folders.checkpoint), run.fingerprint())
-        if store is not None and (state := store.load()) is not None:
+        run = Training(reader, wrapped, data, options, seed)
+        if state is not None:
             run.load_state(state)
         run.train(store, progress)
     if run.progress.best_epoch == 0:

@@ -28,7 +28,7 @@ cost where documents are long. Rankings are not cut by it.
 
 The recipe of the README's results, from a few hundred lists on: --document-tokens 64
 --documents 8 --projections all --rank 16 --alpha 32 --learning-rate 4e-4 --batch 4
-(--epochs 4 with fewer than 500 lists).
+--epochs 1 (4 with 100 to 499 lists, 8 with fewer).
 
   headrank align labelled.jsonl --model DIR --heads heads.json -o adapter
   headrank rerank lists.jsonl --model DIR --adapter adapter

@@ -34,6 +34,8 @@ In Python: profile.select("core").
 # Written out, so that `headrank --help` imports nothing; a test holds them against the library.
 SELECTED = ("headrank", "core", "qrhead")
 
+_STDOUT = "/dev/stdout"
+
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Return the command's parser."""
@@ -70,8 +72,10 @@ def run(args: argparse.Namespace) -> None:
     from headrank.cli.inputs import labels, read_input
     from headrank.options.selection import selection
 
+    args.output = _STDOUT if args.output == "-" else args.output
     check_output(args.output, read_files(args))
     if args.table is not None:
+        args.table = _STDOUT if args.table == "-" else args.table
         check_output(args.table, [*read_files(args), args.output])
         if os.path.realpath(args.table) == os.path.realpath(args.output):
             raise UsageError(f"--table and --output are both {args.table}; give two files")
@@ -86,6 +90,10 @@ def run(args: argparse.Namespace) -> None:
     changes = {k: v for k, v in given.items() if v is not None}
     chosen = selection(args.method, **changes)
     prompt = prompt_options(args, None)
+    from headrank.heads.profile import profiled
+
+    qrels = labels(lists)
+    candidates = profiled([one.candidates for one in lists], qrels)
     prepare_torch(args)
     from headrank.heads.profiling import ProfileSettings, profile_checkpoint, profile_lists
     from headrank.models.decoder import load_model
@@ -97,7 +105,6 @@ def run(args: argparse.Namespace) -> None:
             f"--count is {chosen.heads}; the model has {model.layers * model.heads} heads "
             f"({model.layers} layers of {model.heads})"
         )
-    candidates = [one.candidates for one in lists]
     settings = ProfileSettings(
         prompt or PromptOptions(),
         args.order or "shuffled",
@@ -107,7 +114,7 @@ def run(args: argparse.Namespace) -> None:
     begun = None
     if args.checkpoint is not None:
         begun = profile_checkpoint(model, candidates, settings, args.checkpoint)
-    profile = profile_lists(model, candidates, labels(lists), settings, begun, not args.quiet)
+    profile = profile_lists(model, candidates, qrels, settings, begun, not args.quiet)
     heads = profile.select(args.method, **changes)
     if args.table is not None:
         with atomic(args.table) as temporary:

@@ -52,7 +52,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     group.add_argument(
         "--checkpoint",
         metavar="DIR",
-        help="a killed run goes on from here; for lists that are read one by one (--batch 1)",
+        help="a killed run goes on from here; not with --store, and lists are read one by one",
     )
     output = parser.add_argument_group("output")
     output.add_argument("-o", "--output", default="-", metavar="FILE", help="default: stdout")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from headrank.data.candidates import CandidateList
 from headrank.data.heads import Head, HeadSet, top
 from headrank.data.trec import Qrels
 from headrank.errors import HeadRankError
@@ -224,7 +225,7 @@ def profile_readings(
     values: dict[str, list[np.ndarray]] = {name: [] for name in CRITERIA}
     for reading in readings:
         grades = np.array(qrels.grades_of(reading.query_id, reading.doc_ids))
-        if len(np.unique(grades)) < 2:
+        if not _separable(grades):
             continue
         queries.append(reading.query_id)
         mass = reading.query.astype(np.float64)
@@ -236,12 +237,7 @@ def profile_readings(
             missed.append(hidden.any(axis=-1))
         for name, criterion in CRITERIA.items():
             values[name].append(criterion(mass, grades, temperature))
-    if len(queries) < 2:
-        raise HeadRankError(
-            f"{'only 1' if queries else 'no'} profiling query has candidates of two different "
-            "grades, and a standard error needs 2; give queries with judged relevant and other "
-            "documents among their candidates"
-        )
+    _check_enough(queries)
     disc = {name: np.stack(arrays) for name, arrays in values.items()}
     logit_entropy = None
     if len(logits) == len(queries):
@@ -255,6 +251,30 @@ def profile_readings(
         np.any(missed, axis=0) if missed else None,
         logit_entropy,
     )
+
+
+def profiled(lists: Iterable[CandidateList], qrels: Qrels) -> list[CandidateList]:
+    """Return the lists that a profile depends on: those with candidates of two grades.
+
+    Raises:
+        HeadRankError: fewer than two are.
+    """
+    found = [one for one in lists if _separable(qrels.grades_of(one.query_id, one.doc_ids))]
+    _check_enough(found)
+    return found
+
+
+def _separable(grades: Sequence[int] | np.ndarray) -> bool:
+    return len(set(np.asarray(grades).tolist())) > 1
+
+
+def _check_enough(queries: Sequence[object]) -> None:
+    if len(queries) < 2:
+        raise HeadRankError(
+            f"{'only 1' if queries else 'no'} profiling query has candidates of two different "
+            "grades, and a standard error needs 2; give queries with judged relevant and other "
+            "documents among their candidates"
+        )
 
 
 def _by_max_logits(logits: np.ndarray, grades: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

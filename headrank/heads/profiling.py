@@ -68,7 +68,7 @@ def profile_checkpoint(
     settings: ProfileSettings,
     folder: str | os.PathLike,
 ) -> Unfinished:
-    """Return the checkpoint of a profile in a folder; corrected judgments keep it."""
+    """Return the checkpoint of a profile in a folder, of the lists that it reads."""
     decided = state_of(model, None) | {
         "tokenizer": model.tokenizer_digest,
         "headrank": __version__,

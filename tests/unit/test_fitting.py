@@ -81,7 +81,7 @@ def test_a_killed_alignment_reads_no_list_again_to_mine_pairs(tmp_path, monkeypa
     heads = HeadSet((Head(1, 0), Head(2, 1)))
     recipe = AlignRecipe(options=AlignOptions(epochs=1, batch=2), seed=1)
 
-    held = [replace(examples(1)[0], query="what is held out", query_id="held")]
+    held = [_other(examples(1)[0])]
 
     def align(name, **changes):
         align_heads(
@@ -99,7 +99,7 @@ def test_a_killed_alignment_reads_no_list_again_to_mine_pairs(tmp_path, monkeypa
     assert read == [f"q{number}" for number in range(6)]
     begun = tmp_path / "begun"
     stops.add("q4")
-    with pytest.raises(Killed):
+    with pytest.raises(Killed) as kept:  # with all that its frames hold
         align("a", checkpoint=begun)
     stops.clear()
     read.clear()
@@ -113,13 +113,93 @@ def test_a_killed_alignment_reads_no_list_again_to_mine_pairs(tmp_path, monkeypa
             align("a", checkpoint=begun)
     assert read == ["q4", "q5"]
     assert align("a", checkpoint=begun) == unbroken
-    assert read == ["q4", "q5"]
+    assert read == ["q4", "q5"] and kept
     assert not begun.exists()
-    # A file of a user's beside the readings stays, and its folder.
-    (begun / "pairs").mkdir(parents=True)
-    (begun / "pairs/mine.txt").write_text("mine")
+    # A folder of a user's stays, and what is in it, whatever its name.
+    for name in ("documents", "pairs"):
+        (begun / name).mkdir(parents=True)
+        (begun / name / "store.json").write_text("mine")
     align("b", checkpoint=begun)
-    assert [path.name for path in (begun / "pairs").iterdir()] == ["mine.txt"]
+    assert sorted(path.name for path in begun.iterdir()) == ["documents", "pairs"]
+    assert all((begun / name / "store.json").is_file() for name in ("documents", "pairs"))
+    (tmp_path / "empty").mkdir()
+    align("c", checkpoint=tmp_path / "empty")
+    assert not any((tmp_path / "empty").iterdir())
+
+
+@pytest.fixture
+def unread(monkeypatch):
+    """Let no list be read."""
+    monkeypatch.setattr(HeadReader, "read", None)
+
+
+@pytest.mark.parametrize("last", ["training", "validation"])
+@pytest.mark.usefixtures("unread")
+def test_a_list_that_does_not_fit_is_told_before_any_is_read(tmp_path, last):
+    given = {"training": examples(4), "validation": [_other(examples(1)[0])]}
+    long = [*tiny.TEXTS[:-1], "house " * 3000]
+    given[last][-1] = replace(given[last][-1], passages=long, query_id="long")
+    with pytest.raises(HeadRankError, match=r"query long: 6 documents make .* the model.s context"):
+        align_heads(
+            tiny.folder("llama"),
+            HeadSet((Head(1, 0),)),
+            given["training"],
+            tmp_path / "a",
+            validation=given["validation"],
+            progress=False,
+        )
+
+
+@pytest.mark.usefixtures("unread")
+def test_validation_queries_of_one_grade_are_told_before_any_is_read(tmp_path):
+    with pytest.raises(HeadRankError, match="no validation query has candidates of two grades"):
+        align_heads(
+            tiny.folder("llama"),
+            HeadSet((Head(1, 0),)),
+            examples(4),
+            tmp_path / "a",
+            validation=[replace(_other(examples(1)[0]), grades=[1] * 6)],
+            progress=False,
+        )
+
+
+def _other(example):
+    return replace(example, query="what is held out", query_id="held")
+
+
+def test_a_checkpoint_of_other_settings_is_refused_before_any_list_is_read(tmp_path, monkeypatch):
+    def align(**changes):
+        align_heads(
+            tiny.folder("llama"),
+            HeadSet((Head(1, 0),)),
+            examples(4),
+            tmp_path / "a",
+            validation=[_other(examples(1)[0])],
+            recipe=AlignRecipe(checkpoint=tmp_path / "begun", **changes),
+            progress=False,
+        )
+
+    options = AlignOptions(epochs=1, batch=2, checkpoint_every=1)
+    step = Training.take_step
+
+    def killed(self, chosen):
+        if self.progress.total:
+            raise Killed
+        step(self, chosen)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "take_step", killed)
+        with pytest.raises(Killed):
+            align(options=options)
+    monkeypatch.setattr(HeadReader, "read", None)
+    for changes in (
+        {"prompt": {"document_tokens": 5}},
+        {"documents": 4},
+        {"seed": 2},
+        {"options": replace(options, epochs=2)},
+    ):
+        with pytest.raises(HeadRankError, match="written with other settings, heads, data"):
+            align(**{"options": options, **changes})
 
 
 @pytest.mark.parametrize(

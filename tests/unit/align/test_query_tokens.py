@@ -241,7 +241,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(unbroken, tmp_path, monkeypatch,
         patch.setattr(documents, "_TOKENIZED", 16)
         with pytest.raises(Killed):
             run(tmp_path / "a", QUERY, tmp_path / "c", layout="block")
-    assert (tmp_path / "c" / "documents").is_dir()
+    assert (tmp_path / "c" / documents.DOCUMENTS).is_dir()
     shutil.rmtree(tmp_path / "a", ignore_errors=True)
     monkeypatch.setattr(documents, "_TOKENIZED", 16)
     passes = counted(monkeypatch)
@@ -254,11 +254,33 @@ def test_a_killed_run_goes_on_to_the_same_bytes(unbroken, tmp_path, monkeypatch,
     assert contents(tmp_path / "a") == contents(again)
 
 
-def test_a_disk_without_room_is_told_after_the_first_pass(tmp_path, monkeypatch):
+@pytest.mark.parametrize("memory", [documents.OF_A_JOB, 1])
+def test_a_disk_without_room_is_told_after_the_first_pass(tmp_path, monkeypatch, memory):
     monkeypatch.setattr(documents, "_TOKENIZED", 16)
+    monkeypatch.setattr(documents, "OF_A_JOB", memory)  # what is in memory is no measure
     monkeypatch.setattr(documents.shutil, "disk_usage", lambda _: SimpleNamespace(free=100_000))
     with pytest.raises(HostFault, match=r"26 documents to encode take .* GB more, and 0.0 GB"):
         run(tmp_path / "a", QUERY, tmp_path / "c", layout="block")
+
+
+def test_documents_of_other_settings_are_no_obstacle_and_make_room(tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "_TOKENIZED", 16)
+
+    def killed(self, chosen):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Training, "take_step", killed)
+        for scale in ("log", "max-logit"):
+            with pytest.raises(Killed):
+                run(tmp_path / "a", replace(QUERY, scale=scale), tmp_path / "c", layout="block")
+        (store,) = (tmp_path / "c" / documents.DOCUMENTS).iterdir()
+        with pytest.raises(Killed):
+            run(tmp_path / "a", QUERY, tmp_path / "c", layout="block-tenth")
+    (other,) = (tmp_path / "c" / documents.DOCUMENTS).iterdir()
+    assert other != store
+    run(tmp_path / "a", QUERY, tmp_path / "c", layout="block")
+    assert not (tmp_path / "c").exists()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tokenizers import normalizers
 from headrank.align import train
 from headrank.align.lists import Judged
 from headrank.align.pairs import PairSet
-from headrank.align.places import Folders
+from headrank.align.places import MADE, Folders
 from headrank.data.heads import HeadSet
 from headrank.data.trec import Qrels
 from headrank.errors import HeadRankError
@@ -221,7 +221,7 @@ def test_a_checkpoint_of_an_earlier_version_goes_on(unbroken, interrupted, tmp_p
     state = json.loads((interrupted / "checkpoint.json").read_text())
     state["tensors"] = path.name.removeprefix("alignment-")
     path.rename(interrupted / state["tensors"])
-    del state["made"]
+    (interrupted / MADE).unlink()
     (interrupted / "checkpoint.json").write_text(json.dumps(state))
     run(tmp_path / "a", checkpoint=interrupted)
     assert contents(tmp_path / "a") == unbroken

@@ -5,6 +5,7 @@ import pytest
 from headrank.cli import main
 from headrank.data.heads import HeadSet
 from headrank.heads import profiling
+from headrank.models import decoder
 from headrank.reading import unfinished
 from tests.helpers import command_line
 from tests.helpers import tiny_models as tiny
@@ -80,6 +81,37 @@ def test_more_heads_than_the_model_has_are_refused_before_the_reading(
     assert f"--count is {count + 1}; the model has {count} heads" in error
     assert read[0] == []
     assert main([*arguments, "--count", str(count)]) == 0
+
+
+def test_labels_of_one_grade_are_refused_before_the_model_is_loaded(
+    tmp_path, capsys, monkeypatch, model, read
+):
+    one_grade = labelled(0)
+    for document in one_grade["docs"]:
+        document["grade"] = 1
+    path = write(tmp_path / "labelled.jsonl", [labelled(1), one_grade])
+    arguments = ["--model", model, "-o", str(tmp_path / "heads.json"), "--quiet"]
+    with monkeypatch.context() as patch:
+        patch.setattr(decoder, "load_model", killed)
+        error = refused(capsys, ["profile", path, *arguments])
+    assert "only 1 profiling query has candidates of two different grades" in error
+    # Beside others such a list is not read.
+    path = write(tmp_path / "more.jsonl", [labelled(1), one_grade, labelled(2)])
+    assert main(["profile", path, *arguments]) == 0
+    assert read[0] == [labelled(number)["query_id"] for number in (1, 2)]
+
+
+def test_a_dash_is_standard_output(tmp_path, capfd, monkeypatch, model):
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path / "labelled.jsonl", [labelled(0), labelled(1)])
+    arguments = ["profile", path, "--model", model, "--count", "2", "--quiet"]
+    assert main([*arguments, "-o", "heads.json"]) == 0
+    capfd.readouterr()
+    assert main([*arguments, "-o", "-"]) == 0
+    assert capfd.readouterr().out == (tmp_path / "heads.json").read_text()
+    assert not (tmp_path / "-").exists()
+    assert main([*arguments, "-o", "-", "--table", "-"]) == 2
+    assert "give two files" in capfd.readouterr().err
 
 
 def test_a_file_is_no_folder_of_checkpoints(tmp_path, capsys, model):
