@@ -269,8 +269,9 @@ def align_lists(
     progress: bool = True,
 ) -> pd.DataFrame:
     """Trim lists, mine their pairs under the unaligned heads and train; see ``align_heads``."""
-    from headrank.align.loop import TrainingData
+    from headrank.align.loop import TrainingData, trained_readers
     from headrank.align.train import align as train
+    from headrank.align.train import check_step
 
     folders = Folders(target, recipe.checkpoint)
     folders.check()
@@ -281,7 +282,11 @@ def align_lists(
     reader.builder.check_wrapper(heads.provenance, "the heads")
     trimmed = trim_judged(training, recipe.documents)
     held = trim_judged(validation, recipe.documents, "validation")
-    reader.check(held.lists)
+    # A list of two grades has a pair.
+    check_step(len(trimmed.lists), recipe.options)
+    for one in trained_readers(reader, recipe.options):
+        one.check(trimmed.lists)
+    reader.check(held.lists, recipe.seed)
     # Nobody sees the margins: lists are read only where these decide.
     asked = replace(recipe.pairs, margins=False)
     if recipe.checkpoint is None:

@@ -27,7 +27,6 @@ from headrank.reading.document_store import (
 from headrank.reading.packed import Packed
 from headrank.reading.passes import passes
 from headrank.reading.prompt_tokens import Prompt
-from headrank.reading.store_card import read_totals
 
 _TOKENIZED = 256  # passages that are tokenised at once
 _UNBOUNDED = 10**18  # bytes: nothing may make room for others, the disk is checked before
@@ -74,9 +73,11 @@ def behind_documents(
 
 def _own_folder(reader: HeadReader, parent: Path) -> Path:
     """Return the folder of documents that are encoded as here; others are in the way, and go."""
-    name = json_sha256(identity_of(reader.model, None, reader.builder))[:16]
+    identity = identity_of(reader.model, None, reader.builder)
+    del identity["name"]  # where the model lies, which may be spelt in many ways
+    name = json_sha256(identity)[:16]
     for other in parent.iterdir() if parent.is_dir() else ():
-        if other.name != name:
+        if other.name != name and other.is_dir():
             shutil.rmtree(other)
     return parent / name
 
@@ -109,7 +110,7 @@ def encoded(
         for part in _parts(reader, passages[start : start + _TOKENIZED])
     ]
     layers = reader.heads.deepest + 1
-    waiting = [part for part in parts if not _there(part, shelf, layers)]
+    waiting = [part for part in parts if not all(map(store.has, _keys(part, shelf, layers)))]
     bar = follow(
         total=len(passages),
         initial=len(passages) - sum(len(part.spans) for part in waiting),
@@ -122,8 +123,8 @@ def encoded(
             encode_documents(model, part, shelf, layers=layers)
             bar.update(len(part.spans))
             if number == 0:
-                left = sum(_tokens(part) for part in waiting[1:])
-                _check_disk(folder, sum(map(_tokens, parts)) - left, left, waiting[1:])
+                one = sum(map(store.folder.size, _keys(part, shelf, layers))) / _tokens(part)
+                _check_disk(folder, one, waiting[1:])
     return shelf
 
 
@@ -135,14 +136,14 @@ def _parts(reader: HeadReader, passages: list[Passage]) -> list[Prompt]:
     return [reader.builder.build(whole.take(places), ("any",)) for places in dealt]
 
 
-def _there(prompt: Prompt, shelf: Shelf, layers: int) -> bool:
-    """Return whether a store has all documents of a pass, and their prefix."""
+def _keys(prompt: Prompt, shelf: Shelf, layers: int) -> list[str]:
+    """Return the keys of all documents of a pass, and of their prefix."""
     head = prompt.blocks.head(0)
     packed = Packed.of(prompt, len(head))
     keys = list(shelf.keys(packed, layers).values())
     if packed.head:
         keys.append(shelf.key(head, (), layers))
-    return all(shelf.store.has(key) for key in keys)
+    return keys
 
 
 def _tokens(part: Prompt) -> int:
@@ -150,14 +151,13 @@ def _tokens(part: Prompt) -> int:
     return int(part.blocks.widths.sum())
 
 
-def _check_disk(folder: Path, done: int, left: int, rest: list[Prompt]) -> None:
+def _check_disk(folder: Path, one: float, rest: list[Prompt]) -> None:
     """Refuse documents that the disk cannot hold, as soon as one pass tells their size.
 
     Args:
-        done, left: tokens that are there, and those of the rest.
+        one: bytes that a token takes in files.
     """
-    # Of the files: what is in memory makes room for others.
-    needed = read_totals(folder).bytes / done * left * _SPARE
+    needed = one * sum(map(_tokens, rest)) * _SPARE
     free = shutil.disk_usage(folder).free
     if needed > free:
         documents = sum(len(part.spans) for part in rest)

@@ -55,15 +55,22 @@ class HeadReader:
         moved = HeadReader.of(self.model, self.builder.options.changed(layout=layout), self.heads)
         return replace(moved, scale=self.scale)
 
-    def check(self, lists: Iterable[CandidateList]) -> None:
+    def check(self, lists: Iterable[CandidateList], seed: int | None = None) -> None:
         """Refuse a list that could not be read, before any is.
+
+        Args:
+            seed: of the one shuffled order in which they are read. None: their orders are drawn
+                later, so what a sliding head sees is not known, and only the room is looked at.
 
         Raises:
             HeadRankError: as `headrank.reading.prompt.PromptBuilder.build` and
                 `headrank.reading.sliding_window.check_prompt`.
         """
         for one in lists:
-            check_prompt(self.model, self.builder.build(one, (one.query,)), self.heads, one)
+            moved = one if seed is None else arrange(one, "shuffled", seed)
+            prompt = self.builder.build(moved, (moved.query,))
+            if seed is not None:
+                check_prompt(self.model, prompt, self.heads, moved)
 
     def read(self, lists: Sequence[CandidateList]) -> list[torch.Tensor]:
         """Return ``[selected heads, docs]`` float32 of each list: what its relevance is made of.

@@ -66,13 +66,12 @@ def mine_with_model(
             is left as it is.
 
     Raises:
-        HeadRankError: heads of another model or layout, a list that does not fit, no list with
-            two grades, a relevance that is not finite, or as `headrank.data.list_records.resumed`.
+        HeadRankError: heads of another model or layout, no list with two grades, a relevance that
+            is not finite, or as `headrank.data.list_records.resumed`.
     """
     model = reader.model
     reader.heads.check_model(model.layers, model.heads, model.digest)
     check_heads(reader.heads, reader.layout)
-    reader.check(training.lists)
 
     def to_read(candidates: CandidateList) -> bool:
         grades = np.maximum(training.qrels.grades_of(candidates.query_id, candidates.doc_ids), 0)

@@ -25,6 +25,19 @@ from headrank.reading.layout import check_heads
 logger = logging.getLogger(__name__)
 
 
+def check_step(queries: int, options: AlignOptions) -> None:
+    """Refuse fewer training queries than a step takes.
+
+    Raises:
+        HeadRankError: names both.
+    """
+    if queries < options.batch:
+        raise HeadRankError(
+            f"{queries} training queries have pairs, fewer than one step takes (batch "
+            f"{options.batch}); give more labelled queries, or lower batch"
+        )
+
+
 def align(
     reader: HeadReader,
     data: TrainingData,
@@ -54,16 +67,12 @@ def align(
     """
     folders.check()
     check_heads(reader.heads, reader.layout)
-    if len(data.matched) < options.batch:
-        raise HeadRankError(
-            f"{len(data.matched)} training queries have pairs, fewer than one step takes (batch "
-            f"{options.batch}); give more labelled queries, or lower batch"
-        )
+    check_step(len(data.matched), options)
     if options.tokens == "query":
         documents.check_layout(reader.layout, options.both_layouts)
     for one in trained_readers(reader, options):
-        one.check([candidates for candidates, _ in data.matched])
-    reader.check(data.validation.lists)
+        one.check(candidates for candidates, _ in data.matched)
+    reader.check(data.validation.lists, seed)
     store = state = None
     if folders.checkpoint is not None:
         judged = (data.training, data.validation)

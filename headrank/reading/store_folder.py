@@ -133,6 +133,10 @@ class StoreFolder:
         """Return whether an entry is there; if so, note its use."""
         return self.touch(key)
 
+    def size(self, key: str) -> int:
+        """Return the bytes of an entry's file, which is there."""
+        return self._path(key).stat().st_size
+
     def touch(self, key: str) -> bool:
         """Note that an entry is used now; return whether it is there."""
         path = self._path(key)

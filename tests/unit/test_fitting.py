@@ -133,6 +133,32 @@ def unread(monkeypatch):
     monkeypatch.setattr(HeadReader, "read", None)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"options": AlignOptions(both_layouts=True)}, "query long: document .* 256"),
+        ({"options": AlignOptions(batch=5)}, "4 training queries .* fewer than one step takes"),
+    ],
+)
+@pytest.mark.usefixtures("unread")
+def test_what_no_step_could_take_is_told_before_any_list_is_read(tmp_path, changes, message):
+    given = examples(4)
+    # It fits a joint prompt, and has no room before the query where documents are read apart.
+    passages = [*tiny.TEXTS[:-1], "house " * 300]
+    given[-1] = replace(given[-1], passages=passages, query_id="long")
+    with pytest.raises(HeadRankError, match=message):
+        align_heads(
+            tiny.folder("llama"),
+            HeadSet((Head(1, 0),)),
+            given,
+            tmp_path / "a",
+            validation=[_other(examples(1)[0])],
+            recipe=AlignRecipe(checkpoint=tmp_path / "begun", **changes),
+            progress=False,
+        )
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("last", ["training", "validation"])
 @pytest.mark.usefixtures("unread")
 def test_a_list_that_does_not_fit_is_told_before_any_is_read(tmp_path, last):

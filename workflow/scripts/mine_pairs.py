@@ -46,6 +46,7 @@ def main(
     loaded = load_model(model, layers=chosen.deepest + 1, **weights)
     reader = HeadReader.of(loaded, PromptOptions(**prompt), chosen)
     training = load_training(sets, documents, queries)
+    reader.check(training.lists, seed if options["margins"] else None)
     begun = mining_checkpoint(reader, training.lists, seed, checkpoint, code)
     mined = mine_with_model(reader, training, PairOptions(**options), seed, checkpoint=begun)
     mined.save(pairs)

@@ -15,12 +15,16 @@ from safetensors.torch import load, load_file
 from headrank.align import documents, train
 from headrank.align.adapter import check_adapter, leave_documents, load_adapter, merge_adapter
 from headrank.align.forward import selected_masses
+from headrank.align.loop import TrainingData
 from headrank.align.losses import relevance
+from headrank.align.mine import mine_with_model
+from headrank.align.places import Folders
 from headrank.align.validate import validation_ndcg
 from headrank.data.heads import HeadSet, by_layer
 from headrank.errors import HeadRankError, HostFault
 from headrank.fitting import AlignRecipe, LabelledQuery, align_heads
 from headrank.models.query_adapter import documents_pass
+from headrank.options.pairs import PairOptions
 from headrank.options.prompt import PromptOptions
 from headrank.ranker.model_card import model_card
 from headrank.ranker.ranker import HeadRanker
@@ -33,7 +37,7 @@ from headrank.reading.recording import Recording
 from headrank.reading.traced import trace_blocks
 from tests.helpers import models
 from tests.helpers import tiny_models as tiny
-from tests.helpers.alignment import HEADS, OPTIONS, Killed, contents, inputs, run
+from tests.helpers.alignment import HEADS, OPTIONS, Killed, contents, inputs, run, task
 
 QUERY = replace(OPTIONS, tokens="query")
 WEIGHTS = "adapter_model.safetensors"
@@ -281,6 +285,45 @@ def test_documents_of_other_settings_are_no_obstacle_and_make_room(tmp_path, mon
     assert other != store
     run(tmp_path / "a", QUERY, tmp_path / "c", layout="block")
     assert not (tmp_path / "c").exists()
+
+
+def test_the_size_of_a_token_is_that_of_the_pass(tmp_path, monkeypatch):
+    """Whatever a run of other lists left in the same folder."""
+    sizes, whole = [], documents._check_disk
+    monkeypatch.setattr(documents, "_TOKENIZED", 16)
+
+    def noted(folder, one, rest):
+        sizes.append(one)
+        whole(folder, one, rest)
+
+    def killed(self, chosen):
+        raise Killed
+
+    monkeypatch.setattr(documents, "_check_disk", noted)
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Training, "take_step", killed)
+        with pytest.raises(Killed):
+            run(tmp_path / "a", QUERY, tmp_path / "c", layout="block")
+    (reader, data), settings = inputs(QUERY, layout="block")
+    # The same model elsewhere.
+    reader = replace(reader, model=replace(reader.model, name="/elsewhere/model"))
+    training = task(5, first=20)
+    pairs = mine_with_model(reader, training, PairOptions(), 0, progress=False)
+    other = TrainingData(training, pairs, data.validation)
+    (folder,) = (tmp_path / "c" / documents.DOCUMENTS).iterdir()
+    before = {path.name for path in folder.rglob("*.safetensors")}
+    seen = []
+    remove = shutil.rmtree
+
+    def looked_at(path, *args, **kwargs):
+        if path == tmp_path / "c" / documents.DOCUMENTS:
+            seen.extend(path.name for path in folder.rglob("*.safetensors"))
+        remove(path, *args, **kwargs)
+
+    monkeypatch.setattr(shutil, "rmtree", looked_at)
+    train.align(reader, other, Folders(tmp_path / "a", tmp_path / "c"), **settings)
+    assert before < set(seen)
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.1)
 
 
 @pytest.mark.parametrize(

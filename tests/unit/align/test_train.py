@@ -26,8 +26,10 @@ from headrank.errors import HeadRankError
 from headrank.evaluation.measures import evaluate
 from headrank.options.fold import Fold
 from headrank.options.pairs import PairOptions
+from headrank.options.prompt import PromptOptions
 from headrank.ranker.truncated import score_prompts
 from headrank.reading.prefill import read_prompt
+from headrank.reading.sliding_window import distances
 from tests.helpers import models
 from tests.helpers.alignment import HEADS, OPTIONS, Killed, contents, inputs, run
 
@@ -390,3 +392,28 @@ def test_every_head_can_be_aligned():
     model = models.loaded("gemma3")
     wrapped = models.with_adapter(model, every_head(models.LAYERS, models.HEADS))
     assert sum(p.requires_grad for p in wrapped.parameters()) == 4 * models.LAYERS
+
+
+def test_a_list_is_checked_in_the_order_in_which_it_is_read():
+    """A head sees the first document only if it is long: what lies behind it is shorter then."""
+    long = [f"{word} night age month car" for word in ("sun", "soil", "rich")]
+    one, heads = models.candidates(("house", *long)), HeadSet((Head(1, 0),))
+    prompt = HeadReader.of(models.loaded("mistral"), PromptOptions(), heads).builder.build(one)
+    window = int(distances(prompt)[0]) - 1
+    model = models.loaded("mistral-window", sliding_window=window)
+    reader, seen = HeadReader.of(model, PromptOptions(), heads), set()
+    for seed in range(8):
+        first = arrange(one, "shuffled", seed).doc_ids[0]
+        if first == "d0":
+            for refused in (
+                lambda s: reader.check([one], s),
+                lambda s: reader.shuffled_relevance(one, s),
+            ):
+                with pytest.raises(HeadRankError, match="sliding window"):
+                    refused(seed)
+        else:
+            reader.check([one], seed)
+            reader.shuffled_relevance(one, seed)
+        seen.add(first == "d0")
+    assert seen == {True, False}
+    reader.check([one])  # an order of its own for each epoch
