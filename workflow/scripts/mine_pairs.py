@@ -46,9 +46,11 @@ def main(
     loaded = load_model(model, layers=chosen.deepest + 1, **weights)
     reader = HeadReader.of(loaded, PromptOptions(**prompt), chosen)
     training = load_training(sets, documents, queries)
-    reader.check(training.lists, seed if options["margins"] else None)
+    asked = PairOptions(**options)
+    # With margins every list is read, in this order; else some, and all in orders drawn later.
+    reader.check(training.lists, seed if asked.margins else None)
     begun = mining_checkpoint(reader, training.lists, seed, checkpoint, code)
-    mined = mine_with_model(reader, training, PairOptions(**options), seed, checkpoint=begun)
+    mined = mine_with_model(reader, training, asked, seed, checkpoint=begun)
     mined.save(pairs)
     with atomic(summary) as temporary:
         mined.summary().to_csv(temporary, index=False)
