@@ -6,18 +6,15 @@ import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
 
 from headrank.align.forward import HeadReader
 from headrank.align.lists import Judged
 from headrank.align.pairs import PairSet, margins_decide, mine_pairs
-from headrank.data.candidates import CandidateList, arrange, lists_digest
+from headrank.data.candidates import CandidateList, arrange
 from headrank.data.list_records import SCORES, list_records, score_record
 from headrank.io.record_checkpoint import RecordCheckpoint
-from headrank.models.versions import versions
 from headrank.options.pairs import PairOptions
-from headrank.reading import sliding_window
-from headrank.reading.document_store import state_of
+from headrank.reading.job_settings import job_settings
 from headrank.reading.layout import check_heads
 
 
@@ -34,19 +31,10 @@ def mining_checkpoint(
         folder: of the job's checkpoints.
         code: version or digest of the code that reads.
     """
-    model = reader.model
-    decided = {
-        **state_of(model, None),
-        "tokenizer": model.tokenizer_digest,
+    decided = job_settings(reader.model, None, reader.builder, lists, code) | {
         "heads": reader.heads.pairs,
         "prompt": reader.builder.options.described(),
-        "wrapper": reader.builder.wrapper,
-        **sliding_window.provenance(model),
         "seed": seed,
-        "threads": torch.get_num_threads(),
-        "lists": lists_digest(lists),
-        "code": code,
-        "versions": versions(),
     }
     return RecordCheckpoint(folder, decided, SCORES)
 

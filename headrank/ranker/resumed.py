@@ -7,17 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import numpy as np
-import torch
 
-from headrank.data.candidates import CandidateList, lists_digest
+from headrank.data.candidates import CandidateList
 from headrank.data.list_records import SCORES, list_records, score_record
 from headrank.errors import HeadRankError
 from headrank.io.record_checkpoint import RecordCheckpoint
-from headrank.models.versions import versions
 from headrank.ranker.ranker import HeadRanker
 from headrank.ranker.ranking import RankedPassage, ranked
-from headrank.reading import sliding_window
-from headrank.reading.document_store import state_of
+from headrank.reading.job_settings import job_settings
 
 _FIELDS = (*SCORES, "sizes")
 
@@ -39,17 +36,9 @@ def ranking_checkpoint(
             "a ranker with a store has no checkpoint of rankings: its documents are kept, and what "
             "others stored may round otherwise; leave out one of the two"
         )
-    decided = {
-        **state_of(ranker.model, ranker.adapter),
-        "tokenizer": ranker.model.tokenizer_digest,
-        "wrapper": ranker.builder.wrapper,
-        **sliding_window.provenance(ranker.model),
+    decided = job_settings(ranker.model, ranker.adapter, ranker.builder, lists, code) | {
         "heads": None if ranker.heads is None else ranker.heads.pairs,
         "options": asdict(ranker.options),
-        "threads": torch.get_num_threads(),
-        "lists": lists_digest(lists),
-        "code": code,
-        "versions": versions(),
     }
     return RecordCheckpoint(folder, decided, _FIELDS)
 

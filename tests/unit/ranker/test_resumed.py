@@ -9,9 +9,9 @@ from safetensors.torch import load_file, save_file
 
 from headrank.data.heads import Head, HeadSet
 from headrank.errors import HeadRankError
-from headrank.ranker import resumed
 from headrank.ranker.ranker import HeadRanker
 from headrank.ranker.resumed import ranking_checkpoint
+from headrank.reading import job_settings
 from tests.helpers import tiny_models as tiny
 from tests.helpers.rankers import HEADS
 
@@ -85,7 +85,7 @@ def test_other_threads_and_packages_have_another_name(monkeypatch, number_of_thr
     torch.set_num_threads(torch.get_num_threads() + 1)
     other = name(folder)
     assert other != whole
-    monkeypatch.setattr(resumed, "versions", lambda: {"torch": "1"})
+    monkeypatch.setattr(job_settings, "versions", lambda: {"torch": "1"})
     assert name(folder) not in (whole, other)
 
 
